@@ -1,0 +1,230 @@
+//! Proof that a change does what was promised, before anybody can write it.
+//!
+//! Invariant: a [`Changeset`] is built only here, and only from changes that parse, encode, remove exactly the loads
+//! they were made for, add none, and change nothing when made again.
+
+use std::collections::{BTreeMap, HashMap};
+
+use crate::pack::Model;
+use crate::plan::{Decision, Order, Plan, Reason, plan};
+use crate::project::{FileId, Project};
+use crate::trace::{Finding, Traced, enclosing, trace};
+
+/// One file's old and new bytes.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ChangedFile {
+    /// Path relative to the project.
+    pub path: String,
+    /// Bytes before.
+    pub before: Vec<u8>,
+    /// Bytes after.
+    pub after: Vec<u8>,
+}
+
+/// A finding that the change settles.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Finished {
+    /// See [`Finding::fingerprint`].
+    pub fingerprint: String,
+    /// Id of the transform.
+    pub transform: String,
+    /// Qualified name of the sink.
+    pub sink: String,
+    /// Path of the file, relative to the project.
+    pub file: String,
+    /// 1-based line of the load, before the change.
+    pub line: usize,
+}
+
+/// A change that passed every check. There is no other way to make one than [`check`].
+#[derive(Debug, Clone, Default)]
+pub struct Changeset {
+    base: Option<String>,
+    files: Vec<ChangedFile>,
+    findings: Vec<Finished>,
+}
+
+impl Changeset {
+    /// The commit it was made for, in hex; absent for a work tree.
+    pub fn base(&self) -> Option<&str> {
+        self.base.as_deref()
+    }
+
+    /// Changed files in the order of their paths.
+    pub fn files(&self) -> &[ChangedFile] {
+        &self.files
+    }
+
+    /// Findings that it settles.
+    pub fn findings(&self) -> &[Finished] {
+        &self.findings
+    }
+
+    /// A changeset that passed no check, to test what comes after.
+    #[cfg(test)]
+    pub(crate) fn for_tests(
+        base: Option<String>,
+        files: Vec<ChangedFile>,
+        findings: Vec<Finished>,
+    ) -> Changeset {
+        Changeset {
+            base,
+            files,
+            findings,
+        }
+    }
+}
+
+/// Findings with their final decisions, and the change.
+#[derive(Debug, Default)]
+pub struct Checked {
+    /// Every load of the project.
+    pub findings: Vec<Finding>,
+    /// Parallel to `findings`.
+    pub decisions: Vec<Decision>,
+    /// What may be written.
+    pub changeset: Changeset,
+    /// Whether the analysis met its bound on work.
+    pub exhausted: bool,
+}
+
+/// Checks `plan` for `project`; takes back what fails, with [`Reason::CheckFailed`], until the rest passes.
+pub fn check(
+    project: &Project,
+    model: &Model,
+    traced: Traced,
+    mut now: Plan,
+    order: &Order,
+    base: Option<String>,
+) -> Checked {
+    let mut order = order.clone();
+    let findings = traced.findings;
+    let files = loop {
+        match verify(project, model, &findings, &now, &order) {
+            Ok(files) => break files,
+            Err(failed) => {
+                for (finding, reason) in failed {
+                    order.taken_back.insert(finding.fingerprint.clone(), reason);
+                }
+                now = plan(project, model, &findings, &order);
+            }
+        }
+    };
+    let finished = findings
+        .iter()
+        .zip(&now.decisions)
+        .filter(|(_, decision)| matches!(decision, Decision::Rewrite(_)))
+        .map(|(finding, _)| finished(project, model, finding))
+        .collect();
+    Checked {
+        changeset: Changeset {
+            base,
+            files,
+            findings: finished,
+        },
+        findings,
+        decisions: now.decisions,
+        exhausted: traced.exhausted,
+    }
+}
+
+fn finished(project: &Project, model: &Model, finding: &Finding) -> Finished {
+    let file = finding.place.file;
+    let transform = model.sink_row(finding.sink);
+    Finished {
+        fingerprint: finding.fingerprint.clone(),
+        transform: transform.map_or(String::new(), |(t, _)| t.id.clone()),
+        sink: finding.name.clone(),
+        file: project.path(file).to_owned(),
+        line: project.source(file).position(finding.place.span.start).line,
+    }
+}
+
+/// The changed files of `plan`, or the findings whose changes fail, never none.
+fn verify<'f>(
+    project: &Project,
+    model: &Model,
+    findings: &'f [Finding],
+    plan: &Plan,
+    order: &Order,
+) -> Result<Vec<ChangedFile>, Vec<(&'f Finding, Reason)>> {
+    let rewritten: Vec<(&Finding, &crate::plan::Changes)> = findings
+        .iter()
+        .zip(&plan.decisions)
+        .filter_map(|(finding, decision)| match decision {
+            Decision::Rewrite(changes) => Some((finding, changes)),
+            _ => None,
+        })
+        .collect();
+    if rewritten.is_empty() {
+        return Ok(Vec::new());
+    }
+    let touching = |file: FileId, reason: Reason| -> Vec<(&'f Finding, Reason)> {
+        let touches = rewritten.iter().filter(|(_, changes)| changes.contains_key(&file));
+        touches.map(|(finding, _)| (*finding, reason)).collect()
+    };
+    let mut changes = HashMap::new();
+    for (file, edits) in &plan.changes {
+        let source = project.source(*file);
+        match source.encode(&edits.apply(source.text())) {
+            Ok(bytes) => changes.insert(*file, bytes),
+            Err(_) => return Err(touching(*file, Reason::NotEncodable)),
+        };
+    }
+    let after = project.with(&changes);
+    let mut broken = plan.changes.keys().filter(|file| after.source(**file).unparsed().is_some());
+    if let Some(file) = broken.next() {
+        return Err(touching(*file, Reason::CheckFailed));
+    }
+    let again = trace(&after, model);
+    let gone: Vec<&Finding> = rewritten.iter().map(|(finding, _)| *finding).collect();
+    let expected = count(project, findings.iter(), &gone);
+    let found = count(&after, again.findings.iter(), &[]);
+    let differs = |key: &&Key| expected.get(*key) != found.get(*key);
+    if let Some((file, ..)) = expected.keys().chain(found.keys()).find(differs) {
+        let blamed = touching(*file, Reason::CheckFailed);
+        return Err(match blamed.is_empty() {
+            true => gone.into_iter().map(|f| (f, Reason::CheckFailed)).collect(),
+            false => blamed,
+        });
+    }
+    let second = crate::plan::plan(&after, model, &again.findings, order);
+    if let Some(file) = second.changes.keys().next() {
+        let blamed = touching(*file, Reason::CheckFailed);
+        return Err(match blamed.is_empty() {
+            true => gone.into_iter().map(|f| (f, Reason::CheckFailed)).collect(),
+            false => blamed,
+        });
+    }
+    let mut files: Vec<ChangedFile> = changes
+        .into_iter()
+        .map(|(file, after)| ChangedFile {
+            path: project.path(file).to_owned(),
+            before: project.bytes(file).to_vec(),
+            after,
+        })
+        .collect();
+    files.sort_by(|a, b| a.path.cmp(&b.path));
+    Ok(files)
+}
+
+/// What makes two loads the same before and after a change elsewhere: file, function, text.
+type Key = (FileId, String, String);
+
+fn count<'f>(
+    project: &Project,
+    findings: impl Iterator<Item = &'f Finding>,
+    without: &[&Finding],
+) -> BTreeMap<Key, usize> {
+    let mut count = BTreeMap::new();
+    for finding in findings {
+        if without.iter().any(|gone| gone.fingerprint == finding.fingerprint) {
+            continue;
+        }
+        let file = finding.place.file;
+        let text = project.source(file).slice(finding.place.span).to_owned();
+        let key = (file, enclosing(project, file, finding.place.span), text);
+        *count.entry(key).or_insert(0) += 1;
+    }
+    count
+}

@@ -1,0 +1,107 @@
+//! How a file can say a qualified name: by what it imports already, or by an import to be added.
+
+use std::collections::HashSet;
+
+use super::Reason;
+use crate::python::{Bound, SourceFile, span};
+use crate::text::Span;
+
+/// An import that a file needs.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub(super) struct Need {
+    /// The module.
+    pub module: String,
+    /// The name taken from it; the module itself when absent.
+    pub name: Option<String>,
+}
+
+/// A name as it is written in a file, and the import it needs, if any.
+#[derive(Debug, Clone)]
+pub(super) struct Spelled {
+    pub text: String,
+    pub need: Option<Need>,
+}
+
+/// How `module.name` is written at `offset`; `by_module` says how it is imported when it is not yet:
+/// `import module`, or `from module import name`.
+pub(super) fn spell(
+    file: &SourceFile,
+    offset: usize,
+    module: &str,
+    name: &str,
+    by_module: bool,
+) -> Result<Spelled, Reason> {
+    let scopes = file.scopes();
+    let scope = scopes.at(offset);
+    let full = format!("{module}.{name}");
+    let at_top: HashSet<Span> = file.module().body.iter().map(span).collect();
+    let mut candidates: Vec<String> = Vec::new();
+    for (local, bound) in scopes.names_in(0) {
+        let [Bound::Import(import)] = bound else {
+            continue;
+        };
+        if !at_top.contains(&import.stmt) {
+            continue;
+        }
+        if import.target == full {
+            candidates.push(local.to_owned());
+        } else if import.target == module && full != module {
+            candidates.push(format!("{local}.{name}"));
+        } else if !import.from && module.split('.').next() == Some(local) && local != module {
+            // `import os.path` binds `os`; the whole module is there if this very import names it.
+            let written = file.slice(import.alias);
+            if written == module {
+                candidates.push(full.clone());
+            }
+        }
+    }
+    candidates.sort_by_key(|text| (text.len(), text.clone()));
+    for text in candidates {
+        let parts: Vec<String> = text.split('.').map(str::to_owned).collect();
+        if scopes.resolve(scope, &parts) == [full.clone()] {
+            return Ok(Spelled { text, need: None });
+        }
+    }
+    let (head, text) = match by_module {
+        true => (module.split('.').next().unwrap_or(module), full.clone()),
+        false => (name, name.to_owned()),
+    };
+    if scopes.lookup(scope, head).is_some() || scopes.lookup(0, head).is_some() {
+        return Err(Reason::NameTaken);
+    }
+    Ok(Spelled {
+        text,
+        need: Some(Need {
+            module: module.to_owned(),
+            name: (!by_module).then(|| name.to_owned()),
+        }),
+    })
+}
+
+/// Names that are free in one file.
+#[derive(Debug)]
+pub(super) struct Fresh {
+    used: HashSet<String>,
+}
+
+impl Fresh {
+    /// All words of `file` are taken, comments and strings included.
+    pub fn of(file: &SourceFile) -> Fresh {
+        let words = file.text().split(|c: char| !(c.is_alphanumeric() || c == '_'));
+        Fresh {
+            used: words.map(str::to_owned).collect(),
+        }
+    }
+
+    /// `wanted`, or `wanted_2` and so on; taken from now on.
+    pub fn take(&mut self, wanted: &str) -> String {
+        let mut name = wanted.to_owned();
+        let mut n = 2;
+        while self.used.contains(&name) {
+            name = format!("{wanted}_{n}");
+            n += 1;
+        }
+        self.used.insert(name.clone());
+        name
+    }
+}

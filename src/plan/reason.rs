@@ -1,0 +1,349 @@
+//! Why a load is left as it is: a closed list, each with a code, a sentence, a next step and a case that shows it.
+
+/// The obstacle, never the remedy.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Reason {
+    /// Only a constant arrives.
+    ConstantInput,
+    /// Only what this program pickled just before arrives.
+    OwnRoundTrip,
+    /// A signature is checked before.
+    SignatureChecked,
+    /// An `Unpickler` subclass.
+    RestrictedUnpickler,
+    /// The data comes from files, arguments or the environment.
+    LocalFile,
+    /// The data comes from a database, cache or object store.
+    StoredData,
+    /// The data comes from a network peer that the run was not asked to treat.
+    NetworkPeer,
+    /// The data comes from a web client, which the run was not asked to treat.
+    WebClient,
+    /// A parameter of a function that nothing in the project calls.
+    NoCaller,
+    /// The analysis does not know where the data comes from.
+    OriginUnknown,
+    /// No way to the load was found.
+    NotReached,
+    /// The file does not parse.
+    FileNotParsed,
+    /// No web handler above the load.
+    NoHandler,
+    /// The helper is also called from code that is not a handler.
+    SharedHelper,
+    /// The project itself calls the handler.
+    HandlerIsCalled,
+    /// The handler is a generator.
+    InGenerator,
+    /// In a comprehension.
+    InComprehension,
+    /// In a lambda.
+    InLambda,
+    /// In a default argument, decorator or annotation.
+    InDefinition,
+    /// In a class body.
+    InClassBody,
+    /// In an `elif` test.
+    InElif,
+    /// In a `while` test.
+    InLoopTest,
+    /// Evaluated only under a condition inside its statement.
+    ConditionalEvaluation,
+    /// Something else with effects comes earlier in the same statement.
+    EvaluationOrder,
+    /// The statement is not alone on its line.
+    SharesALine,
+    /// A load inside another.
+    NestedLoads,
+    /// The file object holds several pickles.
+    ReadsAStream,
+    /// Arguments that the new call has no place for.
+    ExtraArguments,
+    /// Attributes of the loaded value are used.
+    ValueHasAttributes,
+    /// The loaded value is called.
+    ValueIsCalled,
+    /// The loaded value is tested for a type that JSON has not.
+    ValueHasType,
+    /// The name of the new module means something else there.
+    NameTaken,
+    /// The function itself is handed on.
+    PassedAsAFunction,
+    /// The `Unpickler` is kept in a variable.
+    UnpicklerInAVariable,
+    /// The function is reached through a variable, registry or attribute.
+    IndirectCall,
+    /// An `except` around the load would catch the answer.
+    ReplySwallowed,
+    /// The project itself pickles what this load reads.
+    WriterInProject,
+    /// The file's encoding cannot hold the new text.
+    NotEncodable,
+    /// The rewritten project did not pass the checks.
+    CheckFailed,
+}
+
+impl Reason {
+    /// All of them.
+    pub const ALL: [Reason; 39] = [
+        Reason::ConstantInput,
+        Reason::OwnRoundTrip,
+        Reason::SignatureChecked,
+        Reason::RestrictedUnpickler,
+        Reason::LocalFile,
+        Reason::StoredData,
+        Reason::NetworkPeer,
+        Reason::WebClient,
+        Reason::NoCaller,
+        Reason::OriginUnknown,
+        Reason::NotReached,
+        Reason::FileNotParsed,
+        Reason::NoHandler,
+        Reason::SharedHelper,
+        Reason::HandlerIsCalled,
+        Reason::InGenerator,
+        Reason::InComprehension,
+        Reason::InLambda,
+        Reason::InDefinition,
+        Reason::InClassBody,
+        Reason::InElif,
+        Reason::InLoopTest,
+        Reason::ConditionalEvaluation,
+        Reason::EvaluationOrder,
+        Reason::SharesALine,
+        Reason::NestedLoads,
+        Reason::ReadsAStream,
+        Reason::ExtraArguments,
+        Reason::ValueHasAttributes,
+        Reason::ValueIsCalled,
+        Reason::ValueHasType,
+        Reason::NameTaken,
+        Reason::PassedAsAFunction,
+        Reason::UnpicklerInAVariable,
+        Reason::IndirectCall,
+        Reason::ReplySwallowed,
+        Reason::WriterInProject,
+        Reason::NotEncodable,
+        Reason::CheckFailed,
+    ];
+
+    /// Kebab-case code, in reports and cases.
+    pub fn code(self) -> &'static str {
+        self.row().0
+    }
+
+    /// One sentence: what stands in the way.
+    pub fn sentence(self) -> &'static str {
+        self.row().1
+    }
+
+    /// One step that leads on.
+    pub fn next_step(self) -> &'static str {
+        self.row().2
+    }
+
+    /// The reason called `code`.
+    pub fn by_code(code: &str) -> Option<Reason> {
+        Reason::ALL.into_iter().find(|reason| reason.code() == code)
+    }
+
+    fn row(self) -> (&'static str, &'static str, &'static str) {
+        match self {
+            Reason::ConstantInput => (
+                "constant-input",
+                "only a constant of the program itself is loaded",
+                "nothing is owed; JSON would still be simpler",
+            ),
+            Reason::OwnRoundTrip => (
+                "own-round-trip",
+                "only what the program itself has just pickled is loaded",
+                "nothing is owed; copy.deepcopy says it more plainly",
+            ),
+            Reason::SignatureChecked => (
+                "signature-checked",
+                "a signature under a key that is not in the code is checked first",
+                "keep the key secret; prefer JSON under the signature",
+            ),
+            Reason::RestrictedUnpickler => (
+                "restricted-unpickler",
+                "a subclass of Unpickler decides which classes may be loaded",
+                "review its find_class: it must refuse every name that is not listed",
+            ),
+            Reason::LocalFile => (
+                "local-file",
+                "the data comes from a file, the arguments or the environment of the program",
+                "if others can write there, run again with --trust http,network,file",
+            ),
+            Reason::StoredData => (
+                "stored-data",
+                "the data comes from a database, cache or object store",
+                "if others can write there, run again with --trust http,network,stored",
+            ),
+            Reason::NetworkPeer => (
+                "network-peer",
+                "the data comes from a network peer, and --trust leaves those out",
+                "run again with --trust network",
+            ),
+            Reason::WebClient => (
+                "web-client",
+                "the data comes from a web client, and --trust leaves those out",
+                "run again with --trust http",
+            ),
+            Reason::NoCaller => (
+                "no-caller",
+                "the data is a parameter of a function that nothing in the project calls",
+                "look who calls it from outside; then treat it by hand",
+            ),
+            Reason::OriginUnknown => (
+                "origin-unknown",
+                "the analysis does not know where the data comes from",
+                "follow it by hand",
+            ),
+            Reason::NotReached => (
+                "not-reached",
+                "no way through the program to this load was found",
+                "delete the code if it is dead",
+            ),
+            Reason::FileNotParsed => (
+                "file-not-parsed",
+                "the file does not parse as Python 3",
+                "make it parse, then run again",
+            ),
+            Reason::NoHandler => (
+                "no-handler",
+                "no web handler stands above the load, so there is nobody to answer 400 to",
+                "load JSON by hand, and drop or refuse what does not parse",
+            ),
+            Reason::SharedHelper => (
+                "shared-helper",
+                "the load is in a helper that is also called from code that is not a handler",
+                "give the handlers a helper of their own that loads JSON",
+            ),
+            Reason::HandlerIsCalled => (
+                "handler-is-called",
+                "the project itself calls this handler, and would take the answer for its result",
+                "move the shared part into a function, then run again",
+            ),
+            Reason::InGenerator => (
+                "in-generator",
+                "the handler is a generator: its status is already sent when the load runs",
+                "load before the first yield, in a function of its own",
+            ),
+            Reason::InComprehension => (
+                "in-comprehension",
+                "the load runs once for each element of a comprehension",
+                "write the comprehension as a loop, then run again",
+            ),
+            Reason::InLambda => (
+                "in-lambda",
+                "the load is the body of a lambda",
+                "write the lambda as a function, then run again",
+            ),
+            Reason::InDefinition => (
+                "in-definition",
+                "the load runs when a function or class is defined",
+                "move it into the function, then run again",
+            ),
+            Reason::InClassBody => (
+                "in-class-body",
+                "the load runs when a class is defined",
+                "move it into a method, then run again",
+            ),
+            Reason::InElif => (
+                "in-elif",
+                "the load is in an elif test, which runs only when the tests before it failed",
+                "write `else:` and a nested `if`, then run again",
+            ),
+            Reason::InLoopTest => (
+                "in-loop-test",
+                "the load is in a while test, which runs once for each turn",
+                "write `while True:` with a load and a `break`, then run again",
+            ),
+            Reason::ConditionalEvaluation => (
+                "conditional-evaluation",
+                "the load runs only under a condition inside its own statement",
+                "write the condition as an `if` statement, then run again",
+            ),
+            Reason::EvaluationOrder => (
+                "evaluation-order",
+                "another call comes earlier in the same statement",
+                "give the load a statement of its own, then run again",
+            ),
+            Reason::SharesALine => (
+                "shares-a-line",
+                "the statement is not alone on its line",
+                "give it a line of its own, then run again",
+            ),
+            Reason::NestedLoads => (
+                "nested-loads",
+                "one load stands inside another",
+                "load JSON once by hand; the inner pickle needs another format too",
+            ),
+            Reason::ReadsAStream => (
+                "reads-a-stream",
+                "several pickles are read from one file, which JSON cannot do",
+                "write one JSON document a line, and read it line by line",
+            ),
+            Reason::ExtraArguments => (
+                "extra-arguments",
+                "the call has arguments that json has no place for",
+                "decide by hand what they are needed for",
+            ),
+            Reason::ValueHasAttributes => (
+                "value-has-attributes",
+                "attributes or methods of the loaded value are used that JSON values do not have",
+                "use an allow-list Unpickler, or change the value to plain data",
+            ),
+            Reason::ValueIsCalled => (
+                "value-is-called",
+                "the loaded value is called, so it is code",
+                "let the client name one of your own functions instead",
+            ),
+            Reason::ValueHasType => (
+                "value-has-type",
+                "the loaded value is tested for a type that JSON does not have",
+                "change the value to plain data, then run again",
+            ),
+            Reason::NameTaken => (
+                "name-taken",
+                "a name that the rewrite needs means something else there",
+                "rename the other, then run again",
+            ),
+            Reason::PassedAsAFunction => (
+                "passed-as-a-function",
+                "the load function itself is handed to other code",
+                "hand on a function of your own that loads JSON",
+            ),
+            Reason::UnpicklerInAVariable => (
+                "unpickler-in-a-variable",
+                "the Unpickler is kept in a variable",
+                "load at once: pickle.load(f), then run again",
+            ),
+            Reason::IndirectCall => (
+                "indirect-call",
+                "the load function is reached through a variable, a registry or an attribute",
+                "change what is stored there by hand",
+            ),
+            Reason::ReplySwallowed => (
+                "reply-swallowed",
+                "an except around the load could catch the answer",
+                "narrow that except, then run again",
+            ),
+            Reason::WriterInProject => (
+                "writer-in-project",
+                "the project itself pickles what this load reads, in a way that cannot be rewritten with it",
+                "change writer and reader together by hand",
+            ),
+            Reason::NotEncodable => (
+                "not-encodable",
+                "the file's encoding cannot hold the new text",
+                "change the message, or save the file as UTF-8",
+            ),
+            Reason::CheckFailed => (
+                "check-failed",
+                "the rewritten project did not pass the checks, so the change was taken back",
+                "report this with the file: it is a defect of depickle",
+            ),
+        }
+    }
+}

@@ -1,0 +1,179 @@
+//! The Python files of one repository at one moment, as a value: parsed on demand, each at most once.
+//!
+//! Invariant: files are in the order of their paths, so everything derived from a `Project` is deterministic.
+
+use std::collections::HashMap;
+use std::sync::{Arc, OnceLock};
+
+use crate::python::SourceFile;
+
+/// Index of a file in its project.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct FileId(pub usize);
+
+/// One Python file.
+#[derive(Debug)]
+struct ProjectFile {
+    path: String,
+    bytes: Vec<u8>,
+    source: OnceLock<SourceFile>,
+}
+
+/// A file that was seen and not read, and why: a kebab-case code.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SkippedFile {
+    /// Path relative to the project.
+    pub file: String,
+    /// Why.
+    pub reason: String,
+}
+
+/// The Python files of one repository at one moment.
+#[derive(Debug)]
+pub struct Project {
+    files: Vec<Arc<ProjectFile>>,
+    by_path: HashMap<String, FileId>,
+    skipped: Vec<SkippedFile>,
+}
+
+impl Project {
+    /// A project of `files`: paths relative to its root, `/`-separated, and their bytes.
+    pub fn new(
+        files: impl IntoIterator<Item = (String, Vec<u8>)>,
+        mut skipped: Vec<SkippedFile>,
+    ) -> Project {
+        let mut files: Vec<_> = files
+            .into_iter()
+            .map(|(path, bytes)| {
+                Arc::new(ProjectFile {
+                    path,
+                    bytes,
+                    source: OnceLock::new(),
+                })
+            })
+            .collect();
+        files.sort_by(|a, b| a.path.cmp(&b.path));
+        skipped.sort_by(|a, b| a.file.cmp(&b.file));
+        let by_path = files
+            .iter()
+            .enumerate()
+            .map(|(n, file)| (file.path.clone(), FileId(n)))
+            .collect();
+        Project {
+            files,
+            by_path,
+            skipped,
+        }
+    }
+
+    /// The same project with other bytes in some files; unchanged files share their syntax.
+    pub fn with(&self, changes: &HashMap<FileId, Vec<u8>>) -> Project {
+        let files = self
+            .files
+            .iter()
+            .enumerate()
+            .map(|(n, file)| match changes.get(&FileId(n)) {
+                None => Arc::clone(file),
+                Some(bytes) => Arc::new(ProjectFile {
+                    path: file.path.clone(),
+                    bytes: bytes.clone(),
+                    source: OnceLock::new(),
+                }),
+            })
+            .collect();
+        Project {
+            files,
+            by_path: self.by_path.clone(),
+            skipped: self.skipped.clone(),
+        }
+    }
+
+    /// All files, in the order of their paths.
+    pub fn ids(&self) -> impl Iterator<Item = FileId> + use<> {
+        (0..self.files.len()).map(FileId)
+    }
+
+    /// Path of `file`.
+    pub fn path(&self, file: FileId) -> &str {
+        self.files.get(file.0).map_or("", |f| f.path.as_str())
+    }
+
+    /// Bytes of `file`.
+    pub fn bytes(&self, file: FileId) -> &[u8] {
+        self.files.get(file.0).map_or(&[], |f| f.bytes.as_slice())
+    }
+
+    /// Syntax of `file`, parsed now if it was not yet.
+    pub fn source(&self, file: FileId) -> &SourceFile {
+        static NOTHING: OnceLock<SourceFile> = OnceLock::new();
+        match self.files.get(file.0) {
+            Some(f) => f.source.get_or_init(|| SourceFile::read(&f.path, &f.bytes)),
+            None => NOTHING.get_or_init(|| SourceFile::read("", b"")),
+        }
+    }
+
+    /// Whether `file` has been parsed.
+    pub fn is_parsed(&self, file: FileId) -> bool {
+        self.files
+            .get(file.0)
+            .is_some_and(|f| f.source.get().is_some())
+    }
+
+    /// Files that were seen and not read.
+    pub fn skipped(&self) -> &[SkippedFile] {
+        &self.skipped
+    }
+
+    /// The file at `path`.
+    pub fn by_path(&self, path: &str) -> Option<FileId> {
+        self.by_path.get(path).copied()
+    }
+
+    /// The file that `import name` in `from` means, if the project has it: `shop.helpers`, `..helpers`.
+    pub fn module(&self, from: FileId, name: &str) -> Option<FileId> {
+        let here = parent(self.path(from));
+        let undotted = name.trim_start_matches('.');
+        let level = name.len() - undotted.len();
+        let tail = undotted.replace('.', "/");
+        if level > 0 {
+            let mut base = here;
+            for _ in 1..level {
+                base = parent(base);
+            }
+            return self.at(base, &tail);
+        }
+        // A package's own folder is not where absolute imports look (its `pickle.py` is not `pickle`).
+        let mut base = here;
+        loop {
+            if self.by_path(&join(base, "__init__.py")).is_none() {
+                if let Some(found) = self.at(base, &tail) {
+                    return Some(found);
+                }
+            }
+            if base.is_empty() {
+                break;
+            }
+            base = parent(base);
+        }
+        self.at("src", &tail)
+    }
+
+    fn at(&self, base: &str, tail: &str) -> Option<FileId> {
+        let stem = join(base, tail);
+        let package = join(&stem, "__init__.py");
+        self.by_path(&format!("{stem}.py"))
+            .or_else(|| self.by_path(&package))
+    }
+}
+
+fn parent(path: &str) -> &str {
+    path.rsplit_once('/').map_or("", |(parent, _)| parent)
+}
+
+fn join(base: &str, tail: &str) -> String {
+    match (base, tail) {
+        ("", _) => tail.to_owned(),
+        (_, "") => base.to_owned(),
+        _ => format!("{base}/{tail}"),
+    }
+}

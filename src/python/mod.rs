@@ -1,0 +1,250 @@
+//! Bytes to Python syntax with names resolved: the only place that knows the parser crates.
+//!
+//! Invariant: reading never fails. A file that cannot be read as Python is a [`SourceFile`] that carries the
+//! reason ([`SourceFile::unparsed`]) and whatever syntax the parser could recover.
+
+mod decode;
+mod scope;
+mod style;
+
+pub use decode::Encoding;
+pub use rustpython_ast as ast;
+pub use scope::{Bound, Chain, ChainRole, Import, ScopeId, Scopes, dotted};
+pub use rustpython_text_size::Ranged;
+pub use style::Style;
+
+use ast::find_node::covering_node;
+use ast::{AnyNodeRef, Expr, ModModule};
+use rustpython_parser::{ParseOptions, parse_unchecked};
+use rustpython_text_size::{TextRange, TextSize};
+
+use crate::text::{LineIndex, Position, Span};
+
+/// CPython refuses more nested brackets than this ("too many nested parentheses", Parser/lexer/state.h: MAXLEVEL).
+const MAX_BRACKETS: usize = 200;
+/// CPython refuses more indentation levels than this (Parser/lexer/state.h: MAXINDENT).
+const MAX_INDENTS: usize = 100;
+
+/// Why a file could not be read as Python 3.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unparsed {
+    /// Python 2 syntax.
+    Python2(usize),
+    /// Unresolved merge conflict markers.
+    MergeConflict(usize),
+    /// Any other syntax error: line, and what the parser said.
+    Syntax(usize, String),
+    /// The bytes do not decode, or would not encode back to themselves.
+    Encoding(String),
+    /// More nesting than CPython accepts; parsing it could exhaust the stack.
+    Nesting,
+}
+
+impl Unparsed {
+    /// Kebab-case code, as printed in reports.
+    pub fn code(&self) -> &'static str {
+        match self {
+            Unparsed::Python2(_) => "python-2",
+            Unparsed::MergeConflict(_) => "merge-conflict",
+            Unparsed::Syntax(..) => "syntax-error",
+            Unparsed::Encoding(_) => "encoding",
+            Unparsed::Nesting => "nested-too-deep",
+        }
+    }
+
+    /// One line for people: what is wrong, and where.
+    pub fn message(&self) -> String {
+        match self {
+            Unparsed::Python2(line) => format!("line {line} is Python 2; port the file first"),
+            Unparsed::MergeConflict(line) => {
+                format!("line {line} is a merge conflict marker; resolve it first")
+            }
+            Unparsed::Syntax(line, what) => format!("line {line} does not parse: {what}"),
+            Unparsed::Encoding(what) => what.clone(),
+            Unparsed::Nesting => {
+                "nested deeper than CPython itself accepts (200 brackets, 100 indents)".into()
+            }
+        }
+    }
+}
+
+/// One Python file, immutable: decoded text, syntax, names and layout.
+#[derive(Debug)]
+pub struct SourceFile {
+    path: String,
+    text: String,
+    encoding: Encoding,
+    module: ModModule,
+    strings: Vec<Span>,
+    index: LineIndex,
+    scopes: Scopes,
+    unparsed: Option<Unparsed>,
+}
+
+impl SourceFile {
+    /// Reads `bytes` as the Python file `path` (relative to its project, `/`-separated).
+    pub fn read(path: &str, bytes: &[u8]) -> SourceFile {
+        match decode::decode(bytes) {
+            Ok((text, encoding)) if decode::too_deep(&text, MAX_BRACKETS, MAX_INDENTS) => {
+                SourceFile::hollow(path, text, encoding, Unparsed::Nesting)
+            }
+            Ok((text, encoding)) => SourceFile::parse(path, text, encoding),
+            Err(why) => SourceFile::hollow(path, String::new(), Encoding::Utf8, why),
+        }
+    }
+
+    fn parse(path: &str, text: String, encoding: Encoding) -> SourceFile {
+        let options = ParseOptions::from(rustpython_parser::Mode::Module);
+        let parsed = parse_unchecked(&text, options);
+        let index = LineIndex::new(&text);
+        let unparsed = parsed.errors().first().map(|error| {
+            let line = index.position(&text, span(error).start).line;
+            decode::classify(&text, line, &error.error.to_string())
+        });
+        let strings = parsed
+            .tokens()
+            .iter()
+            .filter(|token| {
+                use ast::token::TokenKind::{FStringMiddle, String, TStringMiddle};
+                matches!(token.kind(), String | FStringMiddle | TStringMiddle)
+            })
+            .map(span)
+            .collect();
+        let module = match parsed.into_syntax() {
+            ast::Mod::Module(module) => module,
+            ast::Mod::Expression(_) => empty_module(),
+        };
+        let scopes = Scopes::of(&module);
+        SourceFile {
+            path: path.to_owned(),
+            text,
+            encoding,
+            module,
+            strings,
+            index,
+            scopes,
+            unparsed,
+        }
+    }
+
+    /// A file without syntax.
+    fn hollow(path: &str, text: String, encoding: Encoding, why: Unparsed) -> SourceFile {
+        let module = empty_module();
+        SourceFile {
+            path: path.to_owned(),
+            index: LineIndex::new(&text),
+            scopes: Scopes::of(&module),
+            text,
+            encoding,
+            module,
+            strings: Vec::new(),
+            unparsed: Some(why),
+        }
+    }
+
+    /// Path relative to the project, `/`-separated.
+    pub fn path(&self) -> &str {
+        &self.path
+    }
+
+    /// The decoded text; a byte-order mark is its first character.
+    pub fn text(&self) -> &str {
+        &self.text
+    }
+
+    /// The syntax; of a broken file, what could be recovered.
+    pub fn module(&self) -> &ModModule {
+        &self.module
+    }
+
+    /// Scopes, bindings and references.
+    pub fn scopes(&self) -> &Scopes {
+        &self.scopes
+    }
+
+    /// Lines of the text.
+    pub fn index(&self) -> &LineIndex {
+        &self.index
+    }
+
+    /// Why the file could not be read as Python, if so.
+    pub fn unparsed(&self) -> Option<&Unparsed> {
+        self.unparsed.as_ref()
+    }
+
+    /// The text of `span`; empty when it is not in the file.
+    pub fn slice(&self, span: Span) -> &str {
+        self.text.get(span.start..span.end).unwrap_or_default()
+    }
+
+    /// Line and column of `offset`.
+    pub fn position(&self, offset: usize) -> Position {
+        self.index.position(&self.text, offset)
+    }
+
+    /// Whether `offset` lies inside a string token, where white space is content.
+    pub fn in_string(&self, offset: usize) -> bool {
+        let after = self.strings.partition_point(|s| s.start < offset);
+        after
+            .checked_sub(1)
+            .and_then(|i| self.strings.get(i))
+            .is_some_and(|s| offset < s.end)
+    }
+
+    /// How this file is laid out: indent, line end, quotes.
+    pub fn style(&self) -> Style {
+        Style::of(self)
+    }
+
+    /// `text` in this file's encoding.
+    ///
+    /// # Errors
+    /// The first character the encoding cannot hold.
+    pub fn encode(&self, text: &str) -> Result<Vec<u8>, char> {
+        self.encoding.encode(text)
+    }
+
+    /// The syntax nodes that contain `span`, outermost first.
+    pub fn ancestors(&self, span: Span) -> Vec<AnyNodeRef<'_>> {
+        let root = AnyNodeRef::ModModule(&self.module);
+        let range = text_range(span);
+        if !root.range().contains_range(range) {
+            return Vec::new();
+        }
+        let mut nodes: Vec<_> = covering_node(root, range).ancestors().collect();
+        nodes.reverse();
+        nodes
+    }
+
+    /// The whole text as a span.
+    pub fn whole(&self) -> Span {
+        Span::new(0, self.text.len())
+    }
+
+    /// Qualified names `expr` can stand for when read in `scope`: see [`Scopes::resolve`].
+    pub fn names(&self, scope: ScopeId, expr: &Expr) -> Vec<String> {
+        match dotted(expr) {
+            Some(parts) => self.scopes.resolve(scope, &parts),
+            None => Vec::new(),
+        }
+    }
+}
+
+fn empty_module() -> ModModule {
+    ModModule {
+        node_index: ast::AtomicNodeIndex::NONE,
+        range: TextRange::default(),
+        body: Vec::new(),
+    }
+}
+
+/// The span of a syntax node or token.
+pub fn span(node: &impl Ranged) -> Span {
+    let range = node.range();
+    Span::new(range.start().to_usize(), range.end().to_usize())
+}
+
+fn text_range(span: Span) -> TextRange {
+    let size = |offset: usize| TextSize::try_from(offset).unwrap_or_default();
+    TextRange::new(size(span.start), size(span.end))
+}

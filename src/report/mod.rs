@@ -1,0 +1,334 @@
+//! A [`Run`] to bytes: one file per format, each a function of the run alone, so that formats cannot disagree.
+//!
+//! Invariant: nothing from a scanned repository reaches a terminal raw; see [`printable`].
+
+mod diff;
+mod json;
+mod text;
+
+use serde::Serialize;
+
+use crate::check::{ChangedFile, Checked};
+use crate::pack::{Model, Trust};
+use crate::plan::Decision;
+use crate::project::Project;
+use crate::trace::{Finding, Place};
+
+pub use diff::{diff, unified};
+pub use json::json;
+pub use text::{Look, text};
+
+/// The outcome of many projects under one id. Its serde form is the JSON format.
+#[derive(Debug, Serialize)]
+pub struct Run {
+    /// `depickle/1`.
+    pub schema: &'static str,
+    /// Id of the run: UTC time and a digest of its input.
+    pub run: String,
+    /// Which program made it.
+    pub tool: Tool,
+    /// One row for each project that was asked for, failed ones too.
+    pub projects: Vec<ProjectRow>,
+    /// Levels that count towards the exit code.
+    #[serde(skip)]
+    pub trust: Vec<Trust>,
+}
+
+/// Name and version of this program.
+#[derive(Debug, Serialize)]
+pub struct Tool {
+    /// `depickle`.
+    pub name: &'static str,
+    /// Cargo's version.
+    pub version: &'static str,
+}
+
+/// One project of a run.
+#[derive(Debug, Default, Serialize)]
+pub struct ProjectRow {
+    /// Its path, as it was asked for.
+    pub root: String,
+    /// The commit that was read; absent for a work tree.
+    pub commit: Option<String>,
+    /// `ok`, `incomplete` or `failed`.
+    pub status: &'static str,
+    /// What happened and what to do next, for `failed`.
+    pub error: Option<String>,
+    /// What became of each file.
+    pub files: Files,
+    /// Every load.
+    pub findings: Vec<FindingRow>,
+    /// The branch that was staged.
+    pub branch: Option<String>,
+    /// The patch, in `git apply` form.
+    pub patch: Option<String>,
+    /// Things a person should know: files `stage` did not see, bounds that were met.
+    pub notes: Vec<String>,
+    /// The changed files, for formats that draw the patch themselves.
+    #[serde(skip)]
+    pub changes: Vec<ChangedFile>,
+}
+
+/// What became of the Python files of a project.
+#[derive(Debug, Default, Serialize)]
+pub struct Files {
+    /// Python files seen, skipped ones too.
+    pub seen: usize,
+    /// Read and understood; those that name no sink by a search of their bytes.
+    pub analysed: usize,
+    /// Not read as Python 3.
+    pub unparsed: Vec<UnparsedRow>,
+    /// Not read at all.
+    pub skipped: Vec<SkippedRow>,
+}
+
+/// A file that does not parse.
+#[derive(Debug, Serialize)]
+pub struct UnparsedRow {
+    /// Path relative to the project.
+    pub file: String,
+    /// Code.
+    pub reason: String,
+    /// In words, with the line.
+    pub message: String,
+}
+
+/// A file that was not read.
+#[derive(Debug, Serialize)]
+pub struct SkippedRow {
+    /// Path relative to the project.
+    pub file: String,
+    /// Code.
+    pub reason: String,
+}
+
+/// One load.
+#[derive(Debug, Serialize)]
+pub struct FindingRow {
+    /// Survives unrelated line moves.
+    pub fingerprint: String,
+    /// Id of the transform.
+    pub transform: String,
+    /// Qualified name of the sink.
+    pub sink: String,
+    /// Path relative to the project.
+    pub file: String,
+    /// 1-based.
+    pub line: usize,
+    /// 1-based, in characters.
+    pub column: usize,
+    /// 1-based.
+    pub end_line: usize,
+    /// 1-based, after the last character.
+    pub end_column: usize,
+    /// See [`Trust`].
+    pub trust: &'static str,
+    /// See [`Decision::word`].
+    pub status: &'static str,
+    /// Code of the [`crate::plan::Reason`].
+    pub reason: Option<&'static str>,
+    /// In words.
+    pub message: String,
+    /// From the source to the sink; empty when nothing untrusted arrives.
+    pub path: Vec<HopRow>,
+    /// What to do next.
+    pub next: Option<&'static str>,
+}
+
+/// One station of a path.
+#[derive(Debug, Serialize)]
+pub struct HopRow {
+    /// Path relative to the project.
+    pub file: String,
+    /// 1-based.
+    pub line: usize,
+    /// 1-based, in characters.
+    pub column: usize,
+    /// `source`, `step`, `call`, `return` or `sink`.
+    pub kind: &'static str,
+    /// In words.
+    pub note: String,
+}
+
+impl Run {
+    /// An empty run.
+    pub fn new(id: String, trust: Vec<Trust>) -> Run {
+        Run {
+            schema: "depickle/1",
+            run: id,
+            tool: Tool {
+                name: "depickle",
+                version: env!("CARGO_PKG_VERSION"),
+            },
+            projects: Vec::new(),
+            trust,
+        }
+    }
+
+    /// Whether a finding counts towards the exit code: open, and of a level that was asked for.
+    pub fn counts(&self, finding: &FindingRow) -> bool {
+        let open = matches!(finding.status, "rewrite" | "suggest" | "refuse");
+        open && self.trust.iter().any(|trust| trust.word() == finding.trust)
+    }
+}
+
+impl ProjectRow {
+    /// A project that could not be read.
+    pub fn failed(root: &str, error: String) -> ProjectRow {
+        ProjectRow {
+            root: root.to_owned(),
+            status: "failed",
+            error: Some(error),
+            ..ProjectRow::default()
+        }
+    }
+
+    /// The row of a project that was read; `prefix` is its path inside the repository.
+    pub fn of(root: &str, prefix: &str, project: &Project, model: &Model, checked: Checked) -> ProjectRow {
+        let files = files(project);
+        let incomplete = !files.unparsed.is_empty() || !files.skipped.is_empty() || checked.exhausted;
+        let rows = checked.findings.iter().zip(&checked.decisions);
+        let findings = rows.map(|(f, d)| finding_row(project, model, f, d)).collect();
+        let mut notes = Vec::new();
+        if checked.exhausted {
+            notes.push("the analysis met its bound on work; loads it did not get to are listed as not-reached".to_owned());
+        }
+        let changes: Vec<ChangedFile> = checked
+            .changeset
+            .files()
+            .iter()
+            .map(|file| ChangedFile {
+                path: format!("{prefix}{}", file.path),
+                ..file.clone()
+            })
+            .collect();
+        let patch: Vec<u8> = changes.iter().flat_map(unified).collect();
+        ProjectRow {
+            root: root.to_owned(),
+            commit: checked.changeset.base().map(str::to_owned),
+            status: if incomplete { "incomplete" } else { "ok" },
+            error: None,
+            files,
+            findings,
+            branch: None,
+            patch: (!patch.is_empty()).then(|| String::from_utf8_lossy(&patch).into_owned()),
+            notes,
+            changes,
+        }
+    }
+}
+
+fn files(project: &Project) -> Files {
+    let mut unparsed = Vec::new();
+    let mut seen = project.skipped().len();
+    for id in project.ids() {
+        seen += 1;
+        if !project.is_parsed(id) {
+            continue;
+        }
+        if let Some(why) = project.source(id).unparsed() {
+            unparsed.push(UnparsedRow {
+                file: project.path(id).to_owned(),
+                reason: why.code().to_owned(),
+                message: why.message(),
+            });
+        }
+    }
+    let skipped: Vec<SkippedRow> = project
+        .skipped()
+        .iter()
+        .map(|skipped| SkippedRow {
+            file: skipped.file.clone(),
+            reason: skipped.reason.clone(),
+        })
+        .collect();
+    Files {
+        seen,
+        analysed: seen - unparsed.len() - skipped.len(),
+        unparsed,
+        skipped,
+    }
+}
+
+fn finding_row(project: &Project, model: &Model, finding: &Finding, decision: &Decision) -> FindingRow {
+    let source = project.source(finding.place.file);
+    let start = source.position(finding.place.span.start);
+    let end = source.position(finding.place.span.end);
+    let transform = model.sink_row(finding.sink).map_or("", |(t, _)| t.id.as_str());
+    let hops = finding.path.iter().flat_map(|path| path.hops());
+    let path = hops
+        .filter(|hop| !hop.quiet)
+        .map(|hop| hop_row(project, hop.place, hop.kind.word(), &hop.note))
+        .collect();
+    let reason = decision.reason();
+    FindingRow {
+        fingerprint: finding.fingerprint.clone(),
+        transform: transform.to_owned(),
+        sink: finding.name.clone(),
+        file: source.path().to_owned(),
+        line: start.line,
+        column: start.column,
+        end_line: end.line,
+        end_column: end.column,
+        trust: finding.trust.word(),
+        status: decision.word(),
+        reason: reason.map(|r| r.code()),
+        message: message(finding, decision),
+        path,
+        next: reason.map(|r| r.next_step()),
+    }
+}
+
+fn hop_row(project: &Project, place: Place, kind: &'static str, note: &str) -> HopRow {
+    let source = project.source(place.file);
+    let at = source.position(place.span.start);
+    HopRow {
+        file: source.path().to_owned(),
+        line: at.line,
+        column: at.column,
+        kind,
+        note: note.to_owned(),
+    }
+}
+
+/// One sentence: who reaches the load, and what becomes of it.
+fn message(finding: &Finding, decision: &Decision) -> String {
+    let who = match (finding.trust, finding.path.is_some()) {
+        (Trust::Http, _) => "any web client reaches",
+        (Trust::Network, _) => "any network peer reaches",
+        (Trust::Stored, _) => "whoever can write to the store reaches",
+        (Trust::File, _) => "whoever can write the file or set the environment reaches",
+        (Trust::Unknown, true) => "nothing in the project calls the function around",
+        (Trust::Unknown, false) => "it is not known who reaches",
+        (Trust::Trusted, _) => "no attacker reaches",
+    };
+    let name = &finding.name;
+    let sham = match finding.sham {
+        Some("literal-key") => "; the signature that is checked first has its key in the code, so anybody can sign",
+        _ => "",
+    };
+    match decision {
+        Decision::Rewrite(_) => {
+            format!("{who} {name}{sham}; it becomes a JSON load that answers 400")
+        }
+        Decision::Suppressed => format!("{who} {name}; suppressed in the code"),
+        Decision::Suggest(_, reason)
+        | Decision::Refuse(reason)
+        | Decision::Guarded(reason)
+        | Decision::Trusted(reason) => format!("{who} {name}{sham}: {}", reason.sentence()),
+    }
+}
+
+/// `text` as it may reach a terminal: control characters, which could drive it, are spelled out.
+pub fn printable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        let bidi = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if c.is_control() || bidi {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}

@@ -1,0 +1,137 @@
+//! Text for people: each load, who reaches it by which way, and what becomes of it.
+
+use std::fmt::Write;
+
+use anstyle::{AnsiColor, Style};
+
+use super::{FindingRow, ProjectRow, Run, printable};
+
+/// How much to say.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct Look {
+    /// Loads that nobody has to act on, too.
+    pub all: bool,
+}
+
+const BOLD: Style = Style::new().bold();
+const DIM: Style = Style::new().dimmed();
+
+/// `run` for a terminal, with ANSI styles; the writer strips them where they do not belong.
+pub fn text(run: &Run, look: Look) -> String {
+    let mut out = String::new();
+    for project in &run.projects {
+        project_text(&mut out, run, project, look);
+    }
+    out.push_str(&totals(run));
+    out
+}
+
+fn project_text(out: &mut String, run: &Run, project: &ProjectRow, look: Look) {
+    let root = printable(&project.root);
+    if let Some(error) = &project.error {
+        let red = Style::new().fg_color(Some(AnsiColor::Red.into())).bold();
+        let _ = writeln!(out, "{BOLD}{root}{BOLD:#}  {red}failed{red:#}: {}", printable(error));
+        return;
+    }
+    let commit = project.commit.as_deref().and_then(|c| c.get(..10));
+    let at = commit.map_or(String::new(), |commit| format!(" at {commit}"));
+    let _ = writeln!(out, "{BOLD}{root}{BOLD:#}{at}");
+    let mut quiet = 0;
+    for finding in &project.findings {
+        if look.all || run.counts(finding) {
+            finding_text(out, finding);
+        } else {
+            quiet += 1;
+        }
+    }
+    for file in &project.files.unparsed {
+        let _ = writeln!(out, "\n  {}: not parsed ({}): {}", printable(&file.file), file.reason, printable(&file.message));
+    }
+    for file in &project.files.skipped {
+        let _ = writeln!(out, "\n  {}: skipped ({})", printable(&file.file), file.reason);
+    }
+    for note in &project.notes {
+        let _ = writeln!(out, "\n  note: {}", printable(note));
+    }
+    if quiet > 0 {
+        let _ = writeln!(out, "\n  {quiet} more that no web client or network peer was seen to reach; -v lists them");
+    }
+    if let Some(branch) = &project.branch {
+        let green = Style::new().fg_color(Some(AnsiColor::Green.into())).bold();
+        let _ = writeln!(out, "\n  {green}staged{green:#} on branch {BOLD}{}{BOLD:#}", printable(branch));
+    }
+    out.push('\n');
+}
+
+fn finding_text(out: &mut String, finding: &FindingRow) {
+    let colour = match finding.status {
+        "rewrite" => AnsiColor::Green,
+        "suggest" | "refuse" => AnsiColor::Yellow,
+        _ => AnsiColor::Cyan,
+    };
+    let style = Style::new().fg_color(Some(colour.into())).bold();
+    let reason = finding.reason.map_or(String::new(), |reason| format!(" [{reason}]"));
+    let file = printable(&finding.file);
+    let _ = writeln!(
+        out,
+        "\n  {BOLD}{file}:{}:{}{BOLD:#}  {style}{}{style:#}{reason}  {}",
+        finding.line,
+        finding.column,
+        finding.status,
+        finding.trust,
+    );
+    let _ = writeln!(out, "    {}", printable(&finding.message));
+    for hop in &finding.path {
+        let _ = writeln!(
+            out,
+            "      {DIM}{:<6}{DIM:#} {}:{}:{}  {}",
+            hop.kind,
+            printable(&hop.file),
+            hop.line,
+            hop.column,
+            printable(&hop.note)
+        );
+    }
+    if let (Some(next), true) = (finding.next, matches!(finding.status, "refuse" | "suggest")) {
+        let _ = writeln!(out, "    {DIM}next:{DIM:#} {next}");
+    }
+}
+
+/// One line that sums to the run.
+fn totals(run: &Run) -> String {
+    let findings = || run.projects.iter().flat_map(|project| &project.findings);
+    let count = |status: &str| findings().filter(|f| f.status == status).count();
+    let reached = findings().filter(|f| run.counts(f)).count();
+    let failed = run.projects.iter().filter(|p| p.status == "failed").count();
+    let unread: usize = run
+        .projects
+        .iter()
+        .map(|p| p.files.unparsed.len() + p.files.skipped.len())
+        .sum();
+    let seen: usize = run.projects.iter().map(|p| p.files.seen).sum();
+    let mut line = format!(
+        "{}, {}, {}: {reached} within reach of an attacker; {} to rewrite, {} refused, {} guarded, {} trusted",
+        several(run.projects.len(), "project"),
+        several(seen, "file"),
+        several(findings().count(), "load"),
+        count("rewrite"),
+        count("refuse") + count("suggest"),
+        count("guarded"),
+        count("trusted"),
+    );
+    if failed > 0 {
+        let _ = write!(line, "; {} failed", several(failed, "project"));
+    }
+    if unread > 0 {
+        let _ = write!(line, "; {} not read", several(unread, "file"));
+    }
+    line.push('\n');
+    line
+}
+
+fn several(n: usize, what: &str) -> String {
+    match n {
+        1 => format!("1 {what}"),
+        n => format!("{n} {what}s"),
+    }
+}

@@ -1,0 +1,222 @@
+//! Spans and non-overlapping edits on text: the "libcst-equivalent" is that we never re-print code.
+//!
+//! Invariant: an [`EditSet`] is sorted and free of overlaps by construction, so applying it can neither
+//! fail nor depend on the order in which its edits were found.
+
+use serde::Serialize;
+
+/// A half-open range of byte offsets into one file's decoded text.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Span {
+    /// Offset of the first byte.
+    pub start: usize,
+    /// Offset after the last byte; never less than `start`.
+    pub end: usize,
+}
+
+impl Span {
+    /// The span from `start` up to `end`.
+    pub fn new(start: usize, end: usize) -> Span {
+        debug_assert!(start <= end);
+        Span { start, end }
+    }
+
+    /// The empty span at `offset`: an insertion.
+    pub fn at(offset: usize) -> Span {
+        Span::new(offset, offset)
+    }
+
+    /// Whether every byte of `other` lies in `self`.
+    pub fn contains(self, other: Span) -> bool {
+        self.start <= other.start && other.end <= self.end
+    }
+}
+
+/// A place a person can go to: line and column, both 1-based; the column counts characters.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub struct Position {
+    /// 1-based line.
+    pub line: usize,
+    /// 1-based column in characters.
+    pub column: usize,
+}
+
+/// Where each line of a text starts. Lines end as Python ends them: `\n`, `\r\n` or a lone `\r`.
+#[derive(Debug)]
+pub struct LineIndex {
+    starts: Vec<usize>,
+}
+
+impl LineIndex {
+    /// The index of `text`.
+    pub fn new(text: &str) -> LineIndex {
+        let bytes = text.as_bytes();
+        let mut starts = vec![0];
+        for (offset, byte) in bytes.iter().enumerate() {
+            let ends = match byte {
+                b'\n' => true,
+                b'\r' => bytes.get(offset + 1) != Some(&b'\n'),
+                _ => false,
+            };
+            if ends {
+                starts.push(offset + 1);
+            }
+        }
+        LineIndex { starts }
+    }
+
+    /// 0-based number of the line that holds `offset`.
+    fn row(&self, offset: usize) -> usize {
+        self.starts
+            .partition_point(|&start| start <= offset)
+            .saturating_sub(1)
+    }
+
+    /// Offset at which the line holding `offset` starts.
+    pub fn line_start(&self, offset: usize) -> usize {
+        self.starts.get(self.row(offset)).copied().unwrap_or(0)
+    }
+
+    /// Offset at which the line holding `offset` ends, before its line end.
+    pub fn line_end(&self, text: &str, offset: usize) -> usize {
+        let next = self
+            .starts
+            .get(self.row(offset) + 1)
+            .copied()
+            .unwrap_or(text.len());
+        let line = text.get(..next).unwrap_or(text);
+        line.strip_suffix("\r\n")
+            .or_else(|| line.strip_suffix(['\n', '\r']))
+            .unwrap_or(line)
+            .len()
+            .max(offset)
+    }
+
+    /// Offset at which the line after the one holding `offset` starts; the end of the text for the last line.
+    pub fn next_line(&self, text: &str, offset: usize) -> usize {
+        self.starts
+            .get(self.row(offset) + 1)
+            .copied()
+            .unwrap_or(text.len())
+    }
+
+    /// Starts of all lines that begin inside `span`, its own first line excluded.
+    pub fn lines_inside(&self, span: Span) -> impl Iterator<Item = usize> + '_ {
+        let from = self.row(span.start) + 1;
+        self.starts
+            .iter()
+            .skip(from)
+            .copied()
+            .take_while(move |&start| start < span.end)
+    }
+
+    /// The line and column of `offset`. A byte-order mark at the head of the text is not a column.
+    pub fn position(&self, text: &str, offset: usize) -> Position {
+        let row = self.row(offset);
+        let start = self.line_start(offset);
+        let line = text.get(start..offset).unwrap_or_default();
+        let line = line.strip_prefix('\u{feff}').unwrap_or(line);
+        Position {
+            line: row + 1,
+            column: line.chars().count() + 1,
+        }
+    }
+}
+
+/// Replace `span` by `text`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Edit {
+    /// What goes; empty for an insertion.
+    pub span: Span,
+    /// Which comes first when several edits start at one offset; lower first.
+    pub order: i32,
+    /// What comes in its place.
+    pub text: String,
+}
+
+impl Edit {
+    /// Replaces `span` by `text`.
+    pub fn replace(span: Span, text: impl Into<String>) -> Edit {
+        Edit {
+            span,
+            order: 0,
+            text: text.into(),
+        }
+    }
+
+    /// Inserts `text` at `offset`; `order` decides among insertions at one offset.
+    pub fn insert(offset: usize, order: i32, text: impl Into<String>) -> Edit {
+        Edit {
+            span: Span::at(offset),
+            order,
+            text: text.into(),
+        }
+    }
+}
+
+/// Two edits claim the same bytes, or the same offset without saying which comes first.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("two edits claim bytes {} to {}", .0.start, .0.end)]
+pub struct Overlap(pub Span);
+
+/// Edits of one text: sorted, non-overlapping, without repeats.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EditSet {
+    edits: Vec<Edit>,
+}
+
+impl EditSet {
+    /// Orders `edits` and drops repeats of one and the same edit.
+    ///
+    /// # Errors
+    /// [`Overlap`] when two different edits claim a byte, or insert at one offset with one order.
+    pub fn new(mut edits: Vec<Edit>) -> Result<EditSet, Overlap> {
+        edits.sort_by(|a, b| {
+            let key = |e: &Edit| (e.span.start, e.span.end, e.order);
+            key(a).cmp(&key(b)).then_with(|| a.text.cmp(&b.text))
+        });
+        edits.dedup();
+        for pair in edits.windows(2) {
+            let [a, b] = pair else { continue };
+            let same_place = a.span == b.span && a.order == b.order;
+            if b.span.start < a.span.end || same_place {
+                return Err(Overlap(b.span));
+            }
+        }
+        Ok(EditSet { edits })
+    }
+
+    /// Both sets as one.
+    ///
+    /// # Errors
+    /// [`Overlap`], as [`EditSet::new`].
+    pub fn union(&self, other: &EditSet) -> Result<EditSet, Overlap> {
+        EditSet::new([self.edits.clone(), other.edits.clone()].concat())
+    }
+
+    /// The edits in the order of the text.
+    pub fn edits(&self) -> &[Edit] {
+        &self.edits
+    }
+
+    /// Whether nothing changes.
+    pub fn is_empty(&self) -> bool {
+        self.edits.is_empty()
+    }
+
+    /// `text` with every edit made. Edits that do not fit `text` (they were made for another) are passed over.
+    pub fn apply(&self, text: &str) -> String {
+        let mut out = String::with_capacity(text.len() + 256);
+        let mut done = 0;
+        for edit in &self.edits {
+            let Some(kept) = text.get(done..edit.span.start) else {
+                continue;
+            };
+            out.push_str(kept);
+            out.push_str(&edit.text);
+            done = edit.span.end;
+        }
+        out.push_str(text.get(done..).unwrap_or_default());
+        out
+    }
+}

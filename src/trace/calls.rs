@@ -1,0 +1,352 @@
+//! Calls: into the project, and to what the packs know.
+
+use std::rc::Rc;
+
+use super::machine::{Arguments, Env, Machine};
+use super::value::{Atom, Check, Const, Container, Taint, Value};
+use crate::pack::{Shape, Trust};
+use crate::python::ast::{self, Expr};
+
+impl<'a> Machine<'a> {
+    pub(super) fn call_expression(&mut self, call: &'a ast::ExprCall, env: &mut Env) -> Value {
+        // The receiver is evaluated once, for all that depends on it.
+        let (callee, receiver) = match &*call.func {
+            Expr::Attribute(attribute) => {
+                let owner = self.value(&attribute.value, env);
+                let digest = matches!(attribute.attr.as_str(), "digest" | "hexdigest");
+                if digest && owner.atoms().iter().any(|a| matches!(a, Atom::Digest(_))) {
+                    return owner;
+                }
+                (self.attribute(&owner, attribute), owner)
+            }
+            func => (self.read(func, env), Value::unknown()),
+        };
+        let arguments = self.arguments(&call.arguments, env);
+        let at = self.place(call);
+        let mut out = Value::unknown();
+        let mut understood = false;
+        for atom in callee.atoms() {
+            let result = match atom {
+                Atom::External(name) => {
+                    self.call_external(name, call, &receiver, &arguments, env)
+                }
+                Atom::Function(def, bound) => {
+                    self.call(*def, *bound, arguments.clone(), at, env)
+                }
+                Atom::Class(class) => {
+                    let init = self.class_member(*class, Some(*class), "__init__");
+                    for atom in init.atoms() {
+                        if let Atom::Function(def, bound) = atom {
+                            self.call(*def, *bound, arguments.clone(), at, env);
+                        }
+                    }
+                    Atom::Instance(*class).into()
+                }
+                Atom::Instance(class) => {
+                    let method = self.class_member(*class, Some(*class), "__call__");
+                    match method.atoms() {
+                        [Atom::Function(def, bound)] => {
+                            self.call(*def, *bound, arguments.clone(), at, env)
+                        }
+                        _ => continue,
+                    }
+                }
+                Atom::Untrusted(taint) => self.call_member(taint, call, &receiver, &arguments),
+                _ => continue,
+            };
+            understood = true;
+            out = out.join(&result);
+        }
+        if !understood {
+            out = self.call_unknown(call, &receiver, &arguments, env);
+        }
+        self.mutate(call, &arguments, env);
+        out
+    }
+
+    fn arguments(&mut self, arguments: &'a ast::Arguments, env: &mut Env) -> Arguments {
+        let mut out = Arguments::default();
+        for argument in &arguments.args {
+            let value = match argument {
+                Expr::Starred(star) => {
+                    let value = self.value(&star.value, env);
+                    let any = self.element(&value, argument);
+                    out.spread = std::mem::take(&mut out.spread).join(&any);
+                    continue;
+                }
+                _ => self.value(argument, env),
+            };
+            out.positional.push(value);
+        }
+        for keyword in &arguments.keywords {
+            let value = self.value(&keyword.value, env);
+            match &keyword.arg {
+                Some(name) => out.named.push((name.to_string(), value)),
+                None => {
+                    for atom in value.atoms() {
+                        if let Atom::Container(container) = atom {
+                            for (key, value) in &container.items {
+                                if let Const::Str(name) = key {
+                                    out.named.push((name.to_string(), value.clone()));
+                                }
+                            }
+                        }
+                    }
+                    let any = self.element(&value, keyword);
+                    out.spread = std::mem::take(&mut out.spread).join(&any);
+                }
+            }
+        }
+        out
+    }
+
+    /// `untrusted.method(...)`.
+    fn call_member(
+        &mut self,
+        taint: &Taint,
+        call: &'a ast::ExprCall,
+        receiver: &Value,
+        arguments: &Arguments,
+    ) -> Value {
+        let Expr::Attribute(attribute) = &*call.func else {
+            let value: Value = Atom::Untrusted(taint.clone()).into();
+            return self.widened(value, call);
+        };
+        let name = attribute.attr.as_str();
+        if matches!(name, "isdigit" | "isalnum" | "isidentifier" | "startswith" | "endswith" | "count" | "index" | "find") {
+            return Value::clean();
+        }
+        let step = self.model.method_step(name);
+        let first = arguments.positional.first();
+        let key = first.and_then(Value::text);
+        let fallback = arguments.positional.get(1);
+        // `request.get_data` is the source itself; `request.cookies.get` reads one of its values.
+        let is_member_itself = receiver.taints().is_empty();
+        let shape = match (taint.shape, step) {
+            (shape, _) if is_member_itself => shape,
+            (Shape::Files, Some(step)) if step.shape == Shape::Any => Shape::Stream,
+            (_, Some(step)) => step.shape,
+            (Shape::Stream, None) if name == "makefile" => Shape::Stream,
+            _ => Shape::Any,
+        };
+        let place = self.place(call);
+        let mut taint = match taint.widen(place, self.snippet(call), shape) {
+            Some(wider) => wider,
+            None => taint.then(super::value::Hop {
+                place,
+                kind: super::value::HopKind::Step,
+                note: self.snippet(call),
+                shape,
+                quiet: step.is_some_and(|s| s.quiet),
+            }),
+        };
+        if let (Some(key), "get" | "getlist" | "pop") = (key, name) {
+            taint.part = format!("{}{key:?}", taint.part).into();
+            if taint.key.is_none() {
+                taint.key = Some(key);
+            }
+        }
+        let value: Value = Atom::Untrusted(taint).into();
+        match fallback {
+            Some(fallback) => value.join(fallback),
+            None => value,
+        }
+    }
+
+    /// A call of something that nothing is known of: it may return what it was given.
+    fn call_unknown(
+        &mut self,
+        call: &'a ast::ExprCall,
+        receiver: &Value,
+        arguments: &Arguments,
+        env: &mut Env,
+    ) -> Value {
+        let all = arguments.all().fold(receiver.clone(), |all, value| all.join(value));
+        self.hand_on(arguments, call, env);
+        // Constants in, who knows what out.
+        let out = self.stepped(&all, None, Shape::Any, false, call);
+        let untrusted = |atom: &&Atom| matches!(atom, Atom::Untrusted(_));
+        out.atoms().iter().filter(untrusted).cloned().collect()
+    }
+
+    /// `list.append(x)`, `buffer.write(x)`: the receiver now holds what it was given.
+    fn mutate(&mut self, call: &'a ast::ExprCall, arguments: &Arguments, env: &mut Env) {
+        const MUTATORS: [&str; 9] = [
+            "append", "appendleft", "add", "insert", "extend", "extendleft", "update", "write", "put",
+        ];
+        let Expr::Attribute(attribute) = &*call.func else {
+            return;
+        };
+        let Expr::Name(name) = &*attribute.value else {
+            return;
+        };
+        if !MUTATORS.contains(&attribute.attr.as_str()) {
+            return;
+        }
+        let Some(before) = env.vars.get(name.id.as_str()).cloned() else {
+            return;
+        };
+        let given = arguments.all().fold(Value::unknown(), |all, value| all.join(value));
+        let mut after = Value::unknown();
+        let mut held = false;
+        for atom in before.atoms() {
+            match atom {
+                Atom::Container(container) => {
+                    let mut container = (**container).clone();
+                    container.rest = container.rest.join(&given);
+                    after.add(Atom::Container(Rc::new(container)));
+                    held = true;
+                }
+                other => after.add(other.clone()),
+            }
+        }
+        if !held {
+            for taint in given.taints() {
+                after.add(Atom::Untrusted(taint.clone()));
+            }
+        }
+        self.bind(&name.id, after, env);
+    }
+
+    /// Functions among the arguments are called with whatever else was given; sinks among them are reached.
+    fn hand_on(&mut self, arguments: &Arguments, call: &'a ast::ExprCall, env: &mut Env) {
+        let exprs = call.arguments.args.iter().chain(call.arguments.keywords.iter().map(|k| &k.value));
+        let exprs: Vec<&Expr> = exprs.collect();
+        let others = |this: &Self| {
+            arguments
+                .all()
+                .map(|value| this.stepped(value, None, Shape::Any, true, call))
+                .fold(Value::unknown(), |all, value| all.join(&value))
+        };
+        for value in arguments.all() {
+            for atom in value.atoms() {
+                match atom {
+                    Atom::External(name) => {
+                        let Some(sink) = self.model.sink(name) else { continue };
+                        let value = others(self);
+                        let place = exprs.iter().find_map(|expr| {
+                            let place = self.place(*expr);
+                            self.sites.iter().any(|s| s.place == place).then_some(place)
+                        });
+                        if let Some(place) = place {
+                            self.record(place, sink, name, value, env);
+                        }
+                    }
+                    Atom::Function(def, bound) if !self.frames.iter().any(|f| f.def == Some(*def)) => {
+                        let value = others(self);
+                        if !value.taints().is_empty() {
+                            let given = Arguments {
+                                spread: value,
+                                ..Arguments::default()
+                            };
+                            let at = self.place(call);
+                            self.call(*def, *bound, given, at, env);
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        }
+    }
+
+    fn call_external(
+        &mut self,
+        name: &Rc<str>,
+        call: &'a ast::ExprCall,
+        receiver: &Value,
+        arguments: &Arguments,
+        env: &mut Env,
+    ) -> Value {
+        let at = self.place(call);
+        let model = self.model;
+        let first = arguments.positional.first().cloned();
+        let first = first.or_else(|| arguments.named.first().map(|(_, value)| value.clone()));
+        if let Some(sink) = model.sink(name) {
+            let value = first.unwrap_or_else(|| arguments.spread.clone());
+            self.record(at, sink, name, value.clone(), env);
+            return self.stepped(&value, Some(name), Shape::Any, false, call);
+        }
+        if model.exits(name) {
+            env.dead = true;
+            return Value::unknown();
+        }
+        if model.is_writer(name) {
+            return Atom::Pickled.into();
+        }
+        if model.stops(name) {
+            return Value::clean();
+        }
+        if model.makes_digest(name) {
+            let literal_key = first.as_ref().is_some_and(is_literal);
+            let data = arguments.get(1, "msg");
+            let of = data.iter().flat_map(|v| v.taints()).map(Taint::identity).collect();
+            return Atom::Digest(Check { of, literal_key }).into();
+        }
+        if model.compares_digests(name) {
+            return arguments
+                .all()
+                .flat_map(Value::atoms)
+                .filter_map(|atom| match atom {
+                    Atom::Digest(check) => Some(Atom::Checked(check.clone())),
+                    _ => None,
+                })
+                .collect();
+        }
+        if model.verifies(name) {
+            return Atom::Verified.into();
+        }
+        if let Some(returns) = model.returns(name) {
+            let object = |ty: &String| match ty.as_str() {
+                "" => Value::unknown(),
+                ty => Atom::Object(ty.into()).into(),
+            };
+            return match returns.types.as_slice() {
+                [ty] => object(ty),
+                types => Container::sequence(types.iter().map(object)).into(),
+            };
+        }
+        self.register(name, arguments);
+        if let Some(source) = model.source(name) {
+            let note = self.snippet(call);
+            let trust = source.trust.unwrap_or(Trust::Unknown);
+            let mut out = self.entering(trust, &source.channel, source.shape, at, note);
+            // What a path from outside leads to comes from there too.
+            for value in arguments.all() {
+                let given = self.stepped(value, Some(name), source.shape, false, call);
+                for taint in given.taints() {
+                    if taint.trust < trust {
+                        out = Value::from(Atom::Untrusted(taint.clone()));
+                    }
+                }
+            }
+            return out;
+        }
+        if let Some(step) = model.step(name) {
+            let given = first.unwrap_or_else(|| arguments.spread.clone());
+            return self.stepped(&given, Some(name), step.shape, step.quiet, call);
+        }
+        if let Some(object) = model.object(name) {
+            return Atom::Object(object.name.as_str().into()).into();
+        }
+        self.hand_on(arguments, call, env);
+        let all = arguments.all().fold(Value::unknown(), |all, value| all.join(value));
+        let passed = self.stepped(&all, Some(name), Shape::Any, false, call);
+        let from_receiver = self.stepped(receiver, Some(name), Shape::Any, false, call);
+        let mut out: Value = passed
+            .join(&from_receiver)
+            .atoms()
+            .iter()
+            .filter(|atom| matches!(atom, Atom::Untrusted(_) | Atom::Pickled))
+            .cloned()
+            .collect();
+        if out.atoms().is_empty() {
+            let literal = first.as_ref().is_some_and(is_literal);
+            out.add(Atom::Made(Rc::clone(name), literal));
+        }
+        out
+    }
+}
+
+fn is_literal(value: &Value) -> bool {
+    !value.atoms().is_empty() && value.atoms().iter().all(|a| matches!(a, Atom::Const(_)))
+}
