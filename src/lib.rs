@@ -1,11 +1,30 @@
 #![warn(missing_docs)]
 #![forbid(unsafe_code)]
-//! depickle
-pub mod report;
-pub mod text;
-pub mod trace;
+//! depickle finds unsafe pickle loads that untrusted data can reach, rewrites them to JSON, and proves the change.
+//!
+//! The stages are modules, each with one public function of the same name; `src/README.md` draws the line they stand in.
+
 pub mod check;
+pub mod cli;
+pub mod journal;
 pub mod pack;
 pub mod plan;
 pub mod project;
 pub mod python;
+pub mod repo;
+pub mod report;
+pub mod stage;
+pub mod text;
+pub mod trace;
+
+use check::Checked;
+use pack::Model;
+use plan::Order;
+use project::Project;
+
+/// The pipeline up to what may be written: pure, values in and values out. A dry run is this and nothing more.
+pub fn migrate(project: &Project, model: &Model, order: &Order, base: Option<String>) -> Checked {
+    let traced = trace::trace(project, model);
+    let plan = plan::plan(project, model, &traced.findings, order);
+    check::check(project, model, traced, plan, order, base)
+}

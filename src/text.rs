@@ -3,8 +3,6 @@
 //! Invariant: an [`EditSet`] is sorted and free of overlaps by construction, so applying it can neither
 //! fail nor depend on the order in which its edits were found.
 
-use serde::Serialize;
-
 /// A half-open range of byte offsets into one file's decoded text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span {
@@ -33,7 +31,7 @@ impl Span {
 }
 
 /// A place a person can go to: line and column, both 1-based; the column counts characters.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Position {
     /// 1-based line.
     pub line: usize,
@@ -219,4 +217,33 @@ impl EditSet {
         out.push_str(text.get(done..).unwrap_or_default());
         out
     }
+}
+
+/// `text` as it may reach a terminal: control characters, which could drive it, are spelled out.
+pub fn printable(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for c in text.chars() {
+        let bidi = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
+        if c.is_control() || bidi {
+            out.extend(c.escape_default());
+        } else {
+            out.push(c);
+        }
+    }
+    out
+}
+
+/// [`printable`] for text of several lines: line ends stay.
+pub fn printable_lines(text: &str) -> String {
+    let mut out = String::with_capacity(text.len());
+    for line in text.split_inclusive('\n') {
+        match line.strip_suffix('\n') {
+            Some(line) => {
+                out.push_str(&printable(line));
+                out.push('\n');
+            }
+            None => out.push_str(&printable(line)),
+        }
+    }
+    out
 }

@@ -1,6 +1,6 @@
 //! A [`Run`] to bytes: one file per format, each a function of the run alone, so that formats cannot disagree.
 //!
-//! Invariant: nothing from a scanned repository reaches a terminal raw; see [`printable`].
+//! Invariant: nothing from a scanned repository reaches a terminal raw; see [`crate::text::printable`].
 
 mod diff;
 mod json;
@@ -317,18 +317,4 @@ fn message(finding: &Finding, decision: &Decision) -> String {
         | Decision::Guarded(reason)
         | Decision::Trusted(reason) => format!("{who} {name}{sham}: {}", reason.sentence()),
     }
-}
-
-/// `text` as it may reach a terminal: control characters, which could drive it, are spelled out.
-pub fn printable(text: &str) -> String {
-    let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        let bidi = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        if c.is_control() || bidi {
-            out.extend(c.escape_default());
-        } else {
-            out.push(c);
-        }
-    }
-    out
 }

@@ -4,7 +4,8 @@ use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
 
-use super::{FindingRow, ProjectRow, Run, printable};
+use super::{FindingRow, ProjectRow, Run};
+use crate::text::printable;
 
 /// How much to say.
 #[derive(Debug, Clone, Copy, Default)]

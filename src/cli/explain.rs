@@ -1,0 +1,126 @@
+//! `explain`: everything that has an id, in words.
+
+use std::fmt::Write;
+
+use super::Exit;
+use super::args::Common;
+use super::target::{Reading, read};
+use crate::pack::{Framework, Model, ReplyStyle};
+use crate::plan::Reason;
+use crate::report::{self, Look, ProjectRow, Run};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A transform, framework, sink or reason; or the fingerprint of a finding in the current folder
+    #[arg(value_name = "ID")]
+    id: Option<String>,
+    #[arg(long, value_name = "PATH", default_value = ".", help = "Where to look for a fingerprint")]
+    project: String,
+}
+
+pub(super) fn explain(args: &Args) -> anyhow::Result<Exit> {
+    let model = Model::builtin()?;
+    let text = match &args.id {
+        None => everything(&model),
+        Some(id) => match by_id(&model, id) {
+            Some(text) => text,
+            None => finding(&model, id, &args.project)?,
+        },
+    };
+    anstream::print!("{text}");
+    Ok(Exit::Done)
+}
+
+/// All ids there are.
+fn everything(model: &Model) -> String {
+    let mut out = String::from("transforms\n");
+    for transform in &model.transforms {
+        let _ = writeln!(out, "  {:<26} {}", transform.id, transform.title);
+    }
+    out.push_str("\nframeworks\n");
+    for framework in &model.frameworks {
+        let _ = writeln!(out, "  {:<26} {}", framework.id, framework.title);
+    }
+    out.push_str("\nsinks\n");
+    for sink in model.transforms.iter().flat_map(|t| &t.sinks) {
+        let _ = writeln!(out, "  {}", sink.names.join(", "));
+    }
+    out.push_str("\nreasons\n");
+    for reason in Reason::ALL {
+        let _ = writeln!(out, "  {:<26} {}", reason.code(), reason.sentence());
+    }
+    out.push_str("\n`depickle explain ID` says more of each.\n");
+    out
+}
+
+fn by_id(model: &Model, id: &str) -> Option<String> {
+    if let Some(transform) = model.transforms.iter().find(|t| t.id == id) {
+        return Some(transform.readme.clone());
+    }
+    if let Some(framework) = model.frameworks.iter().find(|f| f.id == id) {
+        return Some(framework_text(framework));
+    }
+    if let Some((transform, sink)) = model.sink(id).and_then(|sink| model.sink_row(sink)) {
+        return Some(format!(
+            "{id}: a sink of {0}; it becomes {1}.\n`depickle explain {0}` says why and how.\n",
+            transform.id, sink.becomes
+        ));
+    }
+    let reason = Reason::by_code(id)?;
+    Some(format!("{id}: {}.\nNext: {}.\n", reason.sentence(), reason.next_step()))
+}
+
+fn framework_text(framework: &Framework) -> String {
+    let mut out = format!("{}\n", framework.title);
+    for object in &framework.objects {
+        let members: Vec<&str> = object.members.keys().map(String::as_str).collect();
+        let _ = writeln!(out, "\n{} ({}):\n  {}", object.name, object.trust.word(), members.join(", "));
+    }
+    for source in framework.sources.iter().filter(|s| s.is.is_none()) {
+        let trust = source.trust.map_or("", |trust| trust.word());
+        let _ = writeln!(out, "\nsource ({trust}): {}", source.names.join(", "));
+    }
+    for handler in &framework.handlers {
+        let how = [
+            ("decorated with", handler.decorators.join(", ")),
+            ("passed to", handler.registered.iter().map(|r| r.call.as_str()).collect::<Vec<_>>().join(", ")),
+            ("methods of subclasses of", handler.bases.join(", ")),
+        ];
+        for (what, names) in how.iter().filter(|(_, names)| !names.is_empty()) {
+            let _ = writeln!(out, "\nhandlers {what}: {names}");
+        }
+    }
+    for reply in &framework.replies {
+        let place = match reply.style {
+            ReplyStyle::Return => "in a handler",
+            ReplyStyle::Raise => "anywhere below it",
+        };
+        let _ = writeln!(out, "\nanswers 400 {place}: {}", reply.code);
+    }
+    out
+}
+
+/// The finding of `project` whose fingerprint starts with `id`.
+fn finding(model: &Model, id: &str, project: &str) -> anyhow::Result<String> {
+    let hex = id.len() >= 4 && id.chars().all(|c| c.is_ascii_hexdigit());
+    if !hex {
+        anyhow::bail!("{id:?}: no transform, framework, sink or reason is called that; `depickle explain` lists all");
+    }
+    let common = Common::bare();
+    let order = common.order();
+    let target = read(project, &common, Reading::WorkTree).map_err(|error| anyhow::anyhow!("{project}: {error}"))?;
+    let checked = crate::migrate(&target.project, model, &order, None);
+    let mut row = ProjectRow::of(project, &target.prefix, &target.project, model, checked);
+    row.findings.retain(|finding| finding.fingerprint.starts_with(id));
+    if row.findings.is_empty() {
+        anyhow::bail!("{id:?}: no finding in {project} has that fingerprint; `depickle scan --format json` lists them");
+    }
+    let patches: Vec<Vec<u8>> = row.changes.iter().map(report::unified).collect();
+    let mut run = Run::new(String::new(), order.trust);
+    run.projects.push(row);
+    let mut text = report::text(&run, Look { all: true });
+    for patch in patches {
+        text.push_str(&crate::text::printable_lines(&String::from_utf8_lossy(&patch)));
+    }
+    Ok(text)
+}

@@ -1,0 +1,105 @@
+//! The command line: one file per command. Arguments become values here and nowhere else.
+//!
+//! Invariant: exit codes say what happened: see [`Exit`]. Never 0 for "I did not look".
+
+mod args;
+mod demo;
+mod explain;
+mod rollback;
+mod runs;
+mod scan;
+mod stage;
+mod target;
+
+use std::ffi::OsString;
+use std::process::ExitCode;
+
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+/// Stack of every thread that analyses code, in bytes.
+pub const STACK: usize = 256 << 20;
+
+/// What a command comes to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Exit {
+    /// Clean, or done.
+    Done = 0,
+    /// Findings, or a patch that is not empty.
+    Findings = 1,
+    /// Wrong use, or an error of the tool.
+    Error = 2,
+    /// Some file or repository could not be looked at; wins over findings.
+    Incomplete = 3,
+}
+
+const AFTER: &str = "\
+Exit codes: 0 clean or done, 1 findings (scan) or a patch that is not empty (diff),
+2 wrong use or tool error, 3 incomplete: some file or repository could not be read.
+
+New here? `depickle demo` shows all of it on a small vulnerable shop.";
+
+#[derive(Debug, Parser)]
+#[command(name = "depickle", version, about, after_help = AFTER, disable_help_subcommand = true)]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    /// Find every load; say which an attacker can reach, and by which way
+    Scan(args::Common),
+    /// Dry run: print the patch that stage would commit; write nothing
+    Diff(args::Common),
+    /// Commit that patch on a new branch in each repository
+    Stage(stage::Args),
+    /// Undo a run: delete the branches it made, if they are still as it left them
+    Rollback(rollback::Args),
+    /// The runs on record and their state
+    Runs(runs::Args),
+    /// A transform, framework, sink, reason or finding in words
+    Explain(explain::Args),
+    /// Show the whole way on a small vulnerable shop in a temporary folder
+    Demo(demo::Args),
+}
+
+/// Runs the command line `args`, program name first, and returns its exit code.
+pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    let matches = match Cli::command().try_get_matches_from(args) {
+        Ok(matches) => matches,
+        Err(error) => {
+            let _ = error.print();
+            return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
+        }
+    };
+    let outcome = match Cli::from_arg_matches(&matches) {
+        Ok(cli) => run(cli.command),
+        Err(error) => Err(error.into()),
+    };
+    match outcome {
+        Ok(exit) => ExitCode::from(exit as u8),
+        Err(error) => {
+            // A reader that went away (`| head`) is no error worth words.
+            let broken = error.chain().any(|cause| {
+                let io = cause.downcast_ref::<std::io::Error>();
+                io.is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
+            });
+            if !broken {
+                anstream::eprintln!("error: {}", crate::text::printable(&format!("{error:#}")));
+            }
+            ExitCode::from(Exit::Error as u8)
+        }
+    }
+}
+
+fn run(command: Command) -> anyhow::Result<Exit> {
+    match command {
+        Command::Scan(args) => scan::scan(&args),
+        Command::Diff(args) => scan::diff(&args),
+        Command::Stage(args) => stage::stage(&args),
+        Command::Rollback(args) => rollback::rollback(&args),
+        Command::Runs(args) => runs::runs(&args),
+        Command::Explain(args) => explain::explain(&args),
+        Command::Demo(args) => demo::demo(&args),
+    }
+}

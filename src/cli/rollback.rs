@@ -1,0 +1,45 @@
+//! `rollback`: takes a run back, everywhere it staged.
+
+use super::Exit;
+use crate::journal::Journal;
+use crate::text::printable;
+use crate::stage::{Outcome, rollback as undo};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Id of the run, as stage and `depickle runs` print it
+    #[arg(value_name = "RUN", conflicts_with = "last")]
+    run: Option<String>,
+    /// The last run that staged something (the default)
+    #[arg(long)]
+    last: bool,
+}
+
+pub(super) fn rollback(args: &Args) -> anyhow::Result<Exit> {
+    let journal = Journal::open(&Journal::default_dir()?);
+    let run = match &args.run {
+        Some(id) => journal.run(id)?,
+        None => match journal.last()? {
+            Some(run) => run,
+            None => anyhow::bail!("no run is on record; there is nothing to undo"),
+        },
+    };
+    let mut refused = false;
+    anstream::println!("run {}", run.id);
+    if run.refs.is_empty() {
+        anstream::println!("  it staged nothing; there is nothing to undo");
+    }
+    for undone in undo(&journal, &run) {
+        let place = printable(&format!("{}  {}", undone.root, undone.reference));
+        match undone.outcome {
+            Outcome::Deleted => anstream::println!("  {place}: deleted"),
+            Outcome::AlreadyGone => anstream::println!("  {place}: already gone"),
+            Outcome::Refused { reason, next } => {
+                refused = true;
+                let (reason, next) = (printable(&reason), printable(&next));
+                anstream::println!("  {place}: left as it is: {reason}\n    next: {next}");
+            }
+        }
+    }
+    Ok(if refused { Exit::Incomplete } else { Exit::Done })
+}

@@ -1,0 +1,83 @@
+//! `scan` and `diff`: the pipeline without its last stage.
+
+use super::Exit;
+use super::args::{Common, Format};
+use super::target::{Reading, each, read, run_id, run_time};
+use crate::pack::Model;
+use crate::report::{self, Look, ProjectRow, Run};
+
+pub(super) fn scan(args: &Common) -> anyhow::Result<Exit> {
+    let args = args.resolved()?;
+    let run = look(&args)?;
+    print(&args, &run, Format::Text)?;
+    Ok(exit(&run, |run, row| row.findings.iter().any(|f| run.counts(f))))
+}
+
+pub(super) fn diff(args: &Common) -> anyhow::Result<Exit> {
+    let args = args.resolved()?;
+    let run = look(&args)?;
+    print(&args, &run, Format::Diff)?;
+    Ok(exit(&run, |_, row| !row.changes.is_empty()))
+}
+
+/// Runs the pipeline over all targets; writes nothing.
+fn look(args: &Common) -> anyhow::Result<Run> {
+    let model = Model::builtin()?;
+    let order = args.order();
+    let targets = args.targets()?;
+    let rows = each(&targets, args, |root| match read(root, args, Reading::WorkTree) {
+        Err(error) => ProjectRow::failed(root, error),
+        Ok(target) => {
+            let commit = target.base.map(|base| base.commit);
+            let checked = crate::migrate(&target.project, &model, &order, commit);
+            ProjectRow::of(&target.root, &target.prefix, &target.project, &model, checked)
+        }
+    })?;
+    let mut run = Run::new(run_id(run_time(), &targets), order.trust);
+    run.projects = rows;
+    Ok(run)
+}
+
+/// Prints `run` as asked for.
+pub(super) fn print(args: &Common, run: &Run, default: Format) -> anyhow::Result<()> {
+    let format = args.format.unwrap_or(default);
+    if format != Format::Text {
+        // What a machine format has no place for, a person still sees.
+        for row in &run.projects {
+            if let Some(error) = &row.error {
+                anstream::eprintln!("error: {}: {}", crate::text::printable(&row.root), crate::text::printable(error));
+            }
+            if format == Format::Diff && !args.quiet {
+                for file in &row.files.unparsed {
+                    anstream::eprintln!("warning: {}: {}", crate::text::printable(&file.file), crate::text::printable(&file.message));
+                }
+            }
+        }
+    }
+    match format {
+        Format::Text => {
+            let look = Look { all: args.verbose };
+            args.print(report::text(run, look).as_bytes(), true)
+        }
+        Format::Json => args.print(&report::json(run)?, false),
+        Format::Diff => args.print(&report::diff(run), false),
+    }
+}
+
+/// The exit code of `run`; `open` says whether a project has something to show.
+pub(super) fn exit(run: &Run, open: impl Fn(&Run, &ProjectRow) -> bool) -> Exit {
+    let missing = |row: &ProjectRow| row.status == "failed";
+    if let [only] = run.projects.as_slice()
+        && missing(only)
+        && !std::path::Path::new(&only.root).exists()
+    {
+        return Exit::Error;
+    }
+    if run.projects.iter().any(|row| row.status != "ok") {
+        return Exit::Incomplete;
+    }
+    match run.projects.iter().any(|row| open(run, row)) {
+        true => Exit::Findings,
+        false => Exit::Done,
+    }
+}

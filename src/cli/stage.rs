@@ -1,0 +1,141 @@
+//! `stage`: the patch of `diff`, committed on a new branch of each repository.
+
+use super::Exit;
+use super::args::{Common, Format};
+use super::scan::{exit, print};
+use super::target::{Reading, each, read, run_id, run_time};
+use crate::journal::{Entry, Journal};
+use crate::pack::Model;
+use crate::repo::{Person, Repo};
+use crate::report::{ProjectRow, Run};
+use crate::stage::Order as StageOrder;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    #[command(flatten)]
+    common: Common,
+    /// Name of the new branch
+    #[arg(long, value_name = "NAME", default_value = "depickle/pickle-to-json")]
+    branch: String,
+    /// Author of the commit; the repository's own identity by default
+    #[arg(long, value_name = "NAME <MAIL>")]
+    author: Option<String>,
+}
+
+pub(super) fn stage(args: &Args) -> anyhow::Result<Exit> {
+    let common = args.common.resolved()?;
+    let author = args.author.as_deref().map(person).transpose()?;
+    let model = Model::builtin()?;
+    let order = common.order();
+    let targets = common.targets()?;
+    let journal = Journal::open(&Journal::default_dir()?);
+    let time = run_time();
+    let id = run_id(time, &inputs(&targets, &common, args));
+    let started = Entry::RunStarted {
+        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+        command: std::env::args().collect(),
+    };
+    journal.append(&id, started)?;
+    let rows = each(&targets, &common, |root| {
+        let fail = |error: String| ProjectRow::failed(root, error);
+        let target = match read(root, &common, Reading::Commit) {
+            Ok(target) => target,
+            Err(error) => return fail(error),
+        };
+        let (Some(repo), Some(base)) = (&target.repo, &target.base) else {
+            return fail("not a git repository; `depickle diff` shows the change".to_owned());
+        };
+        let checked = crate::migrate(&target.project, &model, &order, Some(base.commit.clone()));
+        let changeset = checked.changeset.clone();
+        let mut row = ProjectRow::of(root, &target.prefix, &target.project, &model, checked);
+        unseen(repo, &target.prefix, &mut row);
+        if changeset.files().is_empty() {
+            return row;
+        }
+        let transform = changeset.findings().first().and_then(|finding| {
+            model.transforms.iter().find(|t| t.id == finding.transform)
+        });
+        let own = author.clone().or_else(|| repo.identity());
+        let order = StageOrder {
+            run: id.clone(),
+            root: root.to_owned(),
+            branch: args.branch.clone(),
+            author: own.unwrap_or_else(tool_identity),
+            time,
+            subject: transform.map_or(String::new(), |t| t.subject.clone()),
+        };
+        match crate::stage::stage(repo, &target.prefix, &changeset, &order, &journal) {
+            Ok(receipt) => row.branch = Some(receipt.branch),
+            Err(error) => {
+                row.status = "failed";
+                row.error = Some(error.to_string());
+            }
+        }
+        row
+    })?;
+    let mut run = Run::new(id, order.trust);
+    run.projects = rows;
+    for row in run.projects.iter().filter(|row| row.status == "failed") {
+        let error = row.error.clone().unwrap_or_default();
+        journal.append(
+            &run.run,
+            Entry::StageFailed {
+                root: row.root.clone(),
+                error,
+            },
+        )?;
+    }
+    journal.append(&run.run, Entry::RunFinished {})?;
+    print(&common, &run, Format::Text)?;
+    let staged = run.projects.iter().any(|row| row.branch.is_some());
+    if staged && !common.quiet {
+        anstream::eprintln!("run {0}; to undo it: depickle rollback {0}", run.run);
+    }
+    Ok(exit(&run, |_, _| false))
+}
+
+/// Everything that decides what is staged.
+fn inputs(targets: &[String], common: &Common, args: &Args) -> Vec<String> {
+    let mut inputs = vec![
+        env!("CARGO_PKG_VERSION").to_owned(),
+        args.branch.clone(),
+        format!("{:?} {:?}", common.levels(), common.message),
+        format!("{:?} {:?}", common.include, common.exclude),
+    ];
+    for root in targets {
+        let base = Repo::discover(std::path::Path::new(root))
+            .and_then(|repo| repo.resolve(common.base.as_deref()));
+        inputs.push(base.map_or(root.clone(), |base| base.commit));
+    }
+    inputs
+}
+
+/// Notes which changed files of the work tree were not read: `stage` reads the commit.
+fn unseen(repo: &Repo, prefix: &str, row: &mut ProjectRow) {
+    match repo.dirty(prefix) {
+        Ok(files) if files.is_empty() => {}
+        Ok(files) => row.notes.push(format!(
+            "read from the commit; these changed files of the work tree were not seen: {}",
+            files.join(", ")
+        )),
+        Err(error) => row.notes.push(format!("the state of the work tree is not known: {error}")),
+    }
+}
+
+fn person(text: &str) -> anyhow::Result<Person> {
+    let parts = text.strip_suffix('>').and_then(|text| text.split_once(" <"));
+    match parts {
+        Some((name, email)) if !name.is_empty() && !email.is_empty() => Ok(Person {
+            name: name.to_owned(),
+            email: email.to_owned(),
+        }),
+        _ => anyhow::bail!("--author {text:?}: write it as \"Name <mail@example.org>\""),
+    }
+}
+
+fn tool_identity() -> Person {
+    Person {
+        name: "depickle".to_owned(),
+        email: "depickle@localhost".to_owned(),
+    }
+}
