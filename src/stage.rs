@@ -1,62 +1,144 @@
-//! A [`Changeset`] onto a branch, with a receipt; and a run taken back.
+//! A proven change onto a new branch, with a receipt; and back.
 //!
-//! Invariant: one new ref per repository is the only mutation, and it is announced in the journal, on disk, before it
-//! happens. Work tree and index are never touched.
+//! Invariant: per repository exactly one ref is made and nothing else moves; the journal knows it before git does.
+//! Rollback deletes a ref only while it points where the run left it, and may be repeated after a crash at any point.
 
 use std::fmt::Write;
 use std::path::Path;
 
-use crate::check::Changeset;
-use crate::journal::{Entry, Journal, JournalError, RefRecord, RunRecord};
-use crate::repo::{NewCommit, Person, Repo, RepoError};
+use thiserror::Error;
+
+use crate::check::{Changeset, Finished};
+use crate::journal::{Entry, Journal, JournalError, RefRecord, RefState, RunRecord};
+use crate::repo::{NewCommit, Person, Repo, RepoError, quoted};
 use crate::text::printable;
 
-/// What can go wrong while staging.
-#[derive(Debug, thiserror::Error)]
-pub enum StageError {
-    /// The repository refuses.
-    #[error(transparent)]
-    Repo(#[from] RepoError),
-    /// The record cannot be written, so nothing was done.
-    #[error(transparent)]
-    Journal(#[from] JournalError),
-    /// The change was made for a work tree.
-    #[error("the change was made for a work tree, not for a commit; use `git apply`")]
-    NoBase,
-}
-
-/// How to stage.
-#[derive(Debug, Clone)]
+/// What the user asked for.
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Order {
     /// Id of the run.
     pub run: String,
-    /// The path that was asked for.
-    pub root: String,
-    /// Name of the new branch.
+    /// Name of the branch to make, without `refs/heads/`.
     pub branch: String,
     /// Author and committer.
     pub author: Person,
-    /// Seconds since 1970 that the commit is dated with.
+    /// Time of the commit in seconds since 1970 UTC; the base's own time keeps the commit reproducible.
     pub time: i64,
-    /// First line of the message.
+    /// Version of depickle.
+    pub tool_version: String,
+    /// First line of the commit message.
     pub subject: String,
 }
 
 /// What was staged.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Receipt {
-    /// Name of the branch.
+    /// The branch.
     pub branch: String,
-    /// The new commit, in hex.
+    /// Id of its commit.
     pub commit: String,
-    /// Its parent.
+    /// Id of that commit's parent.
     pub base: String,
 }
 
-/// Commits `changeset` on a new branch of `repo`; `prefix` is the project's place in it.
+/// What rollback did about one ref.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Undone {
+    /// The git dir.
+    pub repo: String,
+    /// Root of the work tree.
+    pub root: String,
+    /// Full name of the ref.
+    pub reference: String,
+    /// The outcome.
+    pub outcome: Outcome,
+}
+
+/// The outcome of rolling back one ref.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Outcome {
+    /// It pointed where the run left it, and is deleted.
+    Deleted,
+    /// It was not there: rolled back before, deleted by hand, or never made.
+    AlreadyGone,
+    /// It was left alone.
+    Refused {
+        /// Why: one sentence, lower case.
+        reason: String,
+        /// A command to type next.
+        next: String,
+    },
+}
+
+/// What happened, and where. [`StageError::hint`] says what to do next.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum StageError {
+    /// The changeset changes no file.
+    #[error("nothing to stage in {root}")]
+    Nothing {
+        /// Root of the repository.
+        root: String,
+    },
+    /// The changeset was made from a work tree and not from a commit.
+    #[error("the change for {root} was not made from a commit")]
+    NoBase {
+        /// Root of the repository.
+        root: String,
+    },
+    /// The file in the base commit is not what the changeset was made from.
+    #[error("{path:?} in commit {base} is not what the change was made for")]
+    BaseDiffers {
+        /// Path relative to the repository.
+        path: String,
+        /// Id of the commit.
+        base: String,
+    },
+    /// The journal could not name this repository, so the run could not be undone.
+    #[error("the path of the repository {root} is not valid utf-8")]
+    NotUtf8Path {
+        /// Root of the repository, as far as it can be shown.
+        root: String,
+    },
+    /// The branch was made, and the record of it could not be completed.
+    #[error("the branch {branch} was made, but the journal could not be completed: {source}")]
+    Unrecorded {
+        /// The branch.
+        branch: String,
+        /// Id of the run.
+        run: String,
+        /// Why.
+        source: JournalError,
+    },
+    /// The repository refuses.
+    #[error(transparent)]
+    Repo(#[from] RepoError),
+    /// The journal could not be written, so nothing was done.
+    #[error(transparent)]
+    Journal(#[from] JournalError),
+}
+
+impl StageError {
+    /// What to do next, where there is something to do.
+    pub fn hint(&self) -> Option<String> {
+        match self {
+            StageError::Repo(error) => error.hint(),
+            StageError::Journal(error) => error.hint(),
+            StageError::NoBase { .. } => Some("`depickle diff` prints it as a patch".into()),
+            StageError::BaseDiffers { .. } => Some("run it again".into()),
+            StageError::NotUtf8Path { .. } => Some("move the repository to another path".into()),
+            StageError::Unrecorded { run, .. } => Some(format!("to undo: depickle rollback {run}")),
+            StageError::Nothing { .. } => None,
+        }
+    }
+}
+
+/// Commits `changeset` on a new branch of `repo`. `prefix` is where the changeset's paths start, as [`Repo::prefix`]
+/// gave it. Work tree, index and HEAD stay as they are. A failure is journaled, too, as far as the journal can be
+/// written.
 ///
 /// # Errors
-/// [`StageError`]; then no ref was made.
+/// See [`StageError`]; no ref was made then, but for [`StageError::Unrecorded`].
 pub fn stage(
     repo: &Repo,
     prefix: &str,
@@ -64,40 +146,76 @@ pub fn stage(
     order: &Order,
     journal: &Journal,
 ) -> Result<Receipt, StageError> {
-    let base = changeset.base().ok_or(StageError::NoBase)?;
+    let staged = attempt(repo, prefix, changeset, order, journal);
+    if let Err(error) = &staged {
+        // The error itself is on its way to the user.
+        let _ = journal.append(
+            &order.run,
+            Entry::StageFailed {
+                repo: repo.git_dir().display().to_string(),
+                error: error.to_string(),
+            },
+        );
+    }
+    staged
+}
+
+fn attempt(
+    repo: &Repo,
+    prefix: &str,
+    changeset: &Changeset,
+    order: &Order,
+    journal: &Journal,
+) -> Result<Receipt, StageError> {
+    let root = repo.root().display().to_string();
+    if changeset.files().is_empty() {
+        return Err(StageError::Nothing { root });
+    }
+    let Some(base) = changeset.base() else {
+        return Err(StageError::NoBase { root });
+    };
+    let Some(git_dir) = repo.git_dir().to_str() else {
+        return Err(StageError::NotUtf8Path { root });
+    };
     repo.check_branch(&order.branch)?;
-    let files: Vec<(String, Vec<u8>)> = changeset
-        .files()
-        .iter()
-        .map(|file| (format!("{prefix}{}", file.path), file.after.clone()))
-        .collect();
+    let mut files = Vec::new();
+    for file in changeset.files() {
+        let path = below(prefix, &file.path);
+        if repo.bytes_at(base, &path)? != file.before {
+            let base = base.to_owned();
+            return Err(StageError::BaseDiffers { path, base });
+        }
+        files.push((path, file.after.clone()));
+    }
+    let message = message(prefix, changeset.findings(), order);
     let commit = repo.commit(&NewCommit {
         base,
         files: &files,
         author: &order.author,
         time: order.time,
-        message: &message(prefix, changeset, order),
+        message: &message,
     })?;
-    let git_dir = repo.git_dir().to_string_lossy().into_owned();
     let reference = format!("refs/heads/{}", order.branch);
-    journal.append(
-        &order.run,
-        Entry::CreateRef {
-            repo: git_dir.clone(),
-            root: order.root.clone(),
-            reference: reference.clone(),
-            new: commit.clone(),
-            base: base.to_owned(),
-        },
-    )?;
+    let announcement = Entry::CreateRef {
+        repo: git_dir.to_owned(),
+        root,
+        reference: reference.clone(),
+        new: commit.clone(),
+        base: base.to_owned(),
+    };
+    journal.append(&order.run, announcement)?;
     repo.create_branch(&order.branch, &commit)?;
-    journal.append(
-        &order.run,
-        Entry::RefCreated {
-            repo: git_dir,
-            reference,
-        },
-    )?;
+    let done = Entry::RefCreated {
+        repo: git_dir.to_owned(),
+        reference,
+    };
+    journal
+        .append(&order.run, done)
+        .map_err(|source| StageError::Unrecorded {
+            branch: order.branch.clone(),
+            run: order.run.clone(),
+            source,
+        })?;
     Ok(Receipt {
         branch: order.branch.clone(),
         commit,
@@ -105,116 +223,175 @@ pub fn stage(
     })
 }
 
-/// The commit's message: subject, findings, what changes for clients, how to undo it, trailers.
-pub fn message(prefix: &str, changeset: &Changeset, order: &Order) -> String {
-    let mut out = format!("{}\n\n", order.subject);
-    out.push_str("Untrusted data reached these loads, which run code while they read:\n\n");
-    for finding in changeset.findings() {
-        let file = printable(&format!("{prefix}{}", finding.file));
-        let _ = writeln!(out, "- {file}:{} {}", finding.line, finding.sink);
+/// The commit message: the subject, the findings, what the change means to clients and how to undo it, and git trailers.
+/// Names that could disturb a terminal or the trailers are escaped.
+pub fn message(prefix: &str, findings: &[Finished], order: &Order) -> String {
+    let mut text = format!("{}\n\n", printable(&order.subject));
+    // Writing to a String cannot fail.
+    for finding in findings {
+        let path = below(prefix, &finding.file);
+        let _ = writeln!(
+            text,
+            "- {}:{} {}",
+            printable(&path),
+            finding.line,
+            printable(&finding.sink)
+        );
     }
+    if !findings.is_empty() {
+        text.push('\n');
+    }
+    let run = printable(&order.run);
     let _ = write!(
-        out,
-        "\nWhat does not parse is now answered with 400. Clients that sent pickle\n\
-         must send JSON. To undo this run: depickle rollback {0}\n\n\
-         Depickle-Run: {0}\n",
-        order.run
+        text,
+        "Invalid input is now answered with 400; clients that sent pickle must send\n\
+         JSON. Made by depickle {}. To undo: depickle rollback {run}\n\n\
+         Depickle-Run: {run}\n",
+        printable(&order.tool_version),
     );
-    for finding in changeset.findings() {
-        let _ = writeln!(out, "Depickle-Finding: {}", finding.fingerprint);
+    for finding in findings {
+        let _ = writeln!(text, "Depickle-Finding: {}", printable(&finding.fingerprint));
     }
-    out
+    text
 }
 
-/// What became of one ref of a run.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Outcome {
-    /// It was as the run left it, and is gone now.
-    Deleted,
-    /// It was not there.
-    AlreadyGone,
-    /// It was left as it is.
-    Refused {
-        /// Why.
-        reason: String,
-        /// A command to type.
-        next: String,
-    },
-}
-
-/// One ref of a run that was taken back, or not.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Undone {
-    /// The path that the run was asked for.
-    pub root: String,
-    /// Full name of the ref.
-    pub reference: String,
-    /// What became of it.
-    pub outcome: Outcome,
-}
-
-/// Takes back `run`: deletes every ref that still points where the run left it. Can be repeated at any time.
+/// Takes back every ref of `run`, each on its own: one that fails never stops the others.
 pub fn rollback(journal: &Journal, run: &RunRecord) -> Vec<Undone> {
     run.refs
         .iter()
-        .map(|record| {
-            let outcome = undo(journal, &run.id, record).unwrap_or_else(|error| {
-                let branch = short(&record.reference);
-                let reason = error.to_string();
-                let entry = Entry::RollbackRefused {
-                    repo: record.repo.clone(),
-                    reference: record.reference.clone(),
-                    reason: reason.clone(),
-                };
-                // The refusal is told in any case; that it cannot be recorded too changes nothing.
-                let _ = journal.append(&run.id, entry);
-                Outcome::Refused {
-                    reason,
-                    next: format!("git --git-dir={} log {}..{branch}", quoted(&record.repo), record.new),
-                }
-            });
+        .map(|made| {
+            let outcome = undo(journal, run, made);
             Undone {
-                root: record.root.clone(),
-                reference: record.reference.clone(),
+                repo: made.repo.clone(),
+                root: made.root.clone(),
+                reference: made.reference.clone(),
                 outcome,
             }
         })
         .collect()
 }
 
-fn undo(journal: &Journal, run: &str, record: &RefRecord) -> Result<Outcome, StageError> {
-    let branch = short(&record.reference);
-    let repo = Repo::discover(Path::new(&record.repo))?;
-    let gone = Entry::RefDeleted {
-        repo: record.repo.clone(),
-        reference: record.reference.clone(),
+fn undo(journal: &Journal, run: &RunRecord, made: &RefRecord) -> Outcome {
+    let outcome = delete(journal, run, made);
+    let (entry, recorded) = match &outcome {
+        Outcome::Deleted => (gone(made), false),
+        Outcome::AlreadyGone => (gone(made), made.state == RefState::Deleted),
+        Outcome::Refused { reason, .. } => {
+            let entry = Entry::RollbackRefused {
+                repo: made.repo.clone(),
+                reference: made.reference.clone(),
+                reason: reason.clone(),
+            };
+            (entry, made.state == RefState::Refused(reason.clone()))
+        }
     };
-    if repo.branch_tip(branch)?.is_none() {
-        journal.append(run, gone)?;
-        return Ok(Outcome::AlreadyGone);
+    if !recorded {
+        // What was done is done; the next rollback finds it so and records it then.
+        let _ = journal.append(&run.id, entry);
     }
-    journal.append(
-        run,
-        Entry::DeleteRef {
-            repo: record.repo.clone(),
-            reference: record.reference.clone(),
-            expected: record.new.clone(),
-        },
-    )?;
-    repo.delete_branch(branch, &record.new)?;
-    journal.append(run, gone)?;
-    Ok(Outcome::Deleted)
+    outcome
 }
 
-fn short(reference: &str) -> &str {
-    reference.strip_prefix("refs/heads/").unwrap_or(reference)
-}
-
-/// `text` as one word of a shell.
-fn quoted(text: &str) -> String {
-    let plain = |c: char| c.is_ascii_alphanumeric() || "/._-".contains(c);
-    match text.chars().all(plain) {
-        true => text.to_owned(),
-        false => format!("'{}'", text.replace('\'', "'\\''")),
+fn gone(made: &RefRecord) -> Entry {
+    Entry::RefDeleted {
+        repo: made.repo.clone(),
+        reference: made.reference.clone(),
     }
 }
+
+fn delete(journal: &Journal, run: &RunRecord, made: &RefRecord) -> Outcome {
+    let again = format!("depickle rollback {}", run.id);
+    let by_hand = format!(
+        "git -C {} update-ref -d {} {}",
+        quoted(place(made)),
+        quoted(&made.reference),
+        made.new
+    );
+    let refused = |reason: String, next: &str| Outcome::Refused {
+        reason,
+        next: next.to_owned(),
+    };
+    let Some(branch) = made.reference.strip_prefix("refs/heads/") else {
+        return refused(format!("{} is not a branch", made.reference), &by_hand);
+    };
+    let path = Path::new(&made.repo);
+    let repo = match Repo::open(path) {
+        Ok(repo) if path.canonicalize().is_ok_and(|path| path == repo.git_dir()) => repo,
+        Ok(_) | Err(RepoError::NoSuchPath { .. } | RepoError::NotARepository { .. }) => {
+            let moved = format!(
+                "git -C NEW_PATH update-ref -d {} {}",
+                quoted(&made.reference),
+                made.new
+            );
+            let reason = format!(
+                "there is no repository at {} any more; it may have been moved",
+                made.repo
+            );
+            return refused(reason, &moved);
+        }
+        Err(error) => return refused(error.to_string(), &by_hand),
+    };
+    match repo.branch_tip(branch) {
+        Ok(None) => return Outcome::AlreadyGone,
+        Ok(Some(tip)) if tip == made.new => {}
+        Ok(Some(tip)) => return moved(made, branch, &tip),
+        Err(error) => return refused(error.to_string(), &by_hand),
+    }
+    let announcement = Entry::DeleteRef {
+        repo: made.repo.clone(),
+        reference: made.reference.clone(),
+        expected: made.new.clone(),
+    };
+    if let Err(error) = journal.append(&run.id, announcement) {
+        return refused(error.to_string(), &again);
+    }
+    match repo.delete_branch(branch, &made.new) {
+        Ok(()) => Outcome::Deleted,
+        Err(RepoError::BranchMoved { found: None, .. }) => Outcome::AlreadyGone,
+        Err(RepoError::BranchMoved {
+            found: Some(tip), ..
+        }) => moved(made, branch, &tip),
+        Err(RepoError::BranchCheckedOut { worktree, .. }) => {
+            let worktree = worktree.display().to_string();
+            let next = format!(
+                "git -C {} switch --detach {} && {again}",
+                quoted(&worktree),
+                made.base
+            );
+            refused(
+                format!("the branch {branch} is in use by the work tree {worktree}"),
+                &next,
+            )
+        }
+        Err(error) => refused(error.to_string(), &again),
+    }
+}
+
+fn moved(made: &RefRecord, branch: &str, tip: &str) -> Outcome {
+    let git = format!("git -C {}", quoted(place(made)));
+    Outcome::Refused {
+        reason: format!(
+            "the branch {branch} has moved from {} to {tip}; if nothing on it is needed: {git} branch -D {}",
+            made.new,
+            quoted(branch)
+        ),
+        next: format!("{git} log --oneline {}..{tip}", made.new),
+    }
+}
+
+/// Where a git command about `made` runs: the work tree it was staged from may be gone since.
+fn place(made: &RefRecord) -> &str {
+    match Path::new(&made.root).is_dir() {
+        true => &made.root,
+        false => &made.repo,
+    }
+}
+
+/// The changeset's `path` relative to the repository. A prefix without a final slash is the file itself.
+fn below(prefix: &str, path: &str) -> String {
+    let folder = prefix.rfind('/').map_or("", |slash| &prefix[..=slash]);
+    format!("{folder}{path}")
+}
+
+#[cfg(test)]
+mod tests;

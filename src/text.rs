@@ -219,12 +219,13 @@ impl EditSet {
     }
 }
 
-/// `text` as it may reach a terminal: control characters, which could drive it, are spelled out.
+/// `text` as it may reach a terminal: control characters, which could drive it, and those that turn the
+/// direction of writing or cannot be seen, are spelled out.
 pub fn printable(text: &str) -> String {
     let mut out = String::with_capacity(text.len());
     for c in text.chars() {
-        let bidi = matches!(c, '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-        if c.is_control() || bidi {
+        let turns = matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}');
+        if c.is_control() || turns {
             out.extend(c.escape_default());
         } else {
             out.push(c);

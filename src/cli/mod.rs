@@ -16,6 +16,8 @@ use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::journal::{Journal, JournalError, RunRecord};
+
 /// Stack of every thread that analyses code, in bytes.
 pub const STACK: usize = 256 << 20;
 
@@ -101,5 +103,28 @@ fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Runs(args) => runs::runs(&args),
         Command::Explain(args) => explain::explain(&args),
         Command::Demo(args) => demo::demo(&args),
+    }
+}
+
+/// The record of runs, where the environment says.
+fn journal() -> anyhow::Result<Journal> {
+    let opened = Journal::default_dir().and_then(Journal::open);
+    opened.map_err(|error| anyhow::anyhow!(hinted(&error.to_string(), error.hint())))
+}
+
+/// The run called `id`; the last that can be undone when none is named.
+fn recorded(journal: &Journal, id: Option<&str>) -> anyhow::Result<Option<RunRecord>> {
+    let run = match id {
+        Some(id) => journal.run(id).map(Some),
+        None => journal.last(),
+    };
+    run.map_err(|error: JournalError| anyhow::anyhow!(hinted(&error.to_string(), error.hint())))
+}
+
+/// What happened, and what to do next, in one line.
+fn hinted(what: &str, hint: Option<String>) -> String {
+    match hint {
+        Some(hint) => format!("{what}; {hint}"),
+        None => what.to_owned(),
     }
 }

@@ -1,7 +1,6 @@
 //! `rollback`: takes a run back, everywhere it staged.
 
 use super::Exit;
-use crate::journal::Journal;
 use crate::text::printable;
 use crate::stage::{Outcome, rollback as undo};
 
@@ -16,13 +15,9 @@ pub struct Args {
 }
 
 pub(super) fn rollback(args: &Args) -> anyhow::Result<Exit> {
-    let journal = Journal::open(&Journal::default_dir()?);
-    let run = match &args.run {
-        Some(id) => journal.run(id)?,
-        None => match journal.last()? {
-            Some(run) => run,
-            None => anyhow::bail!("no run is on record; there is nothing to undo"),
-        },
+    let journal = super::journal()?;
+    let Some(run) = super::recorded(&journal, args.run.as_deref())? else {
+        anyhow::bail!("no run is on record; there is nothing to undo");
     };
     let mut refused = false;
     anstream::println!("run {}", run.id);

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::Exit;
 use super::args::Format;
-use crate::journal::{Journal, RunRecord};
+use crate::journal::{RefState, RunRecord};
 use crate::text::printable;
 
 #[derive(Debug, clap::Args)]
@@ -18,9 +18,9 @@ pub struct Args {
 }
 
 pub(super) fn runs(args: &Args) -> anyhow::Result<Exit> {
-    let journal = Journal::open(&Journal::default_dir()?);
+    let journal = super::journal()?;
     let runs = match &args.run {
-        Some(id) => vec![journal.run(id)?],
+        Some(id) => super::recorded(&journal, Some(id))?.into_iter().collect(),
         None => journal.runs()?,
     };
     match args.format {
@@ -37,10 +37,11 @@ pub(super) fn runs(args: &Args) -> anyhow::Result<Exit> {
                 anstream::println!("{}  {}", run.id, state(run));
                 for staged in &run.refs {
                     let place = printable(&format!("{}  {}", staged.root, staged.reference));
-                    anstream::println!("  {place}  {}", staged.state.word());
+                    anstream::println!("  {place}  {}", word(&staged.state));
                 }
-                for (root, error) in &run.failures {
-                    anstream::println!("  {}  failed: {}", printable(root), printable(error));
+                for failure in &run.failures {
+                    let (repo, error) = (printable(&failure.repo), printable(&failure.error));
+                    anstream::println!("  {repo}  failed: {error}");
                 }
             }
         }
@@ -51,8 +52,8 @@ pub(super) fn runs(args: &Args) -> anyhow::Result<Exit> {
 
 /// One word for a whole run.
 fn state(run: &RunRecord) -> &'static str {
-    let count = |word: &str| run.refs.iter().filter(|r| r.state.word() == word).count();
-    match (run.refs.len(), count("rolled-back"), count("staged")) {
+    let count = |word: &str| run.refs.iter().filter(|r| self::word(&r.state) == word).count();
+    match (run.refs.len(), count("rolled back"), count("staged")) {
         (0, ..) => "nothing staged",
         (all, gone, _) if all == gone => "rolled back",
         (all, _, staged) if all == staged => "staged",
@@ -67,17 +68,27 @@ fn as_json(run: &RunRecord) -> serde_json::Value {
         .map(|staged| {
             json!({
                 "repo": staged.repo, "root": staged.root, "ref": staged.reference,
-                "commit": staged.new, "base": staged.base, "state": staged.state.word(),
+                "commit": staged.new, "base": staged.base, "state": word(&staged.state),
             })
         })
         .collect();
     let failures: Vec<_> = run
         .failures
         .iter()
-        .map(|(root, error)| json!({ "root": root, "error": error }))
+        .map(|failure| json!({ "repo": failure.repo, "error": failure.error }))
         .collect();
     json!({
         "run": run.id, "started": run.started, "version": run.tool_version,
         "state": state(run), "refs": refs, "failures": failures,
     })
+}
+
+fn word(state: &RefState) -> &'static str {
+    match state {
+        RefState::Announced => "announced",
+        RefState::Created => "staged",
+        RefState::DeleteAnnounced => "being rolled back",
+        RefState::Deleted => "rolled back",
+        RefState::Refused(_) => "not rolled back",
+    }
 }

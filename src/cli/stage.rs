@@ -1,10 +1,10 @@
 //! `stage`: the patch of `diff`, committed on a new branch of each repository.
 
-use super::Exit;
+use super::{Exit, hinted};
 use super::args::{Common, Format};
 use super::scan::{exit, print};
 use super::target::{Reading, each, read, run_id, run_time};
-use crate::journal::{Entry, Journal};
+use crate::journal::Entry;
 use crate::pack::Model;
 use crate::repo::{Person, Repo};
 use crate::report::{ProjectRow, Run};
@@ -28,7 +28,7 @@ pub(super) fn stage(args: &Args) -> anyhow::Result<Exit> {
     let model = Model::builtin()?;
     let order = common.order();
     let targets = common.targets()?;
-    let journal = Journal::open(&Journal::default_dir()?);
+    let journal = super::journal()?;
     let time = run_time();
     let id = run_id(time, &inputs(&targets, &common, args));
     let started = Entry::RunStarted {
@@ -37,13 +37,21 @@ pub(super) fn stage(args: &Args) -> anyhow::Result<Exit> {
     };
     journal.append(&id, started)?;
     let rows = each(&targets, &common, |root| {
-        let fail = |error: String| ProjectRow::failed(root, error);
+        let fail = |error: String| {
+            let entry = Entry::StageFailed {
+                repo: root.to_owned(),
+                error: error.clone(),
+            };
+            // The row says it in any case; the record is a second witness.
+            let _ = journal.append(&id, entry);
+            ProjectRow::failed(root, error)
+        };
         let target = match read(root, &common, Reading::Commit) {
             Ok(target) => target,
             Err(error) => return fail(error),
         };
         let (Some(repo), Some(base)) = (&target.repo, &target.base) else {
-            return fail("not a git repository; `depickle diff` shows the change".to_owned());
+            return fail("not a git repository; `depickle diff` prints the change".to_owned());
         };
         let checked = crate::migrate(&target.project, &model, &order, Some(base.commit.clone()));
         let changeset = checked.changeset.clone();
@@ -58,37 +66,28 @@ pub(super) fn stage(args: &Args) -> anyhow::Result<Exit> {
         let own = author.clone().or_else(|| repo.identity());
         let order = StageOrder {
             run: id.clone(),
-            root: root.to_owned(),
             branch: args.branch.clone(),
             author: own.unwrap_or_else(tool_identity),
             time,
+            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
             subject: transform.map_or(String::new(), |t| t.subject.clone()),
         };
         match crate::stage::stage(repo, &target.prefix, &changeset, &order, &journal) {
             Ok(receipt) => row.branch = Some(receipt.branch),
             Err(error) => {
                 row.status = "failed";
-                row.error = Some(error.to_string());
+                row.error = Some(hinted(&error.to_string(), error.hint()));
             }
         }
         row
     })?;
     let mut run = Run::new(id, order.trust);
     run.projects = rows;
-    for row in run.projects.iter().filter(|row| row.status == "failed") {
-        let error = row.error.clone().unwrap_or_default();
-        journal.append(
-            &run.run,
-            Entry::StageFailed {
-                root: row.root.clone(),
-                error,
-            },
-        )?;
-    }
-    journal.append(&run.run, Entry::RunFinished {})?;
+    let staged = run.projects.iter().filter(|row| row.branch.is_some()).count();
+    let failed = run.projects.iter().filter(|row| row.status == "failed").count();
+    journal.append(&run.run, Entry::RunFinished { staged, failed })?;
     print(&common, &run, Format::Text)?;
-    let staged = run.projects.iter().any(|row| row.branch.is_some());
-    if staged && !common.quiet {
+    if staged > 0 && !common.quiet {
         anstream::eprintln!("run {0}; to undo it: depickle rollback {0}", run.run);
     }
     Ok(exit(&run, |_, _| false))
@@ -118,7 +117,10 @@ fn unseen(repo: &Repo, prefix: &str, row: &mut ProjectRow) {
             "read from the commit; these changed files of the work tree were not seen: {}",
             files.join(", ")
         )),
-        Err(error) => row.notes.push(format!("the state of the work tree is not known: {error}")),
+        Err(error) => {
+            let note = format!("the state of the work tree is not known: {error}");
+            row.notes.push(note);
+        }
     }
 }
 

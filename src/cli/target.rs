@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use time::macros::format_description;
 
 use super::args::Common;
+use super::hinted;
 use crate::project::{Project, SkippedFile};
 use crate::repo::{Base, Listing, Repo, RepoError, files_in};
 use crate::report::ProjectRow;
@@ -42,12 +43,12 @@ pub(super) fn read(root: &str, common: &Common, reading: Reading) -> Result<Targ
         return Err("no such file or folder; check the path".to_owned());
     }
     let filter = common.filter();
+    let fail = |error: RepoError| hinted(&error.to_string(), error.hint());
     let repo = match Repo::discover(path) {
         Ok(repo) => Some(repo),
         Err(RepoError::NotARepository { .. }) if reading == Reading::WorkTree && common.base.is_none() => None,
-        Err(error) => return Err(error.to_string()),
+        Err(error) => return Err(fail(error)),
     };
-    let fail = |error: RepoError| error.to_string();
     let prefix = match &repo {
         Some(repo) => repo.prefix(path).map_err(fail)?,
         None => String::new(),
@@ -65,7 +66,8 @@ pub(super) fn read(root: &str, common: &Common, reading: Reading) -> Result<Targ
     };
     Ok(Target {
         root: root.to_owned(),
-        prefix,
+        // Of a single file: its folder, which its listing is relative to.
+        prefix: prefix.rfind('/').map_or("", |slash| &prefix[..=slash]).to_owned(),
         project: project(listing),
         repo,
         base,

@@ -1,486 +1,324 @@
-//! Git repositories and folders: the only place that knows git2 and reads directories.
+//! Git repositories and directories as values: the only place that knows git2 and reads directories.
 //!
-//! Invariant: nothing here runs a hook, a filter or a program, and nothing touches a work tree or an index.
+//! Invariant: nothing here touches a work tree, an index or HEAD, and nothing runs a hook, a filter or a program.
+//! What changes a repository is two functions: [`Repo::create_branch`] and [`Repo::delete_branch`]
+//! ([`Repo::commit`] adds objects that nothing refers to yet).
 
+mod attributes;
+mod branch;
+mod error;
+mod tree;
 mod walk;
 
 use std::path::{Path, PathBuf};
 
 use git2::build::TreeUpdateBuilder;
-use git2::{
-    AttrCheckFlags, AttrValue, ErrorCode, FileMode, ObjectType, Oid, Reference, Repository, Signature,
-    StatusOptions, Time, TreeWalkMode, TreeWalkResult,
-};
+use git2::{ErrorCode, FileMode, Oid, RepositoryOpenFlags, Signature, Time};
 
+pub use error::RepoError;
+pub(crate) use error::quoted;
 pub use walk::{Filter, Found, Listing, SkipReason, Skipped, files_in};
 
-use walk::{MOST_BYTES, is_python};
-
-/// What can go wrong with a repository, and what to do next.
-#[derive(Debug, thiserror::Error)]
-pub enum RepoError {
-    /// No repository holds the path.
-    #[error("{}: not a git repository; run `git init` and commit, or use `depickle diff` on the folder", .path.display())]
-    NotARepository {
-        /// The path.
-        path: PathBuf,
-    },
-    /// The repository has no commit yet.
-    #[error("{}: the repository has no commit yet; commit first", .path.display())]
-    NoCommit {
-        /// The repository.
-        path: PathBuf,
-    },
-    /// A revision that does not exist.
-    #[error("{revision:?} names no commit; `git branch -a` lists branches")]
-    UnknownRevision {
-        /// What was asked for.
-        revision: String,
-    },
-    /// A kind of repository that libgit2 does not read.
-    #[error("{}: this kind of repository (sha256, reftable or a newer extension) cannot be read yet", .path.display())]
-    Unsupported {
-        /// The repository.
-        path: PathBuf,
-    },
-    /// The branch is there already.
-    #[error("branch {branch:?} exists already; delete it (`git branch -D {branch}`), take the run back, or give another name with --branch")]
-    BranchExists {
-        /// The branch.
-        branch: String,
-    },
-    /// A branch whose name is a folder of the other's name.
-    #[error("branch {branch:?} cannot be made while branch {by:?} exists; give another name with --branch")]
-    BranchBlocked {
-        /// The wanted branch.
-        branch: String,
-        /// The one in its way.
-        by: String,
-    },
-    /// The branch is checked out.
-    #[error("branch {branch:?} is checked out; switch to another branch first (`git switch -`)")]
-    BranchCheckedOut {
-        /// The branch.
-        branch: String,
-    },
-    /// The branch no longer points where it did.
-    #[error("branch {branch:?} has moved since; look at what was added, then delete it by hand (`git branch -D {branch}`)")]
-    BranchMoved {
-        /// The branch.
-        branch: String,
-    },
-    /// Not a name for a branch.
-    #[error("{branch:?} is not a name git accepts for a branch; give another with --branch")]
-    InvalidBranchName {
-        /// The name.
-        branch: String,
-    },
-    /// A path that cannot be changed because it is no regular file in the commit.
-    #[error("{path:?} is not a regular file in the commit")]
-    NotAFile {
-        /// The path.
-        path: String,
-    },
-    /// A bad glob.
-    #[error("{glob:?} is not a valid pattern: {why}")]
-    BadGlob {
-        /// The glob.
-        glob: String,
-        /// The matcher's message.
-        why: String,
-    },
-    /// Files that cannot be read or written.
-    #[error("{}: {source}", .path.display())]
-    Io {
-        /// The path.
-        path: PathBuf,
-        /// The system's message.
-        source: std::io::Error,
-    },
-    /// Anything else libgit2 says.
-    #[error("git: {}", .0.message())]
-    Git(#[from] git2::Error),
+/// An open git repository: a plain one, a bare one, or one work tree of several.
+pub struct Repo {
+    git: git2::Repository,
+    root: PathBuf,
+    git_dir: PathBuf,
 }
 
-/// Name and address of an author.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Person {
-    /// Name.
-    pub name: String,
-    /// Mail address.
-    pub email: String,
+impl std::fmt::Debug for Repo {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Repo")
+            .field("root", &self.root)
+            .field("git_dir", &self.git_dir)
+            .finish()
+    }
 }
 
-/// The commit that a run starts from.
+/// The commit that a change is made for.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Base {
-    /// Its id in hex.
+    /// Its id, in hex.
     pub commit: String,
-    /// Its committer's time, in seconds since 1970.
+    /// Its commit time, in seconds since 1970 UTC.
     pub time: i64,
 }
 
-/// A commit to be made.
-#[derive(Debug)]
+/// Who a commit is by.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// As in `user.name`.
+    pub name: String,
+    /// As in `user.email`.
+    pub email: String,
+}
+
+/// A commit to be: `base` with other bytes in some of its files.
+#[derive(Debug, Clone, Copy)]
 pub struct NewCommit<'a> {
-    /// Id of its parent, in hex.
+    /// Id of the only parent, in hex.
     pub base: &'a str,
-    /// New bytes by path relative to the repository.
+    /// Paths relative to the repository, and the new bytes.
     pub files: &'a [(String, Vec<u8>)],
     /// Author and committer.
     pub author: &'a Person,
-    /// Seconds since 1970, UTC.
+    /// Author and commit time, in seconds since 1970 UTC; written with offset +0000.
     pub time: i64,
     /// The whole message.
     pub message: &'a str,
 }
 
-/// One git repository.
-pub struct Repo {
-    git: Repository,
-    root: PathBuf,
-}
-
 impl Repo {
-    /// The repository that holds `path`: bare, linked worktree or subfolder are all fine.
+    /// Makes a repository of everything in the folder `path`, with one commit by `author` at `time`.
     ///
     /// # Errors
-    /// [`RepoError::NotARepository`], [`RepoError::Unsupported`], or what libgit2 says (a repository that belongs
-    /// to somebody else is refused, as git does).
-    pub fn discover(path: &Path) -> Result<Repo, RepoError> {
-        let git = Repository::discover(path).map_err(|error| match error.code() {
-            ErrorCode::NotFound => RepoError::NotARepository {
-                path: path.to_owned(),
-            },
-            _ if error.message().contains("unsupported") => RepoError::Unsupported {
-                path: path.to_owned(),
-            },
-            _ => RepoError::Git(error),
-        })?;
-        let root = git.workdir().unwrap_or_else(|| git.path()).to_owned();
-        Ok(Repo { git, root })
-    }
-
-    /// Makes a repository of everything in the folder `path`, with one commit.
-    ///
-    /// # Errors
-    /// Those of libgit2.
+    /// [`RepoError::Git`].
     pub fn create(path: &Path, author: &Person, time: i64, message: &str) -> Result<(), RepoError> {
-        let git = Repository::init(path)?;
-        let mut index = git.index()?;
-        index.add_all(["*"], git2::IndexAddOption::DEFAULT, None)?;
-        index.write()?;
-        let tree = git.find_tree(index.write_tree()?)?;
-        let who = signature(author, time)?;
-        git.commit(Some("HEAD"), &who, &who, message, &tree, &[])?;
-        Ok(())
+        let made = || {
+            let git = git2::Repository::init(path)?;
+            let mut index = git.index()?;
+            index.add_all(["*"], git2::IndexAddOption::DEFAULT, None)?;
+            index.write()?;
+            let tree = git.find_tree(index.write_tree()?)?;
+            let who = Signature::new(&author.name, &author.email, &Time::new(time, 0))?;
+            git.commit(Some("HEAD"), &who, &who, message, &tree, &[])
+        };
+        made().map(|_| ()).map_err(|error: git2::Error| RepoError::Git {
+            action: "make a repository",
+            path: path.to_owned(),
+            detail: error.message().to_owned(),
+        })
     }
 
-    /// The top of the work tree; the git folder of a bare repository.
+    /// The repository that `path` lies in: its root, a folder or file below, a linked work tree, or a bare one.
+    ///
+    /// # Errors
+    /// [`RepoError::NoSuchPath`], [`RepoError::NotARepository`], [`RepoError::NotOwned`], [`RepoError::Unsupported`].
+    pub fn discover(path: &Path) -> Result<Repo, RepoError> {
+        let here = canonical(path)?;
+        let folder = match here.is_dir() {
+            true => here.as_path(),
+            false => here.parent().unwrap_or(&here),
+        };
+        Repo::open_at(folder, path, RepositoryOpenFlags::empty())
+    }
+
+    /// The repository whose git dir or work tree is exactly `path`, as [`Repo::git_dir`] gave it. Does not look
+    /// in the folders above, where another repository may be.
+    ///
+    /// # Errors
+    /// As [`Repo::discover`].
+    pub fn open(path: &Path) -> Result<Repo, RepoError> {
+        Repo::open_at(&canonical(path)?, path, RepositoryOpenFlags::NO_SEARCH)
+    }
+
+    fn open_at(at: &Path, asked: &Path, flags: RepositoryOpenFlags) -> Result<Repo, RepoError> {
+        let none: [&Path; 0] = [];
+        let git = git2::Repository::open_ext(at, flags, none)
+            .map_err(|error| RepoError::opening(asked, &error))?;
+        let settled = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
+        let git_dir = settled(git.commondir());
+        let root = git.workdir().map_or_else(|| git_dir.clone(), settled);
+        Ok(Repo { git, root, git_dir })
+    }
+
+    /// The root of the work tree, or the git dir of a bare repository.
     pub fn root(&self) -> &Path {
         &self.root
     }
 
-    /// Whether there is no work tree.
+    /// Whether it has no work tree.
     pub fn is_bare(&self) -> bool {
-        self.git.is_bare()
+        self.git.workdir().is_none()
     }
 
-    /// The git folder that all linked worktrees share: what the journal records.
-    pub fn git_dir(&self) -> PathBuf {
-        let dir = self.git.commondir();
-        dir.canonicalize().unwrap_or_else(|_| dir.to_owned())
+    /// The git dir that all work trees of the repository share, canonical: what the journal records.
+    /// [`Repo::open`] on it reaches every ref that this repository has, also when this is a linked work tree.
+    pub fn git_dir(&self) -> &Path {
+        &self.git_dir
     }
 
-    /// The place of `path` in the work tree: empty for the top, else ending in `/`. Of a file: its folder's.
+    /// Where `path` lies in the work tree: `""` for the root (and always in a bare repository), `"sub/dir/"` for a
+    /// folder, `"sub/x.py"` without a slash for a file. Symlinks are followed first.
     ///
     /// # Errors
-    /// [`RepoError::Io`] when the path is not there.
+    /// [`RepoError::NoSuchPath`], [`RepoError::Outside`], [`RepoError::NotUtf8Path`].
     pub fn prefix(&self, path: &Path) -> Result<String, RepoError> {
         if self.is_bare() {
             return Ok(String::new());
         }
-        let real = |path: &Path| {
-            path.canonicalize().map_err(|source| RepoError::Io {
+        let here = canonical(path)?;
+        let below = here
+            .strip_prefix(&self.root)
+            .map_err(|_| RepoError::Outside {
                 path: path.to_owned(),
-                source,
-            })
-        };
-        let (root, mut path) = (real(&self.root)?, real(path)?);
-        if path.is_file() {
-            path.pop();
-        }
-        let inside = path.strip_prefix(&root).unwrap_or(Path::new(""));
+                root: self.root.clone(),
+            })?;
         let mut prefix = String::new();
-        for part in inside.components() {
-            prefix.push_str(&part.as_os_str().to_string_lossy());
+        for part in below {
+            let part = part
+                .to_str()
+                .ok_or_else(|| RepoError::NotUtf8Path { path: here.clone() })?;
+            prefix.push_str(part);
             prefix.push('/');
+        }
+        if here.is_file() {
+            prefix.pop();
         }
         Ok(prefix)
     }
 
-    /// The commit `base` names, HEAD by default.
+    /// The commit that `base` names, or HEAD.
     ///
     /// # Errors
-    /// [`RepoError::NoCommit`], [`RepoError::UnknownRevision`].
+    /// [`RepoError::NoCommit`] when HEAD is unborn, [`RepoError::UnknownRevision`].
     pub fn resolve(&self, base: Option<&str>) -> Result<Base, RepoError> {
-        let object = match base {
-            Some(revision) => self.git.revparse_single(revision).map_err(|_| {
-                RepoError::UnknownRevision {
-                    revision: revision.to_owned(),
-                }
-            })?,
+        let commit = match base {
             None => {
                 let head = self.git.head().map_err(|error| match error.code() {
                     ErrorCode::UnbornBranch | ErrorCode::NotFound => RepoError::NoCommit {
                         path: self.root.clone(),
                     },
-                    _ => RepoError::Git(error),
+                    _ => self.failed("read HEAD", &error),
                 })?;
-                head.peel(ObjectType::Commit)?
+                head.peel_to_commit()
+                    .map_err(|error| self.failed("read the commit of HEAD", &error))?
             }
+            Some(revision) => self
+                .git
+                .revparse_single(revision)
+                .and_then(|object| object.peel_to_commit())
+                .map_err(|error| RepoError::UnknownRevision {
+                    revision: revision.to_owned(),
+                    path: self.root.clone(),
+                    detail: error.message().to_owned(),
+                })?,
         };
-        let commit = object.peel_to_commit().map_err(|_| RepoError::UnknownRevision {
-            revision: base.unwrap_or("HEAD").to_owned(),
-        })?;
         Ok(Base {
             commit: commit.id().to_string(),
             time: commit.time().seconds(),
         })
     }
 
-    /// The Python files below `prefix` in the commit `base`; paths are relative to `prefix`.
+    /// The bytes of the regular file `path` (relative to the repository) in `commit`.
     ///
     /// # Errors
-    /// [`RepoError::BadGlob`], or what libgit2 says.
-    pub fn files_at(&self, base: &Base, prefix: &str, filter: &Filter) -> Result<Listing, RepoError> {
-        let wanted = filter.compiled()?;
-        let commit = self.git.find_commit(Oid::from_str(&base.commit)?)?;
-        let mut entries = Vec::new();
-        let mut listing = Listing::default();
-        commit.tree()?.walk(TreeWalkMode::PreOrder, |folder, entry| {
-            let Ok(name) = entry.name() else {
-                let path = format!("{folder}{}", String::from_utf8_lossy(entry.name_bytes()));
-                if is_python(&path) {
-                    listing.skip(path, SkipReason::NotUtf8Name);
-                }
-                return TreeWalkResult::Ok;
-            };
-            let full = format!("{folder}{name}");
-            let Some(path) = full.strip_prefix(prefix) else {
-                return TreeWalkResult::Ok;
-            };
-            if is_python(name) && wanted.takes(path) {
-                match (entry.kind(), entry.filemode()) {
-                    (Some(ObjectType::Blob), mode) if mode == i32::from(FileMode::Link) => {
-                        listing.skip(path.to_owned(), SkipReason::Symlink);
-                    }
-                    (Some(ObjectType::Blob), _) => {
-                        entries.push((full.clone(), path.to_owned(), entry.id()));
-                    }
-                    (Some(ObjectType::Commit), _) => {
-                        listing.skip(path.to_owned(), SkipReason::Submodule);
-                    }
-                    _ => {}
-                }
-            }
-            TreeWalkResult::Ok
-        })?;
-        let odb = self.git.odb()?;
-        for (full, path, id) in entries {
-            if self.has_filter(&full) {
-                listing.skip(path, SkipReason::FilteredByAttribute);
-                continue;
-            }
-            match odb.read_header(id) {
-                Ok((size, _)) if size > MOST_BYTES => {
-                    listing.skip(path, SkipReason::TooLarge);
-                    continue;
-                }
-                Ok(_) => {}
-                Err(_) => {
-                    listing.skip(path, SkipReason::Unreadable);
-                    continue;
-                }
-            }
-            let blob = self.git.find_blob(id)?;
-            listing.add(path, blob.content().to_vec());
-        }
-        listing.sort();
-        Ok(listing)
+    /// [`RepoError::NotARegularFile`], [`RepoError::UnknownRevision`].
+    pub fn bytes_at(&self, commit: &str, path: &str) -> Result<Vec<u8>, RepoError> {
+        let tree = self.tree_of(commit)?;
+        let (id, _) = self.regular(&tree, commit, path)?;
+        let blob = self
+            .git
+            .find_blob(id)
+            .map_err(|error| self.failed("read a file", &error))?;
+        Ok(blob.content().to_vec())
     }
 
-    /// Whether .gitattributes puts a filter (LFS, encryption) on `path`: the blob is then not the file.
-    fn has_filter(&self, path: &str) -> bool {
-        let value = self.git.get_attr(Path::new(path), "filter", AttrCheckFlags::INDEX_THEN_FILE);
-        match value {
-            Ok(value) => !matches!(
-                AttrValue::from_string(value),
-                AttrValue::Unspecified | AttrValue::False
-            ),
-            Err(_) => false,
-        }
-    }
-
-    /// Python files below `prefix` that differ from HEAD or are not tracked. The index is not refreshed on disk.
+    /// Writes a commit that no ref points to, and gives its id. Equal input gives the same id: no clock, no
+    /// configuration, no signature goes into it. Each file keeps its mode.
     ///
     /// # Errors
-    /// Those of libgit2.
-    pub fn dirty(&self, prefix: &str) -> Result<Vec<String>, RepoError> {
-        if self.is_bare() {
-            return Ok(Vec::new());
-        }
-        let mut options = StatusOptions::new();
-        options.include_untracked(true).recurse_untracked_dirs(true);
-        options.update_index(false).include_ignored(false);
-        let statuses = self.git.statuses(Some(&mut options))?;
-        let mut files: Vec<String> = statuses
-            .iter()
-            .filter_map(|status| status.path().ok().map(str::to_owned))
-            .filter(|path| path.starts_with(prefix) && is_python(path))
-            .collect();
-        files.sort();
-        Ok(files)
-    }
-
-    /// Writes `new` to the object store and returns its id in hex. No ref moves; equal input gives an equal id.
-    ///
-    /// # Errors
-    /// [`RepoError::NotAFile`] for a path that is no regular file in the base.
+    /// [`RepoError::NotARegularFile`] when a path is absent, a symlink or a submodule in the base;
+    /// [`RepoError::BadPerson`]; [`RepoError::UnknownRevision`] when the base is gone.
     pub fn commit(&self, new: &NewCommit<'_>) -> Result<String, RepoError> {
-        let parent = self.git.find_commit(Oid::from_str(new.base)?)?;
-        let tree = parent.tree()?;
-        let mut builder = TreeUpdateBuilder::new();
+        let signature = signature(new.author, new.time)?;
+        let base = self.tree_of(new.base)?;
+        let mut update = TreeUpdateBuilder::new();
         for (path, bytes) in new.files {
-            let not_a_file = || RepoError::NotAFile { path: path.clone() };
-            let entry = tree.get_path(Path::new(path)).map_err(|_| not_a_file())?;
-            let mode = match entry.filemode() {
-                mode if mode == i32::from(FileMode::Blob) => FileMode::Blob,
-                mode if mode == i32::from(FileMode::BlobExecutable) => FileMode::BlobExecutable,
-                mode if mode == i32::from(FileMode::BlobGroupWritable) => FileMode::BlobGroupWritable,
-                _ => return Err(not_a_file()),
-            };
-            builder.upsert(path, self.git.blob(bytes)?, mode);
+            let (_, mode) = self.regular(&base, new.base, path)?;
+            let blob = self
+                .git
+                .blob(bytes)
+                .map_err(|error| self.failed("write a file", &error))?;
+            update.upsert(path.as_str(), blob, mode);
         }
-        let tree = self.git.find_tree(builder.create_updated(&self.git, &tree)?)?;
-        let who = signature(new.author, new.time)?;
-        let id = self.git.commit(None, &who, &who, new.message, &tree, &[&parent])?;
+        let mut write = || -> Result<Oid, git2::Error> {
+            let tree = self
+                .git
+                .find_tree(update.create_updated(&self.git, &base)?)?;
+            let parent = self.git.find_commit(Oid::from_str(new.base)?)?;
+            self.git
+                .commit(None, &signature, &signature, new.message, &tree, &[&parent])
+        };
+        let id = write().map_err(|error| self.failed("write the commit", &error))?;
         Ok(id.to_string())
     }
 
-    /// The identity that git would use here.
+    /// `user.name` and `user.email` as git would find them, if both are set.
     pub fn identity(&self) -> Option<Person> {
-        let who = self.git.signature().ok()?;
+        let config = self.git.config().ok()?.snapshot().ok()?;
+        let get = |key: &str| {
+            let value = config.get_string(key).ok()?.trim().to_owned();
+            (!value.is_empty()).then_some(value)
+        };
         Some(Person {
-            name: who.name().ok()?.to_owned(),
-            email: who.email().ok()?.to_owned(),
+            name: get("user.name")?,
+            email: get("user.email")?,
         })
     }
 
-    /// Whether a branch called `name` can be made.
-    ///
-    /// # Errors
-    /// [`RepoError::InvalidBranchName`], [`RepoError::BranchExists`], [`RepoError::BranchBlocked`].
-    pub fn check_branch(&self, name: &str) -> Result<(), RepoError> {
-        let full = format!("refs/heads/{name}");
-        if !Reference::is_valid_name(&full) || name.starts_with('-') {
-            return Err(RepoError::InvalidBranchName {
-                branch: name.to_owned(),
-            });
-        }
-        for reference in self.git.references_glob("refs/heads/*")? {
-            let reference = reference?;
-            let Some(other) = reference.name().ok().and_then(|n| n.strip_prefix("refs/heads/")) else {
-                continue;
-            };
-            if other == name {
-                return Err(RepoError::BranchExists {
-                    branch: name.to_owned(),
-                });
-            }
-            let below = |a: &str, b: &str| a.strip_prefix(b).is_some_and(|rest| rest.starts_with('/'));
-            if below(name, other) || below(other, name) {
-                return Err(RepoError::BranchBlocked {
-                    branch: name.to_owned(),
-                    by: other.to_owned(),
-                });
-            }
-        }
-        Ok(())
+    fn tree_of(&self, commit: &str) -> Result<git2::Tree<'_>, RepoError> {
+        Oid::from_str(commit)
+            .and_then(|id| self.git.find_commit(id)?.tree())
+            .map_err(|error| RepoError::UnknownRevision {
+                revision: commit.to_owned(),
+                path: self.root.clone(),
+                detail: error.message().to_owned(),
+            })
     }
 
-    /// Makes the branch `name` point to `commit`.
-    ///
-    /// # Errors
-    /// [`RepoError::BranchExists`] when it is there by now.
-    pub fn create_branch(&self, name: &str, commit: &str) -> Result<(), RepoError> {
-        let full = format!("refs/heads/{name}");
-        let made = self.git.reference(&full, Oid::from_str(commit)?, false, "depickle: stage");
-        made.map(|_| ()).map_err(|error| match error.code() {
-            ErrorCode::Exists => RepoError::BranchExists {
-                branch: name.to_owned(),
-            },
-            _ => RepoError::Git(error),
+    fn regular(
+        &self,
+        tree: &git2::Tree<'_>,
+        commit: &str,
+        path: &str,
+    ) -> Result<(Oid, FileMode), RepoError> {
+        let entry = tree.get_path(Path::new(path)).ok();
+        let found = entry.and_then(|entry| match entry.filemode() {
+            0o100_644 => Some((entry.id(), FileMode::Blob)),
+            0o100_755 => Some((entry.id(), FileMode::BlobExecutable)),
+            _ => None,
+        });
+        found.ok_or_else(|| RepoError::NotARegularFile {
+            path: path.to_owned(),
+            commit: commit.to_owned(),
         })
     }
 
-    /// Where the branch `name` points, in hex; nothing when it is not there.
-    ///
-    /// # Errors
-    /// Those of libgit2.
-    pub fn branch_tip(&self, name: &str) -> Result<Option<String>, RepoError> {
-        match self.git.find_reference(&format!("refs/heads/{name}")) {
-            Ok(reference) => Ok(reference.target().map(|id| id.to_string())),
-            Err(error) if error.code() == ErrorCode::NotFound => Ok(None),
-            Err(error) => Err(error.into()),
+    fn failed(&self, action: &'static str, error: &git2::Error) -> RepoError {
+        RepoError::Git {
+            action,
+            path: self.root.clone(),
+            detail: error.message().to_owned(),
         }
-    }
-
-    /// Deletes the branch `name` if it still points to `expected`.
-    ///
-    /// # Errors
-    /// [`RepoError::BranchMoved`], [`RepoError::BranchCheckedOut`].
-    pub fn delete_branch(&self, name: &str, expected: &str) -> Result<(), RepoError> {
-        let moved = || RepoError::BranchMoved {
-            branch: name.to_owned(),
-        };
-        let full = format!("refs/heads/{name}");
-        let mut reference = self.git.find_reference(&full)?;
-        if reference.target().map(|id| id.to_string()).as_deref() != Some(expected) {
-            return Err(moved());
-        }
-        if self.is_checked_out(&full)? {
-            return Err(RepoError::BranchCheckedOut {
-                branch: name.to_owned(),
-            });
-        }
-        // Compare and swap: libgit2 refuses when the ref changed since it was looked up.
-        reference.delete().map_err(|error| match error.code() {
-            ErrorCode::Modified => moved(),
-            _ => RepoError::Git(error),
-        })
-    }
-
-    /// Whether `full` is the HEAD of this or any linked worktree.
-    fn is_checked_out(&self, full: &str) -> Result<bool, RepoError> {
-        let is_head = |git: &Repository| {
-            let head = git.find_reference("HEAD");
-            head.is_ok_and(|h| h.symbolic_target().is_ok_and(|t| t == Some(full)))
-        };
-        if !self.is_bare() && is_head(&self.git) {
-            return Ok(true);
-        }
-        for name in self.git.worktrees()?.iter().flatten().flatten() {
-            let tree = self.git.find_worktree(name)?;
-            if Repository::open_from_worktree(&tree).is_ok_and(|git| is_head(&git)) {
-                return Ok(true);
-            }
-        }
-        // The main work tree, seen from a linked one.
-        Ok(Repository::open(self.git.commondir()).is_ok_and(|git| !git.is_bare() && is_head(&git)))
     }
 }
 
-fn signature(who: &Person, time: i64) -> Result<Signature<'static>, RepoError> {
-    Ok(Signature::new(&who.name, &who.email, &Time::new(time, 0))?)
+fn canonical(path: &Path) -> Result<PathBuf, RepoError> {
+    path.canonicalize().map_err(|source| match source.kind() {
+        std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory => RepoError::NoSuchPath {
+            path: path.to_owned(),
+        },
+        _ => RepoError::Io {
+            path: path.to_owned(),
+            source,
+        },
+    })
+}
+
+/// libgit2 lets a line break in a name through, and the commit would be corrupt.
+fn signature(person: &Person, time: i64) -> Result<Signature<'static>, RepoError> {
+    let bad = |text: &str| {
+        text.trim().is_empty()
+            || text
+                .chars()
+                .any(|c| c.is_control() || matches!(c, '<' | '>'))
+    };
+    let wrong = || RepoError::BadPerson {
+        person: format!("{:?} {:?}", person.name, person.email),
+    };
+    if bad(&person.name) || bad(&person.email) {
+        return Err(wrong());
+    }
+    Signature::new(&person.name, &person.email, &Time::new(time, 0)).map_err(|_| wrong())
 }

@@ -1,230 +1,398 @@
-//! The Python files of a folder, and which of them are wanted.
+//! The Python files of a directory, each with its bytes or the reason why not; and what a listing is.
 //!
-//! Invariant: every Python file is either in the listing or skipped with a reason; nothing is followed or waited for.
+//! Invariant: every Python file that the filter lets through is in [`Listing::files`] or in [`Listing::skipped`], and
+//! in
+//! a clean checkout both ways to list give the same bytes (as far as git itself wrote them unchanged: no `filter`, no
+//! line-end conversion).
 
+use std::collections::HashSet;
+use std::fs::{self, File};
+use std::io::Read;
 use std::path::Path;
+use std::sync::mpsc;
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use ignore::WalkBuilder;
 
-use super::RepoError;
+use super::{Repo, RepoError, canonical};
 
-/// Larger files are not read, in bytes: no Python file that people wrote comes near.
-pub(super) const MOST_BYTES: usize = 10 << 20;
+/// Larger files are skipped: no hand-written module comes near, and each is held in memory.
+pub(super) const MAX_BYTES: u64 = 10 * 1024 * 1024;
 
-/// Which files are wanted, as globs on the relative path.
-#[derive(Debug, Clone, Default)]
+/// Which files to list. Globs match a path relative to the listed root, or any folder above it: `tests`,
+/// `**/migrations`,
+/// `*_pb2.py`; `*` crosses `/`.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Filter {
-    /// Only these, when there are any.
+    /// List only what matches one of these; all when empty.
     pub include: Vec<String>,
-    /// Not these.
+    /// List nothing that matches one of these.
     pub exclude: Vec<String>,
-    /// Read files that ignore files name, too.
+    /// List what git ignores, too.
     pub no_ignore: bool,
 }
 
-/// A [`Filter`] ready to use.
-pub(super) struct Wanted {
-    include: Option<GlobSet>,
-    exclude: GlobSet,
-}
-
-impl Filter {
-    pub(super) fn compiled(&self) -> Result<Wanted, RepoError> {
-        let set = |globs: &[String]| {
-            let mut builder = GlobSetBuilder::new();
-            for glob in globs {
-                let compiled = Glob::new(glob).map_err(|error| RepoError::BadGlob {
-                    glob: glob.clone(),
-                    why: error.kind().to_string(),
-                })?;
-                builder.add(compiled);
-            }
-            builder.build().map_err(|error| RepoError::BadGlob {
-                glob: globs.join(" "),
-                why: error.to_string(),
-            })
-        };
-        let include = match self.include.is_empty() {
-            true => None,
-            false => Some(set(&self.include)?),
-        };
-        Ok(Wanted {
-            include,
-            exclude: set(&self.exclude)?,
-        })
-    }
-}
-
-impl Wanted {
-    /// Whether `path` is wanted.
-    pub(super) fn takes(&self, path: &str) -> bool {
-        self.include.as_ref().is_none_or(|set| set.is_match(path)) && !self.exclude.is_match(path)
-    }
-}
-
-/// One file that was read.
+/// One Python file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
-    /// Relative path, `/`-separated.
+    /// Relative to the listed root, `/`-separated.
     pub path: String,
-    /// Its bytes.
+    /// As they are stored.
     pub bytes: Vec<u8>,
 }
 
+/// One file that was seen and not read.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Skipped {
+    /// Relative to the listed root, `/`-separated; a folder for [`SkipReason::Submodule`] and an unreadable folder.
+    pub path: String,
+    /// Why it was not read.
+    pub reason: SkipReason,
+}
+
 /// Why a file was not read.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub enum SkipReason {
-    /// A symbolic link: what it names is read where it is.
+    /// A symbolic link: what it points to is listed under its own name, or lies outside.
     Symlink,
-    /// A submodule is a repository of its own.
+    /// A repository of its own.
     Submodule,
     /// Over 10 MiB.
     TooLarge,
-    /// A pointer to content that git LFS keeps.
+    /// A git-lfs pointer instead of the file.
     LfsPointer,
-    /// .gitattributes puts a filter on it.
+    /// `.gitattributes` gives it a filter, so the commit does not hold what the user edits.
     FilteredByAttribute,
-    /// No permission, or it vanished.
-    Unreadable,
+    /// The system, or the repository, refuses to give it; says how.
+    Unreadable(String),
     /// Its name is not UTF-8.
     NotUtf8Name,
-    /// A pipe, socket or device.
+    /// A FIFO, a device or a socket.
     NotAFile,
 }
 
 impl SkipReason {
-    /// Kebab-case code.
-    pub fn code(self) -> &'static str {
+    /// The reason as a stable kebab-case word.
+    pub fn code(&self) -> &'static str {
         match self {
             SkipReason::Symlink => "symlink",
             SkipReason::Submodule => "submodule",
             SkipReason::TooLarge => "too-large",
             SkipReason::LfsPointer => "lfs-pointer",
             SkipReason::FilteredByAttribute => "filtered-by-attribute",
-            SkipReason::Unreadable => "unreadable",
-            SkipReason::NotUtf8Name => "not-utf-8-name",
+            SkipReason::Unreadable(_) => "unreadable",
+            SkipReason::NotUtf8Name => "not-utf8-name",
             SkipReason::NotAFile => "not-a-file",
         }
     }
 }
 
-/// A file that was not read.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Skipped {
-    /// Relative path.
-    pub path: String,
-    /// Why.
-    pub reason: SkipReason,
-}
-
-/// The Python files of one place, in the order of their paths.
-#[derive(Debug, Default)]
+/// The Python files of one place at one moment, each list in the order of its paths.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Listing {
-    /// Those that were read.
+    /// Files with their bytes.
     pub files: Vec<Found>,
-    /// Those that were not.
+    /// Files without.
     pub skipped: Vec<Skipped>,
 }
 
 impl Listing {
-    pub(super) fn skip(&mut self, path: String, reason: SkipReason) {
-        self.skipped.push(Skipped { path, reason });
-    }
-
-    pub(super) fn add(&mut self, path: String, bytes: Vec<u8>) {
-        match bytes.starts_with(b"version https://git-lfs.github.com/spec/") {
-            true => self.skip(path, SkipReason::LfsPointer),
-            false => self.files.push(Found { path, bytes }),
+    pub(super) fn add(&mut self, path: String, content: Result<Vec<u8>, SkipReason>) {
+        match content {
+            Ok(bytes) => self.files.push(Found { path, bytes }),
+            Err(reason) => self.skipped.push(Skipped { path, reason }),
         }
     }
 
-    pub(super) fn sort(&mut self) {
+    pub(super) fn sorted(mut self) -> Listing {
         self.files.sort_by(|a, b| a.path.cmp(&b.path));
         self.skipped.sort_by(|a, b| a.path.cmp(&b.path));
+        self
     }
 }
 
-/// Whether `path` is named as Python.
-pub(super) fn is_python(path: &str) -> bool {
-    path.ends_with(".py") || path.ends_with(".pyw")
-}
-
-/// The Python files below `root`, or the one file `root`. Ignore files are honoured as git does; links are not followed.
+/// The Python files below `root` on disk, or `root` itself if it is a file of any name. Follows no symlink, opens
+/// nothing but regular files, skips folders whose name starts with a dot. Inside a git work tree it sees what git
+/// tracks and what git does
+/// not ignore, and stops at repositories of their own; elsewhere it sees everything.
 ///
 /// # Errors
-/// [`RepoError::BadGlob`]; trouble with single files is in the listing.
+/// [`RepoError::NoSuchPath`], [`RepoError::Io`] when `root` itself cannot be read, [`RepoError::BadGlob`].
+/// Trouble further down is a [`Skipped`].
 pub fn files_in(root: &Path, filter: &Filter) -> Result<Listing, RepoError> {
-    let wanted = filter.compiled()?;
+    let globs = Globs::new(filter)?;
+    let root = canonical(root)?;
     let mut listing = Listing::default();
-    if root.is_file() {
-        let name = root.file_name().unwrap_or_default().to_string_lossy();
-        read(root, name.into_owned(), &mut listing);
+    if !root.is_dir() {
+        let name = root.file_name().unwrap_or_default();
+        match name.to_str() {
+            Some(path) if globs.admit(path) => listing.add(path.to_owned(), read(&root)),
+            Some(_) => {}
+            None => listing.add(
+                name.to_string_lossy().into_owned(),
+                Err(SkipReason::NotUtf8Name),
+            ),
+        }
         return Ok(listing);
     }
-    let ignores = !filter.no_ignore;
-    let walk = WalkBuilder::new(root)
-        .standard_filters(false)
+    fs::read_dir(&root).map_err(|source| RepoError::Io {
+        path: root.clone(),
+        source,
+    })?;
+    let checkout = root.ancestors().any(|folder| folder.join(".git").exists());
+    let (found, nested) = mpsc::channel();
+    let walk = WalkBuilder::new(&root)
         .hidden(false)
-        .parents(ignores)
-        .git_ignore(ignores)
-        .git_exclude(ignores)
-        .git_global(false)
-        .require_git(true)
-        .filter_entry(|entry| entry.file_name() != ".git")
+        .ignore(false)
+        .git_ignore(!filter.no_ignore)
+        .git_global(!filter.no_ignore)
+        .git_exclude(!filter.no_ignore)
+        .follow_links(false)
+        .filter_entry(move |entry| {
+            if entry.depth() == 0 || !entry.file_type().is_some_and(|kind| kind.is_dir()) {
+                return true;
+            }
+            if entry.file_name() == ".git" {
+                return false;
+            }
+            let own = checkout && entry.path().join(".git").exists();
+            if own {
+                // The receiver lives as long as the walk; were it gone, nobody would ask.
+                let _ = found.send(entry.path().to_owned());
+            }
+            !own
+        })
         .build();
+    let mut seen = HashSet::new();
     for entry in walk {
         let entry = match entry {
             Ok(entry) => entry,
             Err(error) => {
-                // A folder that cannot be entered may hold anything.
-                listing.skip(unreadable_path(&error, root), SkipReason::Unreadable);
+                let at = path_of(&error).map_or_else(|| root.clone(), Path::to_owned);
+                let (path, _) = relative(&root, &at);
+                if globs.admit(&path) {
+                    listing.add(path, Err(SkipReason::Unreadable(cause_of(&error))));
+                }
                 continue;
             }
         };
-        let below = entry.path().strip_prefix(root).unwrap_or(entry.path());
-        let lossy = below.to_string_lossy().replace(std::path::MAIN_SEPARATOR, "/");
-        if !is_python(&lossy) || !wanted.takes(&lossy) {
+        let folder = entry.file_type().is_none_or(|kind| kind.is_dir());
+        if folder || !is_python(entry.file_name().as_encoded_bytes()) {
             continue;
         }
-        let Some(kind) = entry.file_type() else {
+        let (path, utf8) = relative(&root, entry.path());
+        if globs.admit(&path) {
+            listing.add(
+                path.clone(),
+                if utf8 {
+                    read(entry.path())
+                } else {
+                    Err(SkipReason::NotUtf8Name)
+                },
+            );
+            seen.insert(path);
+        }
+    }
+    for folder in nested.try_iter() {
+        let (path, _) = relative(&root, &folder);
+        if globs.admit(&path) {
+            seen.insert(path.clone());
+            listing.add(path, Err(SkipReason::Submodule));
+        }
+    }
+    if checkout && !filter.no_ignore {
+        tracked_but_ignored(&root, &globs, seen, &mut listing);
+    }
+    Ok(listing.sorted())
+}
+
+/// Git goes on tracking a file that it was told to ignore later, and [`Repo::files_at`] sees it.
+/// A repository that libgit2 cannot open has no such files, as far as can be told.
+fn tracked_but_ignored(
+    root: &Path,
+    globs: &Globs,
+    mut seen: HashSet<String>,
+    listing: &mut Listing,
+) {
+    let Ok(repo) = Repo::discover(root) else {
+        return;
+    };
+    let (Ok(prefix), Ok(index)) = (repo.prefix(root), repo.git.index()) else {
+        return;
+    };
+    for entry in index.iter() {
+        let submodule = entry.mode == 0o160_000;
+        let path = std::str::from_utf8(&entry.path).ok();
+        let Some(below) = path.and_then(|path| path.strip_prefix(&prefix)) else {
             continue;
         };
-        if kind.is_dir() {
+        let wanted =
+            (submodule || is_python(below.as_bytes())) && !is_git_internal(below) && globs.admit(below);
+        if !wanted || !seen.insert(below.to_owned()) {
             continue;
-        } else if below.to_str().is_none() {
-            listing.skip(lossy, SkipReason::NotUtf8Name);
-        } else if kind.is_symlink() {
-            // A link to a folder is no Python file.
-            if !entry.path().is_dir() {
-                listing.skip(lossy, SkipReason::Symlink);
-            }
-        } else if !kind.is_file() {
-            listing.skip(lossy, SkipReason::NotAFile);
-        } else {
-            read(entry.path(), lossy, &mut listing);
+        }
+        if submodule {
+            listing.add(below.to_owned(), Err(SkipReason::Submodule));
+            continue;
+        }
+        let on_disk = |part: &Path| fs::symlink_metadata(root.join(part));
+        let folders = Path::new(below)
+            .ancestors()
+            .skip(1)
+            .filter(|part| *part != Path::new(""));
+        // Absent (deleted, or outside a sparse checkout): then it is no part of the work tree.
+        if folders
+            .into_iter()
+            .all(|part| on_disk(part).is_ok_and(|data| data.is_dir()))
+            && on_disk(Path::new(below)).is_ok()
+        {
+            listing.add(below.to_owned(), read(&root.join(below)));
         }
     }
-    listing.sort();
-    Ok(listing)
 }
 
-fn read(path: &Path, name: String, listing: &mut Listing) {
-    let size = std::fs::metadata(path).map(|meta| meta.len());
-    if size.is_ok_and(|size| usize::try_from(size).unwrap_or(usize::MAX) > MOST_BYTES) {
-        return listing.skip(name, SkipReason::TooLarge);
+/// The bytes of a regular file; never waits for a FIFO and never follows a symlink.
+fn read(path: &Path) -> Result<Vec<u8>, SkipReason> {
+    let unreadable = |error: std::io::Error| SkipReason::Unreadable(error.to_string());
+    let data = fs::symlink_metadata(path).map_err(unreadable)?;
+    if data.is_symlink() {
+        return Err(SkipReason::Symlink);
     }
-    match std::fs::read(path) {
-        Ok(bytes) => listing.add(name, bytes),
-        Err(_) => listing.skip(name, SkipReason::Unreadable),
+    if !data.is_file() {
+        return Err(SkipReason::NotAFile);
+    }
+    let mut bytes = Vec::new();
+    if data.len() <= MAX_BYTES {
+        let file = File::open(path).map_err(unreadable)?;
+        file.take(MAX_BYTES + 1)
+            .read_to_end(&mut bytes)
+            .map_err(unreadable)?;
+    }
+    match data.len().max(bytes.len() as u64) > MAX_BYTES {
+        true => Err(SkipReason::TooLarge),
+        false => not_a_pointer(bytes),
     }
 }
 
-fn unreadable_path(error: &ignore::Error, root: &Path) -> String {
-    let path = match error {
-        ignore::Error::WithPath { path, .. } => path.as_path(),
-        ignore::Error::WithDepth { err, .. } => return unreadable_path(err, root),
-        _ => Path::new("?"),
+/// A pointer is under 1024 bytes and starts with its version:
+/// <https://github.com/git-lfs/git-lfs/blob/main/docs/spec.md>.
+pub(super) fn not_a_pointer(bytes: Vec<u8>) -> Result<Vec<u8>, SkipReason> {
+    let pointer = bytes.len() < 1024
+        && (bytes.starts_with(b"version https://git-lfs.github.com/spec/")
+            || bytes.starts_with(b"version https://hawser.github.com/spec/"));
+    if pointer {
+        Err(SkipReason::LfsPointer)
+    } else {
+        Ok(bytes)
+    }
+}
+
+pub(super) fn is_python(path: &[u8]) -> bool {
+    path.ends_with(b".py") || path.ends_with(b".pyw")
+}
+
+/// Whether `path` is inside a git folder.
+pub(super) fn is_git_internal(path: &str) -> bool {
+    path.rsplit_once('/')
+        .is_some_and(|(folders, _)| folders.split('/').any(|part| part == ".git"))
+}
+
+/// `path` below `root`, and whether its name is UTF-8.
+fn relative(root: &Path, path: &Path) -> (String, bool) {
+    let below = path.strip_prefix(root).unwrap_or(path);
+    let parts: Vec<_> = below.iter().map(|part| part.to_string_lossy()).collect();
+    let path = if parts.is_empty() {
+        ".".to_owned()
+    } else {
+        parts.join("/")
     };
-    path.strip_prefix(root).unwrap_or(path).to_string_lossy().into_owned()
+    (path, below.to_str().is_some())
+}
+
+fn path_of(error: &ignore::Error) -> Option<&Path> {
+    match error {
+        ignore::Error::WithPath { path, .. } => Some(path),
+        ignore::Error::WithDepth { err, .. } | ignore::Error::WithLineNumber { err, .. } => {
+            path_of(err)
+        }
+        ignore::Error::Loop { child, .. } => Some(child),
+        _ => None,
+    }
+}
+
+fn cause_of(error: &ignore::Error) -> String {
+    error
+        .io_error()
+        .map_or_else(|| error.to_string(), ToString::to_string)
+}
+
+pub(super) struct Globs {
+    include: Option<GlobSet>,
+    exclude: GlobSet,
+}
+
+impl Globs {
+    pub(super) fn new(filter: &Filter) -> Result<Globs, RepoError> {
+        let include = (!filter.include.is_empty()).then(|| set(&filter.include));
+        Ok(Globs {
+            include: include.transpose()?,
+            exclude: set(&filter.exclude)?,
+        })
+    }
+
+    pub(super) fn admit(&self, path: &str) -> bool {
+        let hit = |set: &GlobSet| {
+            let folders = path.match_indices('/').map(|(end, _)| &path[..end]);
+            folders.chain([path]).any(|part| set.is_match(part))
+        };
+        self.include.as_ref().is_none_or(hit) && !hit(&self.exclude)
+    }
+}
+
+fn set(globs: &[String]) -> Result<GlobSet, RepoError> {
+    let bad = |glob: &str, error: &globset::Error| RepoError::BadGlob {
+        glob: glob.to_owned(),
+        detail: error.kind().to_string(),
+    };
+    let mut builder = GlobSetBuilder::new();
+    for glob in globs {
+        let trimmed = glob
+            .strip_prefix("./")
+            .unwrap_or(glob)
+            .trim_end_matches('/');
+        builder.add(Glob::new(trimmed).map_err(|error| bad(glob, &error))?);
+    }
+    builder
+        .build()
+        .map_err(|error| bad(&globs.join(" "), &error))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_file_that_vanished_is_unreadable_and_no_panic() {
+        let reason = read(Path::new("/nowhere/at/all.py")).unwrap_err();
+        assert_eq!(reason.code(), "unreadable");
+    }
+
+    #[test]
+    fn a_glob_matches_the_path_or_a_folder_above_it() {
+        let filter = |include: &[&str], exclude: &[&str]| {
+            let owned = |globs: &[&str]| globs.iter().map(ToString::to_string).collect();
+            Globs::new(&Filter {
+                include: owned(include),
+                exclude: owned(exclude),
+                no_ignore: false,
+            })
+            .unwrap()
+        };
+        assert!(!filter(&[], &["tests/"]).admit("tests/deep/a.py"));
+        assert!(!filter(&[], &["./tests"]).admit("tests/a.py"));
+        assert!(filter(&[], &["tests"]).admit("src/tests.py"));
+        assert!(!filter(&[], &["**/migrations"]).admit("app/migrations/a.py"));
+        assert!(filter(&["*.py"], &[]).admit("deep/a.py"));
+        assert!(!filter(&["src/**"], &[]).admit("lib/a.py"));
+    }
 }

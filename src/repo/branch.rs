@@ -1,0 +1,244 @@
+//! Making and deleting one branch: the only two acts of depickle on a repository.
+//!
+//! Invariant: a branch is made only where none is, and deleted only under git's own lock on the ref, after it was seen
+//! to point where the caller says. libgit2's own branch deletion drops the reflog before it compares; this does not.
+
+use std::path::{Path, PathBuf};
+
+use git2::{ConfigLevel, ErrorCode, Oid};
+
+use super::{Repo, RepoError};
+
+impl Repo {
+    /// Whether a branch `name` could be made now.
+    ///
+    /// # Errors
+    /// [`RepoError::InvalidBranchName`], [`RepoError::BranchExists`], [`RepoError::BranchBlocked`].
+    pub fn check_branch(&self, name: &str) -> Result<(), RepoError> {
+        if !matches!(git2::Branch::name_is_valid(name), Ok(true)) {
+            return Err(RepoError::InvalidBranchName {
+                branch: name.to_owned(),
+            });
+        }
+        let blocked = |by: &str| RepoError::BranchBlocked {
+            branch: name.to_owned(),
+            by: by.to_owned(),
+            path: self.root.clone(),
+        };
+        for (end, _) in name.match_indices('/') {
+            if self.find(&name[..end])?.is_some() {
+                return Err(blocked(&name[..end]));
+            }
+        }
+        if self.find(name)?.is_some() {
+            return Err(RepoError::BranchExists {
+                branch: name.to_owned(),
+                path: self.root.clone(),
+            });
+        }
+        let mut below = self
+            .git
+            .references_glob(&format!("{}/*", full(name)))
+            .map_err(|error| self.failed("list the branches", &error))?;
+        match below.names().next() {
+            Some(Ok(by)) => Err(blocked(by.strip_prefix("refs/heads/").unwrap_or(by))),
+            Some(Err(error)) => Err(self.failed("list the branches", &error)),
+            None => Ok(()),
+        }
+    }
+
+    /// Makes the branch `name` at the commit `oid` (hex), where there is none of that name.
+    ///
+    /// # Errors
+    /// As [`Repo::check_branch`]; [`RepoError::Git`] when the commit does not exist.
+    pub fn create_branch(&self, name: &str, oid: &str) -> Result<(), RepoError> {
+        self.check_branch(name)?;
+        let made = Oid::from_str(oid).and_then(|id| {
+            self.git.find_commit(id)?;
+            self.git
+                .reference(&full(name), id, false, "branch: staged by depickle")
+        });
+        match made {
+            Ok(_) => Ok(()),
+            Err(error) => {
+                // Somebody may have made it between the check and the act.
+                self.check_branch(name)?;
+                Err(self.failed("make the branch", &error))
+            }
+        }
+    }
+
+    /// The commit that the branch `name` points to, in hex; none when there is no such branch.
+    ///
+    /// # Errors
+    /// [`RepoError::Git`] when the ref is damaged.
+    pub fn branch_tip(&self, name: &str) -> Result<Option<String>, RepoError> {
+        let Some(reference) = self.find(name)? else {
+            return Ok(None);
+        };
+        let direct = reference
+            .resolve()
+            .map_err(|error| self.failed("read the branch", &error))?;
+        Ok(direct.target().map(|id| id.to_string()))
+    }
+
+    /// Deletes the branch `name` if it points to `expected` (hex), with its reflog and its section in the
+    /// repository's configuration. A symbolic ref is never what was expected.
+    ///
+    /// # Errors
+    /// [`RepoError::BranchMoved`] when it points elsewhere or is gone; [`RepoError::BranchCheckedOut`] when a work tree
+    /// has it checked out or rebases or bisects it. The branch is then as it was.
+    pub fn delete_branch(&self, name: &str, expected: &str) -> Result<(), RepoError> {
+        self.expect(name, expected)?;
+        if let Some(worktree) = self.user_of(name)? {
+            return Err(RepoError::BranchCheckedOut {
+                branch: name.to_owned(),
+                worktree,
+            });
+        }
+        let failed = |error: git2::Error| self.failed("delete the branch", &error);
+        let full = full(name);
+        let mut transaction = self.git.transaction().map_err(failed)?;
+        transaction.lock_ref(&full).map_err(failed)?;
+        self.expect(name, expected)?;
+        self.forget_config(name);
+        self.git.reflog_delete(&full).map_err(failed)?;
+        transaction.remove(&full).map_err(failed)?;
+        transaction.commit().map_err(failed)
+    }
+
+    fn expect(&self, name: &str, expected: &str) -> Result<(), RepoError> {
+        let found = self.find(name)?.map(|reference| match reference.target() {
+            Some(id) => id.to_string(),
+            None => String::from_utf8_lossy(reference.symbolic_target_bytes().unwrap_or_default())
+                .into_owned(),
+        });
+        match found.as_deref() == Some(expected) {
+            true => Ok(()),
+            false => Err(RepoError::BranchMoved {
+                branch: name.to_owned(),
+                expected: expected.to_owned(),
+                found,
+                path: self.root.clone(),
+            }),
+        }
+    }
+
+    fn find(&self, name: &str) -> Result<Option<git2::Reference<'_>>, RepoError> {
+        match self.git.find_reference(&full(name)) {
+            Ok(reference) => Ok(Some(reference)),
+            Err(error) if matches!(error.code(), ErrorCode::NotFound | ErrorCode::InvalidSpec) => {
+                Ok(None)
+            }
+            Err(error) => Err(self.failed("read the branch", &error)),
+        }
+    }
+
+    /// Drops `[branch "name"]`. What cannot be dropped stays: a section of a branch that is gone does no harm.
+    fn forget_config(&self, name: &str) {
+        let local = self
+            .git
+            .config()
+            .and_then(|config| config.open_level(ConfigLevel::Local));
+        let Ok(mut local) = local else { return };
+        let mut keys = Vec::new();
+        if let Ok(entries) = local.entries(None) {
+            let _ = entries.for_each(|entry| {
+                let section = entry
+                    .name()
+                    .ok()
+                    .and_then(|key| Some((key, key.strip_prefix("branch.")?)));
+                if let Some((key, rest)) = section
+                    && rest
+                        .rsplit_once('.')
+                        .is_some_and(|(branch, _)| branch == name)
+                {
+                    keys.push(key.to_owned());
+                }
+            });
+        }
+        keys.dedup();
+        for key in keys {
+            let _ = local.remove_multivar(&key, ".*");
+        }
+    }
+
+    /// The work tree that has the branch checked out, or in the middle of a rebase or bisect. Read from git's files and
+    /// not through libgit2, which passes over work trees whose folder is gone, rebases and bisects.
+    fn user_of(&self, name: &str) -> Result<Option<PathBuf>, RepoError> {
+        let main = match self.git_dir.file_name().is_some_and(|name| name == ".git") {
+            true => self.git_dir.parent().unwrap_or(&self.git_dir),
+            false => &self.git_dir,
+        };
+        if uses(&self.git_dir, name)? {
+            return Ok(Some(main.to_owned()));
+        }
+        let linked = self.git_dir.join("worktrees");
+        let entries = match std::fs::read_dir(&linked) {
+            Ok(entries) => entries,
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            Err(source) => {
+                return Err(RepoError::Io {
+                    path: linked,
+                    source,
+                });
+            }
+        };
+        for entry in entries {
+            let admin = entry
+                .map_err(|source| RepoError::Io {
+                    path: linked.clone(),
+                    source,
+                })?
+                .path();
+            if uses(&admin, name)? {
+                let link = line(&admin.join("gitdir"))?.map(PathBuf::from);
+                let tree = link.as_deref().and_then(Path::parent).map(Path::to_owned);
+                return Ok(Some(tree.unwrap_or(admin)));
+            }
+        }
+        Ok(None)
+    }
+}
+
+fn full(name: &str) -> String {
+    format!("refs/heads/{name}")
+}
+
+fn uses(admin: &Path, name: &str) -> Result<bool, RepoError> {
+    let full = full(name);
+    let head = line(&admin.join("HEAD"))?;
+    if head
+        .as_deref()
+        .and_then(|head| head.strip_prefix("ref:"))
+        .is_some_and(|head| head.trim() == full)
+    {
+        return Ok(true);
+    }
+    let named = |file: &str, wanted: &str| Ok(line(&admin.join(file))?.as_deref() == Some(wanted));
+    Ok(named("rebase-merge/head-name", &full)?
+        || named("rebase-apply/head-name", &full)?
+        || named("BISECT_START", name)?)
+}
+
+/// The first line of a file of git's, if the file is there.
+fn line(path: &Path) -> Result<Option<String>, RepoError> {
+    match std::fs::read(path) {
+        Ok(bytes) => {
+            let text = String::from_utf8_lossy(&bytes);
+            Ok(text.lines().next().map(|line| line.trim_end().to_owned()))
+        }
+        Err(error)
+            if matches!(
+                error.kind(),
+                std::io::ErrorKind::NotFound | std::io::ErrorKind::NotADirectory
+            ) =>
+        {
+            Ok(None)
+        }
+        Err(source) => Err(RepoError::Io {
+            path: path.to_owned(),
+            source,
+        }),
+    }
+}
