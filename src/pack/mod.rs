@@ -300,6 +300,12 @@ impl Model {
         self.verifies.contains(name)
     }
 
+    /// Whether calling `name` makes an object with a method that verifies signatures; its first argument is the key.
+    pub fn makes_verifier(&self, name: &str) -> bool {
+        let method = |verifies: &String| verifies.rsplit_once('.').is_some_and(|(class, _)| class == name);
+        self.verifies.iter().any(method)
+    }
+
     /// The framework with that index.
     pub fn framework(&self, id: FrameworkId) -> Option<&Framework> {
         self.frameworks.get(id.0)

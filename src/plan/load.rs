@@ -12,7 +12,7 @@ use crate::python::ast::visitor::{self, Visitor};
 use crate::python::ast::{self, AnyNodeRef, Expr, Stmt};
 use crate::python::{SourceFile, span};
 use crate::text::{Edit, Span};
-use crate::trace::{Finding, Form, Handler, HopKind, Place, Route};
+use crate::trace::{Finding, Form, Handler, HopKind, Place, Route, TaintPath};
 
 /// The load as it stands and as it will stand.
 struct Load {
@@ -66,13 +66,22 @@ impl<'p> Planner<'p> {
         if sink.arrives == Shape::Stream {
             one_load_a_file(file, &load, self.findings, id)?;
         }
+        let nested = self.findings.iter().any(|other| {
+            let inside = other.place.span;
+            other.place.file == id
+                && inside != finding.place.span
+                && (load.whole.contains(inside) || inside.contains(load.whole))
+        });
+        if nested {
+            return Err(Reason::NestedLoads);
+        }
         uses(file, load.whole, rewrite)?;
         draft.gone.push((id, load.callee));
 
         let (statement, deferred) = statement_of(file, load.whole).ok_or(Reason::NoHandler)?;
         let hoisted = self.argument_to_hoist(file, load.argument);
         let region = if hoisted { load.callee } else { load.whole };
-        let catch = self.catch(file, finding, region, id, sink, rewrite);
+        let catch = self.catch(file, finding, None, region, id, sink, rewrite);
 
         if !deferred {
             match attempt(file, statement, &catch, rewrite) {
@@ -260,7 +269,7 @@ impl<'p> Planner<'p> {
         let target = awaited(file, call.span).unwrap_or(call.span);
         uses(file, target, rewrite)?;
         let (statement, deferred) = statement_of(file, target).ok_or(Reason::NoHandler)?;
-        let catch = self.catch(file, finding, call.span, id, sink, rewrite);
+        let catch = self.catch(file, finding, Some(call), call.span, id, sink, rewrite);
         if !deferred {
             match attempt(file, statement, &catch, rewrite) {
                 Attempt::Caught => return Ok(()),
@@ -298,30 +307,27 @@ impl<'p> Planner<'p> {
         Ok(())
     }
 
-    /// What the guarded `region` of `file` can raise on bad input.
+    /// What the guarded `region` of `file` can raise on bad input; with `by`, on the ways through that call alone.
+    #[expect(clippy::too_many_arguments, reason = "all of it is one finding's context")]
     fn catch(
         &self,
         file: &SourceFile,
         finding: &Finding,
+        by: Option<Place>,
         region: Span,
         id: FileId,
         sink: &Sink,
         rewrite: &Rewrite,
     ) -> Vec<String> {
-        let hops = finding.path.as_ref().map_or(&[][..], |path| path.hops());
-        let inside = |place: Place| place.file == id && region.contains(place.span);
-        let mut missing = finding.maybe_none;
-        let mut entering = Shape::Any;
-        let mut begun = false;
-        for hop in hops.iter().filter(|hop| hop.kind != HopKind::Sink) {
-            if inside(hop.place) {
-                missing |= hop.shape == Shape::Any || (!begun && entering == Shape::Any && hop.kind != HopKind::Source);
-                begun = true;
-            } else if !begun {
-                entering = hop.shape;
-            }
-        }
-        missing |= !begun && entering == Shape::Any;
+        let region_place = Place {
+            file: id,
+            span: region,
+        };
+        let taken = |route: &&Route| {
+            by.is_none_or(|by| route.chain.first().is_some_and(|call| call.place == by))
+        };
+        let mut paths = finding.routes.iter().filter(taken).flat_map(|route| &route.paths);
+        let missing = finding.maybe_none || paths.any(|path| may_be_missing(path, region_place));
         let mut catch = self.raised_by_steps(file, region);
         if missing {
             let missing = sink.catch_missing.as_ref().unwrap_or(&rewrite.catch_missing);
@@ -410,6 +416,24 @@ impl<'p> Planner<'p> {
         }
         moving
     }
+}
+
+/// Whether a value on `path` can be `None` where `region` reads or decodes it.
+fn may_be_missing(path: &TaintPath, region: Place) -> bool {
+    let inside = |place: Place| place.file == region.file && region.span.contains(place.span);
+    // The form in which the value enters the region, unless it has its source there.
+    let mut entering = None;
+    for hop in path.hops().iter().filter(|hop| hop.kind != HopKind::Sink) {
+        if !inside(hop.place) {
+            entering = Some(hop.shape);
+        } else {
+            // A value that enters is read by the first step inside.
+            if hop.shape == Shape::Any || entering.take() == Some(Shape::Any) {
+                return true;
+            }
+        }
+    }
+    entering == Some(Shape::Any)
 }
 
 /// The call expression at `place`.

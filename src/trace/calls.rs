@@ -124,7 +124,6 @@ impl<'a> Machine<'a> {
         let is_member_itself = receiver.taints().is_empty();
         let shape = match (taint.shape, step) {
             (shape, _) if is_member_itself => shape,
-            (Shape::Files, Some(step)) if step.shape == Shape::Any => Shape::Stream,
             (_, Some(step)) => step.shape,
             (Shape::Stream, None) if name == "makefile" => Shape::Stream,
             _ => Shape::Any,
@@ -249,6 +248,29 @@ impl<'a> Machine<'a> {
         }
     }
 
+    /// Modelled objects that are data themselves, when they are passed on: a request or an upload as a file.
+    fn whole(&self, value: Value, at: &'a ast::ExprCall) -> Value {
+        let mut out = Value::unknown();
+        for atom in value.atoms() {
+            let object = match atom {
+                Atom::Object(ty) => self.model.object(ty),
+                _ => None,
+            };
+            match object.and_then(|object| Some((object.trust, object.whole.as_ref()?))) {
+                Some((trust, member)) => {
+                    let argument = at.arguments.args.first();
+                    let (place, note) = match argument {
+                        Some(argument) => (self.place(argument), self.snippet(argument)),
+                        None => (self.place(at), self.snippet(at)),
+                    };
+                    out = out.join(&self.entering(trust, &member.channel, member.shape, place, note));
+                }
+                None => out.add(atom.clone()),
+            }
+        }
+        out
+    }
+
     fn call_external(
         &mut self,
         name: &Rc<str>,
@@ -261,6 +283,7 @@ impl<'a> Machine<'a> {
         let model = self.model;
         let first = arguments.positional.first().cloned();
         let first = first.or_else(|| arguments.named.first().map(|(_, value)| value.clone()));
+        let first = first.map(|value| self.whole(value, call));
         if let Some(sink) = model.sink(name) {
             let value = first.unwrap_or_else(|| arguments.spread.clone());
             self.record(at, sink, name, value.clone(), env);
@@ -294,6 +317,10 @@ impl<'a> Machine<'a> {
         }
         if model.verifies(name) {
             return Atom::Verified.into();
+        }
+        if model.makes_verifier(name) {
+            let literal = first.as_ref().is_some_and(is_literal);
+            return Atom::Made(Rc::clone(name), literal).into();
         }
         if let Some(returns) = model.returns(name) {
             let object = |ty: &String| match ty.as_str() {

@@ -56,7 +56,7 @@ impl TaintPath {
 }
 
 /// How an entry point comes to a load.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Route {
     /// The handler it starts in; absent for module level and functions that no framework calls.
     pub handler: Option<Handler>,
@@ -64,6 +64,8 @@ pub struct Route {
     pub chain: Vec<CallAt>,
     /// The function that holds the load.
     pub holder: Option<Def>,
+    /// The ways of the untrusted values that come by this route.
+    pub paths: Vec<TaintPath>,
 }
 
 /// What is known of a load.
@@ -130,10 +132,11 @@ pub fn trace(project: &Project, model: &Model) -> Traced {
         .par_iter()
         .flat_map_iter(|file| sites::sites_of(project, model, *file))
         .collect();
-    if sites.is_empty() {
+    // A file may keep a load under another name and have no call of it.
+    if naming.is_empty() {
         return Traced::default();
     }
-    let relevant = sites::relevant(project, &sites);
+    let relevant = sites::relevant(project, model, &naming, &sites);
     let mut machine = Machine::new(project, model, sites);
     let mut reached = interpret(&mut machine, &relevant);
     if !machine.fields.is_empty() {
@@ -214,15 +217,20 @@ fn finding(site: &Site, reached: &[&(Option<Handler>, Reached)]) -> Finding {
     let mut pickled = false;
     let mut maybe_none = false;
     for (handler, reached) in reached {
-        let route = Route {
-            handler: handler.clone(),
-            chain: reached.chain.clone(),
-            holder: reached.holder,
-        };
-        if !routes.contains(&route) {
-            routes.push(route);
-        }
         let taints = reached.value.taints();
+        let paths = taints.iter().map(|taint| TaintPath::new(taint, site.place, &site.name));
+        let same = |route: &&mut Route| {
+            (&route.handler, &route.chain, route.holder) == (handler, &reached.chain, reached.holder)
+        };
+        match routes.iter_mut().find(same) {
+            Some(route) => route.paths.extend(paths),
+            None => routes.push(Route {
+                handler: handler.clone(),
+                chain: reached.chain.clone(),
+                holder: reached.holder,
+                paths: paths.collect(),
+            }),
+        }
         for taint in &taints {
             let check = reached.checked.iter().find(|(place, part, _)| {
                 (*place, part) == (taint.origin, &taint.part)

@@ -88,8 +88,32 @@ pub(super) fn sites_of(project: &Project, model: &Model, file: FileId) -> Vec<Si
             form,
         });
     }
+    // The parser's visitor comes by the test of an `elif` twice.
     sites.sort_by_key(|site| site.place);
+    sites.dedup_by_key(|site| site.place);
     sites
+}
+
+/// Module-level names that a sink itself is kept under: `load = pickle.loads`, `READERS = {"pickle": pickle.loads}`.
+fn kept_under(project: &Project, model: &Model, file: FileId) -> Vec<String> {
+    let source = project.source(file);
+    let mut names = Vec::new();
+    for chain in source.scopes().chains() {
+        let kept = chain.scope == 0 && matches!(chain.role, ChainRole::Aliased | ChainRole::Read);
+        let mut resolved = source.scopes().resolve(chain.scope, &chain.parts).into_iter();
+        if !kept || !resolved.any(|name| model.sink(&name).is_some()) {
+            continue;
+        }
+        for stmt in &source.module().body {
+            if let Stmt::Assign(node) = stmt
+                && span(stmt).contains(chain.span)
+            {
+                let targets = node.targets.iter().filter_map(Expr::as_name_expr);
+                names.extend(targets.map(|name| name.id.to_string()));
+            }
+        }
+    }
+    names
 }
 
 /// One function or method, as far as finding its callers needs.
@@ -112,12 +136,18 @@ pub(super) struct Relevant {
 }
 
 /// Goes up from the loads to everything that could call them, by name, across the project.
-pub(super) fn relevant(project: &Project, sites: &[Site]) -> Relevant {
+pub(super) fn relevant(
+    project: &Project,
+    model: &Model,
+    naming: &[FileId],
+    sites: &[Site],
+) -> Relevant {
     let mut out = Relevant::default();
     let mut units: HashMap<FileId, (Vec<Unit>, HashSet<String>)> = HashMap::new();
     let mut wanted: HashSet<String> = HashSet::new();
     let mut parsed: BTreeSet<FileId> = sites.iter().map(|s| s.place.file).collect();
-    let mut fresh: Vec<String> = Vec::new();
+    let kept = naming.iter().flat_map(|file| kept_under(project, model, *file));
+    let mut fresh: Vec<String> = kept.collect();
     loop {
         for file in &parsed {
             units.entry(*file).or_insert_with(|| {

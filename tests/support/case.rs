@@ -1,0 +1,161 @@
+//! A case as its author writes it: prose, Python before and after, and markers that say what must be found.
+
+use std::collections::BTreeMap;
+use std::path::Path;
+
+use serde::Deserialize;
+
+/// What a marker says of the load on its line.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Mark {
+    /// `# finding: pickle-to-json`: found and rewritten.
+    Finding(String),
+    /// `# refuse: reason` and the like: found, and this is its status and reason.
+    Status(&'static str, Option<String>),
+    /// `# source`: a path starts on this line.
+    Source,
+    /// `# missed`: a known gap; it fails once it is found.
+    Missed,
+    /// `# false-alarm`: a known excess; it fails once it is gone.
+    FalseAlarm,
+}
+
+/// `request` block: how law 8 reaches the load.
+#[derive(Debug, Clone, Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct Request {
+    pub framework: String,
+    pub app: Option<String>,
+    pub urls: Option<String>,
+    pub method: String,
+    pub path: String,
+    pub channel: String,
+    pub name: Option<String>,
+    #[serde(default)]
+    pub wrap: Vec<String>,
+    pub valid: String,
+}
+
+/// One case.
+#[derive(Debug, Clone)]
+pub struct Case {
+    /// `pickle-to-json/guide`.
+    pub name: String,
+    /// Files before, without markers.
+    pub before: BTreeMap<String, String>,
+    /// Files after; those of `before` where nothing changes.
+    pub after: BTreeMap<String, String>,
+    /// Markers by file and 1-based line.
+    pub marks: Vec<(String, usize, Mark)>,
+    pub request: Option<Request>,
+}
+
+impl Case {
+    /// Reads the case at `path`.
+    pub fn read(path: &Path, name: String) -> Result<Case, String> {
+        let text = std::fs::read_to_string(path).map_err(|e| e.to_string())?;
+        let mut case = Case {
+            name,
+            before: BTreeMap::new(),
+            after: BTreeMap::new(),
+            marks: Vec::new(),
+            request: None,
+        };
+        if !text.starts_with("# ") {
+            return Err("starts with no `# Title`".into());
+        }
+        let mut lines = text.lines();
+        while let Some(line) = lines.next() {
+            let Some(info) = line.strip_prefix("```") else {
+                continue;
+            };
+            let block: Vec<&str> = lines.by_ref().take_while(|line| *line != "```").collect();
+            let body: String = block.iter().map(|line| format!("{line}\n")).collect();
+            let words: Vec<&str> = info.split_whitespace().collect();
+            match words.as_slice() {
+                ["python"] => case.add_before("app.py", &body)?,
+                ["python", "after"] => case.add_after("app.py", body),
+                ["python", file] => case.add_before(file, &body)?,
+                ["python", file, "after"] => case.add_after(file, body),
+                ["request"] => case.request = Some(toml::from_str(&body).map_err(|e| e.to_string())?),
+                _ => return Err(format!("unknown block `{info}`")),
+            }
+        }
+        if case.before.is_empty() {
+            return Err("has no python block".into());
+        }
+        for (file, text) in &case.before {
+            case.after.entry(file.clone()).or_insert_with(|| text.clone());
+        }
+        Ok(case)
+    }
+
+    fn add_before(&mut self, file: &str, body: &str) -> Result<(), String> {
+        let mut clean = String::new();
+        for (row, line) in body.lines().enumerate() {
+            let (code, marks) = unmark(line)?;
+            clean.push_str(code);
+            clean.push('\n');
+            for mark in marks {
+                self.marks.push((file.to_owned(), row + 1, mark));
+            }
+        }
+        self.before.insert(file.to_owned(), clean);
+        Ok(())
+    }
+
+    fn add_after(&mut self, file: &str, body: String) {
+        self.after.insert(file.to_owned(), body);
+    }
+}
+
+/// A line without its markers, and the markers.
+fn unmark(line: &str) -> Result<(&str, Vec<Mark>), String> {
+    let mut code = line;
+    let mut marks = Vec::new();
+    while let Some((before, comment)) = code.rsplit_once("  # ") {
+        let (word, rest) = comment.split_once(':').unwrap_or((comment, ""));
+        let rest = rest.trim();
+        let reason = (!rest.is_empty()).then(|| rest.to_owned());
+        marks.push(match word {
+            "finding" => Mark::Finding(rest.to_owned()),
+            "refuse" => Mark::Status("refuse", reason),
+            "suggest" => Mark::Status("suggest", reason),
+            "guarded" => Mark::Status("guarded", reason),
+            "trusted" => Mark::Status("trusted", reason),
+            "source" => Mark::Source,
+            "missed" => Mark::Missed,
+            "false-alarm" => Mark::FalseAlarm,
+            _ => break,
+        });
+        code = before;
+    }
+    Ok((code, marks))
+}
+
+/// All cases below `transforms/`, in the order of their names.
+pub fn all() -> Vec<Result<Case, String>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("transforms");
+    let mut paths = Vec::new();
+    collect(&root, &mut paths);
+    paths.sort();
+    paths
+        .into_iter()
+        .map(|path| {
+            let name = path.strip_prefix(&root).unwrap_or(&path).with_extension("");
+            let name = name.to_string_lossy().replace("/cases/", "/");
+            Case::read(&path, name.clone()).map_err(|error| format!("{name}: {error}"))
+        })
+        .collect()
+}
+
+fn collect(folder: &Path, paths: &mut Vec<std::path::PathBuf>) {
+    for entry in std::fs::read_dir(folder).into_iter().flatten().flatten() {
+        let path = entry.path();
+        if path.is_dir() {
+            collect(&path, paths);
+        } else if folder.ends_with("cases") && path.extension().is_some_and(|e| e == "md") {
+            paths.push(path);
+        }
+    }
+}

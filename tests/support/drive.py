@@ -1,0 +1,195 @@
+"""Law 8: runs one side of a case against the real framework, through the framework's own test client.
+
+Reads a job as JSON on standard input: {"root": folder with the case's files, "request": the case's request block,
+"side": "before" | "after"}; prints the outcome as JSON. `--compile` reads a list of {"name", "source"} instead and
+compiles each, needing no framework.
+
+A pickle that is loaded opens a marker file for writing: proof of execution, without a shell and without harm.
+"""
+
+import base64
+import json
+import os
+import pickle
+import sys
+import tempfile
+import urllib.parse
+import zlib
+
+PROTOCOLS = range(6)
+DEEP = b"[" * 100_000
+
+
+class Attack:
+    """Creates the file at `path` when it is loaded."""
+
+    def __init__(self, path):
+        self.path = path
+
+    def __reduce__(self):
+        return (open, (self.path, "w"))
+
+
+WRAPS = {
+    "base64": base64.b64encode,
+    "urlsafe-base64": base64.urlsafe_b64encode,
+    "zlib": zlib.compress,
+    "hex": lambda data: data.hex().encode(),
+}
+
+
+class Flask:
+    def __init__(self, app):
+        app.config.update(TESTING=False, PROPAGATE_EXCEPTIONS=False)
+        self.app = app
+
+    def send(self, request, data):
+        client = self.app.test_client()
+        channel, name = request["channel"], request.get("name")
+        options = {}
+        if data is not None:
+            if channel == "body":
+                options["data"] = data
+            elif channel == "form":
+                options["data"] = {name: text(data)}
+            elif channel == "query":
+                options["query_string"] = {name: text(data)}
+            elif channel == "header":
+                options["headers"] = {name: text(data)}
+            elif channel == "cookie":
+                client.set_cookie(name, text(data))
+            elif channel == "file":
+                import io
+
+                options["data"] = {name: (io.BytesIO(data), "upload")}
+        return client.open(request["path"], method=request["method"], **options).status_code
+
+
+class Django:
+    def __init__(self, urls):
+        import django
+        from django.conf import settings
+
+        settings.configure(
+            ROOT_URLCONF=urls,
+            ALLOWED_HOSTS=["*"],
+            SECRET_KEY="a case",
+            MIDDLEWARE=[],
+            DATA_UPLOAD_MAX_MEMORY_SIZE=None,
+            LOGGING_CONFIG=None,
+        )
+        django.setup()
+
+    def send(self, request, data):
+        from django.core.files.uploadedfile import SimpleUploadedFile
+        from django.test import Client
+
+        client = Client(raise_request_exception=False)
+        channel, name = request["channel"], request.get("name")
+        path, options = request["path"], {}
+        if data is not None:
+            if channel == "body":
+                options = {"data": data, "content_type": "application/octet-stream"}
+            elif channel == "form":
+                options = {"data": {name: text(data)}}
+            elif channel == "query":
+                path += "?" + urllib.parse.urlencode({name: text(data)})
+            elif channel == "header":
+                options = {"headers": {name: text(data)}}
+            elif channel == "cookie":
+                client.cookies[name] = text(data)
+            elif channel == "file":
+                options = {"data": {name: SimpleUploadedFile("upload", data)}}
+        return getattr(client, request["method"].lower())(path, **options).status_code
+
+
+class FastApi:
+    def __init__(self, app):
+        from starlette.testclient import TestClient
+
+        self.client = lambda: TestClient(app, raise_server_exceptions=False)
+
+    def send(self, request, data):
+        client = self.client()
+        channel, name = request["channel"], request.get("name")
+        options = {}
+        if data is not None:
+            if channel == "body":
+                options["content"] = data
+            elif channel == "form":
+                options["data"] = {name: text(data)}
+            elif channel == "query":
+                options["params"] = {name: text(data)}
+            elif channel == "header":
+                options["headers"] = {name: text(data)}
+            elif channel == "cookie":
+                client.cookies.set(name, text(data))
+            elif channel == "file":
+                options["files"] = {name: ("upload", data)}
+        return client.request(request["method"], request["path"], **options).status_code
+
+
+def text(data):
+    return data.decode("latin-1")
+
+
+def server(request):
+    framework = request["framework"]
+    if framework == "django":
+        return Django(request["urls"])
+    module, name = request["app"].split(":")
+    app = getattr(__import__(module, fromlist=[name]), name)
+    return {"flask": Flask, "fastapi": FastApi}[framework](app)
+
+
+def wrapped(request, data):
+    for wrap in request.get("wrap", []):
+        data = WRAPS[wrap](data)
+    return data
+
+
+def attacks(request, client):
+    """Status and whether the pickle ran, for each protocol."""
+    outcome = {}
+    for protocol in PROTOCOLS:
+        with tempfile.TemporaryDirectory() as folder:
+            marker = os.path.join(folder, "marker")
+            data = wrapped(request, pickle.dumps(Attack(marker), protocol))
+            try:
+                status = client.send(request, data)
+            except (UnicodeError, ValueError) as error:
+                status = f"not deliverable: {error}"
+            outcome[str(protocol)] = {"status": status, "marker": os.path.exists(marker)}
+    return outcome
+
+
+def drive(job):
+    root, request = job["root"], job["request"]
+    sys.path.insert(0, root)
+    os.chdir(root)
+    client = server(request)
+    outcome = {"pickles": attacks(request, client)}
+    if job["side"] == "after":
+        outcome["nested"] = client.send(request, wrapped(request, DEEP))
+        outcome["garbage"] = client.send(request, wrapped(request, b"\xff\x00not json"))
+        outcome["empty"] = client.send(request, wrapped(request, b""))
+        outcome["missing"] = client.send(request, None)
+        outcome["valid"] = client.send(request, wrapped(request, request["valid"].encode()))
+    return outcome
+
+
+def compiled(files):
+    outcome = []
+    for file in files:
+        try:
+            compile(file["source"], file["name"], "exec", dont_inherit=True)
+            outcome.append(None)
+        except SyntaxError as error:
+            outcome.append(f"{file['name']}: {error}")
+    return outcome
+
+
+if __name__ == "__main__":
+    job = json.load(sys.stdin)
+    result = compiled(job) if "--compile" in sys.argv else drive(job)
+    json.dump(result, sys.stdout)
