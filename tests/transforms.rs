@@ -220,10 +220,11 @@ const VARIANTS: [(&str, Vary); 4] = [
 
 /// `text` with tabs for its indentation.
 fn tabs(text: &str) -> String {
+    let width = |line: &str| line.len() - line.trim_start_matches(' ').len();
+    let unit = text.lines().map(width).find(|width| *width > 0).unwrap_or(4);
     let line = |line: &str| {
-        let code = line.trim_start_matches(' ');
-        let spaces = line.len() - code.len();
-        format!("{}{}{code}", "\t".repeat(spaces / 4), " ".repeat(spaces % 4))
+        let (spaces, code) = (width(line), line.trim_start_matches(' '));
+        format!("{}{}{code}", "\t".repeat(spaces / unit), " ".repeat(spaces % unit))
     };
     text.split_inclusive('\n').map(line).collect()
 }

@@ -240,6 +240,21 @@ impl Model {
         Some((transform, transform.sinks.get(id.sink)?))
     }
 
+    /// The carriers among functions called `names` and methods called `method`.
+    pub fn carriers<'n>(
+        &self,
+        names: impl Iterator<Item = &'n str>,
+        method: Option<&str>,
+    ) -> Vec<&Carrier> {
+        let names: Vec<&str> = names.collect();
+        let all = self.frameworks.iter().flat_map(|framework| &framework.carriers);
+        let is = |carrier: &&Carrier| {
+            carrier.names.iter().any(|name| names.contains(&name.as_str()))
+                || carrier.methods.iter().any(|name| Some(name.as_str()) == method)
+        };
+        all.filter(is).collect()
+    }
+
     /// Whether `name` serialises what a sink reads.
     pub fn is_writer(&self, name: &str) -> bool {
         self.writers.contains(name)

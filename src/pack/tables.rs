@@ -103,6 +103,9 @@ pub struct Framework {
     /// Functions that never return.
     #[serde(default)]
     pub exits: Vec<String>,
+    /// Calls that carry what they are given to a client or a server.
+    #[serde(default, rename = "carrier")]
+    pub carriers: Vec<Carrier>,
     /// Signature checks.
     #[serde(default, rename = "guard")]
     pub guards: Vec<Guard>,
@@ -287,6 +290,26 @@ pub struct Step {
     /// Reading it tells nothing new about the path: leave it out of reports.
     #[serde(default)]
     pub quiet: bool,
+}
+
+/// `[[carrier]]`: a call that sends a value where a load may read it: `response.set_cookie(key, value)`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Carrier {
+    /// Qualified names of functions.
+    #[serde(default)]
+    pub names: Vec<String>,
+    /// Method names, whatever the receiver.
+    #[serde(default)]
+    pub methods: Vec<String>,
+    /// Where the value then travels, as in `[[object]]` members.
+    pub channel: String,
+    /// Keyword of the argument that names it; its position is 0.
+    pub key: Option<String>,
+    /// 0-based position of the value.
+    pub position: Option<usize>,
+    /// Keyword of the value.
+    pub value: Option<String>,
 }
 
 /// `[[guard]]`: a signature check.

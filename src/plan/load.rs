@@ -107,6 +107,12 @@ impl<'p> Planner<'p> {
                 (found.ok_or(Reason::NoHandler)?, false)
             }
             Answering::Callers(callers) => {
+                if deferred {
+                    return Err(Reason::InLambda);
+                }
+                in_function(file, statement)?;
+                not_a_generator(file, load.whole)?;
+                self.rises_to_the_handler(finding)?;
                 draft.edit(id, load.in_place(file, None));
                 for (handler, call) in callers {
                     self.guard_call(&mut draft, finding, handler, call, sink, rewrite, message)?;
@@ -246,6 +252,33 @@ impl<'p> Planner<'p> {
             framework.objects.iter().any(|o| o.name == object)
         })?;
         Some(framework.id.as_str())
+    }
+
+    /// Whether an error of the load rises through every call above it, up to the handler, at that very call.
+    fn rises_to_the_handler(&self, finding: &Finding) -> Result<(), Reason> {
+        for route in &finding.routes {
+            let callers = route.chain.iter().skip(1).map(|call| call.caller);
+            let callees = callers.chain([route.holder]);
+            for (call, callee) in route.chain.iter().zip(callees) {
+                let file = self.project.source(call.place.file);
+                let (_, deferred) = statement_of(file, call.place.span).ok_or(Reason::NoHandler)?;
+                if deferred {
+                    return Err(Reason::InLambda);
+                }
+                let Some(callee) = callee else { continue };
+                let home = self.project.source(callee.file);
+                let definition = function_of(home, Span::new(callee.start, callee.start + 1));
+                if let Some(definition) = definition {
+                    if definition.is_async && awaited(file, call.place.span).is_none() {
+                        return Err(Reason::NotAwaited);
+                    }
+                    if let Some(first) = definition.body.first() {
+                        not_a_generator(home, span(first))?;
+                    }
+                }
+            }
+        }
+        Ok(())
     }
 
     /// Guards `call`, by which `handler` comes to a load in a helper.

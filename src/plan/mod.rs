@@ -246,6 +246,9 @@ impl Planner<'_> {
         if finding.form == Form::Indirect {
             return refuse(Reason::IndirectCall);
         }
+        if finding.writer.is_some() {
+            return refuse(Reason::WriterInProject);
+        }
         if let Some(reason) = self.order.taken_back.get(&finding.fingerprint) {
             return refuse(*reason);
         }

@@ -35,6 +35,8 @@ pub enum Reason {
     HandlerIsCalled,
     /// The handler is a generator.
     InGenerator,
+    /// The helper's coroutine is not awaited where it is called.
+    NotAwaited,
     /// In a comprehension.
     InComprehension,
     /// In a lambda.
@@ -85,7 +87,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Reason; 39] = [
+    pub const ALL: [Reason; 40] = [
         Reason::ConstantInput,
         Reason::OwnRoundTrip,
         Reason::SignatureChecked,
@@ -102,6 +104,7 @@ impl Reason {
         Reason::SharedHelper,
         Reason::HandlerIsCalled,
         Reason::InGenerator,
+        Reason::NotAwaited,
         Reason::InComprehension,
         Reason::InLambda,
         Reason::InDefinition,
@@ -226,8 +229,13 @@ impl Reason {
             ),
             Reason::InGenerator => (
                 "in-generator",
-                "the handler is a generator: its status is already sent when the load runs",
+                "the load runs in a generator, after the status was sent or the guard was left",
                 "load before the first yield, in a function of its own",
+            ),
+            Reason::NotAwaited => (
+                "not-awaited",
+                "the helper's coroutine is not awaited where it is called, so its error rises elsewhere",
+                "await the call, then run again",
             ),
             Reason::InComprehension => (
                 "in-comprehension",

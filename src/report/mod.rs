@@ -273,7 +273,7 @@ fn finding_row(project: &Project, model: &Model, finding: &Finding, decision: &D
         trust: finding.trust.word(),
         status: decision.word(),
         reason: reason.map(|r| r.code()),
-        message: message(finding, decision),
+        message: message(project, finding, decision),
         path,
         next: reason.map(|r| r.next_step()),
     }
@@ -292,7 +292,7 @@ fn hop_row(project: &Project, place: Place, kind: &'static str, note: &str) -> H
 }
 
 /// One sentence: who reaches the load, and what becomes of it.
-fn message(finding: &Finding, decision: &Decision) -> String {
+fn message(project: &Project, finding: &Finding, decision: &Decision) -> String {
     let who = match (finding.trust, finding.path.is_some()) {
         (Trust::Http, _) => "any web client reaches",
         (Trust::Network, _) => "any network peer reaches",
@@ -307,6 +307,11 @@ fn message(finding: &Finding, decision: &Decision) -> String {
         Some("literal-key") => "; the signature that is checked first has its key in the code, so anybody can sign",
         _ => "",
     };
+    let writer = finding.writer.map_or(String::new(), |place| {
+        let source = project.source(place.file);
+        let line = source.position(place.span.start).line;
+        format!(" (written at {}:{line})", source.path())
+    });
     match decision {
         Decision::Rewrite(_) => {
             format!("{who} {name}{sham}; it becomes a JSON load that answers 400")
@@ -315,6 +320,6 @@ fn message(finding: &Finding, decision: &Decision) -> String {
         Decision::Suggest(_, reason)
         | Decision::Refuse(reason)
         | Decision::Guarded(reason)
-        | Decision::Trusted(reason) => format!("{who} {name}{sham}: {}", reason.sentence()),
+        | Decision::Trusted(reason) => format!("{who} {name}{sham}: {}{writer}", reason.sentence()),
     }
 }

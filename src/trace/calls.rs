@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::machine::{Arguments, Env, Machine};
+use super::machine::{Arguments, Env, Machine, Written};
 use super::value::{Atom, Check, Const, Container, Taint, Value};
 use crate::pack::{Shape, Trust};
 use crate::python::ast::{self, Expr};
@@ -23,6 +23,7 @@ impl<'a> Machine<'a> {
         };
         let arguments = self.arguments(&call.arguments, env);
         let at = self.place(call);
+        self.sends(call, &callee, &arguments);
         let mut out = Value::unknown();
         let mut understood = false;
         for atom in callee.atoms() {
@@ -164,8 +165,35 @@ impl<'a> Machine<'a> {
         self.hand_on(arguments, call, env);
         // Constants in, who knows what out.
         let out = self.stepped(&all, None, Shape::Any, false, call);
-        let untrusted = |atom: &&Atom| matches!(atom, Atom::Untrusted(_));
-        out.atoms().iter().filter(untrusted).cloned().collect()
+        let kept = |atom: &&Atom| matches!(atom, Atom::Untrusted(_) | Atom::Pickled(_));
+        out.atoms().iter().filter(kept).cloned().collect()
+    }
+
+    /// Notes what the program has pickled and hands to a client or a server: a cookie, a request's body.
+    fn sends(&mut self, call: &ast::ExprCall, callee: &Value, arguments: &Arguments) {
+        let method = call.func.as_attribute_expr().map(|attribute| attribute.attr.as_str());
+        let names = callee.atoms().iter().filter_map(|atom| match atom {
+            Atom::External(name) => Some(&**name),
+            _ => None,
+        });
+        for carrier in self.model.carriers(names, method) {
+            let value = match &carrier.value {
+                Some(value) => arguments.get(carrier.position.unwrap_or(usize::MAX), value),
+                None => None,
+            };
+            let pickled = value.iter().flat_map(|value| value.atoms()).find_map(|atom| match atom {
+                Atom::Pickled(place) => Some(*place),
+                _ => None,
+            });
+            if let Some(place) = pickled {
+                let key = carrier.key.as_ref().and_then(|key| arguments.get(0, key)?.text());
+                self.written.push(Written {
+                    channel: carrier.channel.clone(),
+                    key: key.as_deref().map(str::to_owned),
+                    place,
+                });
+            }
+        }
     }
 
     /// `list.append(x)`, `buffer.write(x)`: the receiver now holds what it was given.
@@ -294,7 +322,7 @@ impl<'a> Machine<'a> {
             return Value::unknown();
         }
         if model.is_writer(name) {
-            return Atom::Pickled.into();
+            return Atom::Pickled(at).into();
         }
         if model.stops(name) {
             return Value::clean();
@@ -363,7 +391,7 @@ impl<'a> Machine<'a> {
             .join(&from_receiver)
             .atoms()
             .iter()
-            .filter(|atom| matches!(atom, Atom::Untrusted(_) | Atom::Pickled))
+            .filter(|atom| matches!(atom, Atom::Untrusted(_) | Atom::Pickled(_)))
             .cloned()
             .collect();
         if out.atoms().is_empty() {

@@ -171,8 +171,13 @@ impl<'a> Machine<'a> {
                     None => Default::default(),
                 };
                 vars.extend(env.vars.clone());
+                let defaults = match &node.parameters {
+                    Some(parameters) => self.defaults(parameters, env),
+                    None => Default::default(),
+                };
                 let function = Function {
                     def,
+                    defaults,
                     code: Code::Lambda(node),
                     class: None,
                     closure: Some(Rc::new(std::cell::RefCell::new(vars))),
@@ -483,7 +488,7 @@ impl<'a> Machine<'a> {
         for atom in value.atoms() {
             match atom {
                 Atom::Const(_) => out.add(Atom::Const(Const::Other)),
-                Atom::Pickled | Atom::Verified => out.add(atom.clone()),
+                Atom::Pickled(_) | Atom::Verified => out.add(atom.clone()),
                 _ => {}
             }
         }

@@ -67,6 +67,8 @@ pub(super) struct Function<'a> {
     pub code: Code<'a>,
     pub class: Option<Def>,
     pub closure: Option<Rc<RefCell<Vars>>>,
+    /// Values of default arguments: made once, where the function is defined.
+    pub defaults: Vars,
 }
 
 impl<'a> Function<'a> {
@@ -120,6 +122,17 @@ pub(super) struct Reached {
     pub chain: Vec<CallAt>,
     /// The function that holds the load.
     pub holder: Option<Def>,
+}
+
+/// What the program pickled and handed on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// Where it travels: `cookie`, `body`.
+    pub channel: String,
+    /// Under which name, where that is a literal.
+    pub key: Option<String>,
+    /// The call that pickled it.
+    pub place: Place,
 }
 
 /// Arguments of a call.
@@ -180,6 +193,7 @@ pub(super) struct Machine<'a> {
     pub handlers: VecDeque<Handler>,
     pub known_handlers: HashSet<Def>,
     pub visited: HashSet<Def>,
+    pub written: Vec<Written>,
     pub frames: Vec<Frame>,
     summaries: HashMap<(Def, Option<Def>, Arguments, Vec<Checked>), Rc<Summary>>,
     reached: Vec<Vec<Reached>>,
@@ -205,6 +219,7 @@ impl<'a> Machine<'a> {
             handlers: VecDeque::new(),
             known_handlers: HashSet::new(),
             visited: HashSet::new(),
+            written: Vec::new(),
             frames: Vec::new(),
             summaries: HashMap::new(),
             reached: vec![Vec::new()],
@@ -461,7 +476,7 @@ impl<'a> Machine<'a> {
     }
 
     fn bind_parameters(
-        &mut self,
+        &self,
         function: &Function<'a>,
         class: Option<Def>,
         arguments: &Arguments,
@@ -483,11 +498,11 @@ impl<'a> Machine<'a> {
                 continue;
             }
             let given = positional.next().cloned();
-            self.bind_one(name, given, parameter.default(), arguments, env);
+            bind_one(function, name, given, arguments, env);
         }
         for parameter in &parameters.kwonlyargs {
             let name = parameter.name().as_str();
-            self.bind_one(name, None, parameter.default(), arguments, env);
+            bind_one(function, name, None, arguments, env);
         }
         if let Some(star) = &parameters.vararg {
             let rest = positional.fold(arguments.spread.clone(), |all, v| all.join(v));
@@ -508,27 +523,6 @@ impl<'a> Machine<'a> {
             }
             env.vars.insert(star.name.to_string(), container.into());
         }
-    }
-
-    fn bind_one(
-        &mut self,
-        name: &str,
-        given: Option<Value>,
-        default: Option<&'a Expr>,
-        arguments: &Arguments,
-        env: &mut Env,
-    ) {
-        let named = arguments.named.iter().find(|(n, _)| n == name);
-        let value = match (given, named, default) {
-            (Some(value), ..) => value,
-            (None, Some((_, value)), _) => value.clone(),
-            (None, None, Some(default)) => {
-                let value = self.value(default, &mut Env::default());
-                value.join(&arguments.spread)
-            }
-            (None, None, None) => arguments.spread.clone(),
-        };
-        env.vars.insert(name.to_owned(), value);
     }
 
     /// `arguments` as they arrive in `function`: their way has one more station.
@@ -595,4 +589,22 @@ impl<'a> Machine<'a> {
         }
         env.vars.insert(name.to_owned(), value);
     }
+}
+
+/// Binds one parameter: what was given, else its default, else what `*args` or `**kwargs` may hold.
+fn bind_one(
+    function: &Function<'_>,
+    name: &str,
+    given: Option<Value>,
+    arguments: &Arguments,
+    env: &mut Env,
+) {
+    let named = arguments.named.iter().find(|(n, _)| n == name);
+    let value = match (given, named, function.defaults.get(name)) {
+        (Some(value), ..) => value,
+        (None, Some((_, value)), _) => value.clone(),
+        (None, None, Some(default)) => default.clone().join(&arguments.spread),
+        (None, None, None) => arguments.spread.clone(),
+    };
+    env.vars.insert(name.to_owned(), value);
 }

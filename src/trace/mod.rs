@@ -22,7 +22,7 @@ use crate::python::ast::AnyNodeRef;
 use crate::text::Span;
 
 pub use handlers::Handler;
-pub use machine::CallAt;
+pub use machine::{CallAt, Written};
 pub use sites::Form;
 pub use value::{Def, Hop, HopKind, Place};
 
@@ -108,6 +108,8 @@ pub struct Finding {
     pub key: Option<String>,
     /// What arrives can be `None`, or has no known form, on some way.
     pub maybe_none: bool,
+    /// Where the project itself pickles what this load reads.
+    pub writer: Option<Place>,
     /// Why a signature check that was made does not count.
     pub sham: Option<&'static str>,
     /// All ways from entry points to this load.
@@ -150,7 +152,7 @@ pub fn trace(project: &Project, model: &Model) -> Traced {
         .enumerate()
         .map(|(n, site)| {
             let mine = reached.iter().filter(|(_, r)| r.site == n);
-            finding(site, &mine.collect::<Vec<_>>())
+            finding(site, &mine.collect::<Vec<_>>(), &machine.written)
         })
         .collect();
     findings.sort_by_key(|finding| finding.place);
@@ -209,7 +211,11 @@ fn handlers(
 }
 
 /// All that was seen of one load, made into one finding.
-fn finding(site: &Site, reached: &[&(Option<Handler>, Reached)]) -> Finding {
+fn finding(
+    site: &Site,
+    reached: &[&(Option<Handler>, Reached)],
+    written: &[Written],
+) -> Finding {
     let mut routes: Vec<Route> = Vec::new();
     let mut open: Vec<Taint> = Vec::new();
     let mut guarded = false;
@@ -248,12 +254,20 @@ fn finding(site: &Site, reached: &[&(Option<Handler>, Reached)]) -> Finding {
         maybe_none |= reached.value.atoms().iter().any(is_none)
             || taints.iter().any(|taint| taint.shape == Shape::Any);
         guarded |= reached.value.atoms().contains(&Atom::Verified);
-        pickled |= reached.value.atoms().contains(&Atom::Pickled);
+        pickled |= reached.value.atoms().iter().any(|a| matches!(a, Atom::Pickled(_)));
         unknown |= taints.is_empty() && origin_unknown(&reached.value);
     }
     // The most exposed first, then the shortest.
     open.sort_by_key(|taint| (taint.trust, taint.hops().len(), taint.origin));
     let worst = open.first();
+    let reads = |written: &&Written| {
+        let same = |taint: &Taint| {
+            let (ours, theirs) = (taint.key.as_deref(), written.key.as_deref());
+            *taint.channel == *written.channel && (ours == theirs || ours.is_none() || theirs.is_none())
+        };
+        open.iter().any(same)
+    };
+    let writer = written.iter().find(reads).map(|written| written.place);
     let reach = match worst {
         Some(_) => Reach::Untrusted,
         None if guarded => Reach::Guarded,
@@ -278,6 +292,7 @@ fn finding(site: &Site, reached: &[&(Option<Handler>, Reached)]) -> Finding {
         channel: worst.map_or(String::new(), |taint| taint.channel.to_string()),
         key: worst.and_then(|taint| taint.key.as_deref().map(str::to_owned)),
         maybe_none,
+        writer,
         sham: worst.and_then(|taint| taint.sham),
         routes,
         fingerprint: String::new(),
@@ -285,7 +300,7 @@ fn finding(site: &Site, reached: &[&(Option<Handler>, Reached)]) -> Finding {
 }
 
 fn origin_unknown(value: &Value) -> bool {
-    let known = |atom: &Atom| matches!(atom, Atom::Const(_) | Atom::Pickled | Atom::Verified);
+    let known = |atom: &Atom| matches!(atom, Atom::Const(_) | Atom::Pickled(_) | Atom::Verified);
     value.atoms().is_empty() || value.atoms().iter().any(|atom| match atom {
         Atom::Container(container) => origin_unknown(&container.any()),
         atom => !known(atom),

@@ -94,6 +94,17 @@ pub(super) fn sites_of(project: &Project, model: &Model, file: FileId) -> Vec<Si
     sites
 }
 
+/// Calls in `file` that write what sinks read.
+fn writers_of(project: &Project, model: &Model, file: FileId) -> Vec<Place> {
+    let source = project.source(file);
+    let writes = |chain: &&crate::python::Chain| {
+        let names = source.scopes().resolve(chain.scope, &chain.parts);
+        names.iter().any(|name| model.is_writer(name))
+    };
+    let chains = source.scopes().chains().iter().filter(writes);
+    chains.map(|chain| Place { file, span: chain.span }).collect()
+}
+
 /// Module-level names that a sink itself is kept under: `load = pickle.loads`, `READERS = {"pickle": pickle.loads}`.
 fn kept_under(project: &Project, model: &Model, file: FileId) -> Vec<String> {
     let source = project.source(file);
@@ -135,17 +146,19 @@ pub(super) struct Relevant {
     pub called: HashSet<String>,
 }
 
-/// Goes up from the loads to everything that could call them, by name, across the project.
+/// Goes up from the loads, and from what writes for them, to everything that could call them, by name, across the project.
 pub(super) fn relevant(
     project: &Project,
     model: &Model,
     naming: &[FileId],
     sites: &[Site],
 ) -> Relevant {
+    let writers = naming.iter().flat_map(|file| writers_of(project, model, *file));
+    let anchors: Vec<Place> = sites.iter().map(|site| site.place).chain(writers).collect();
     let mut out = Relevant::default();
     let mut units: HashMap<FileId, (Vec<Unit>, HashSet<String>)> = HashMap::new();
     let mut wanted: HashSet<String> = HashSet::new();
-    let mut parsed: BTreeSet<FileId> = sites.iter().map(|s| s.place.file).collect();
+    let mut parsed: BTreeSet<FileId> = anchors.iter().map(|place| place.file).collect();
     let kept = naming.iter().flat_map(|file| kept_under(project, model, *file));
     let mut fresh: Vec<String> = kept.collect();
     loop {
@@ -158,9 +171,8 @@ pub(super) fn relevant(
         let mut changed = false;
         for (file, (units, module)) in &units {
             let holds = |extent: Span| {
-                sites
-                    .iter()
-                    .any(|s| s.place.file == *file && extent.contains(s.place.span))
+                let inside = |place: &Place| place.file == *file && extent.contains(place.span);
+                anchors.iter().any(inside)
             };
             if holds(project.source(*file).whole()) || !module.is_disjoint(&wanted) {
                 changed |= out.files.insert(*file);

@@ -3,7 +3,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use super::machine::{Class, Code, Env, Frame, Function, Machine, Owner};
+use super::machine::{Class, Code, Env, Frame, Function, Machine, Owner, Vars};
 use super::value::{Atom, Const, Container, Def, HopKind, Taint, Value};
 use crate::python::ast::{self, Expr, ExceptHandler, Pattern, Stmt};
 use crate::python::span;
@@ -328,11 +328,24 @@ impl<'a> Machine<'a> {
         }
     }
 
+    /// Values of default arguments, evaluated where the function is defined.
+    pub(super) fn defaults(&mut self, parameters: &'a ast::Parameters, env: &mut Env) -> Vars {
+        let mut defaults = Vars::new();
+        for parameter in parameters.iter_non_variadic_params() {
+            if let Some(default) = parameter.default() {
+                let value = self.value(default, env);
+                defaults.insert(parameter.name().to_string(), value);
+            }
+        }
+        defaults
+    }
+
     fn define_function(&mut self, node: &'a ast::StmtFunctionDef, env: &mut Env) {
         let def = Def {
             file: self.file(),
             start: span(node).start,
         };
+        let defaults = self.defaults(&node.parameters, env);
         let (class, closure) = match self.frames.last() {
             Some(frame) if frame.def.is_some() => (None, Some(&frame.closure)),
             Some(frame) => (frame.class, None),
@@ -349,6 +362,7 @@ impl<'a> Machine<'a> {
             code: Code::Def(node),
             class,
             closure,
+            defaults,
         };
         self.functions.insert(def, Rc::new(function));
         for decorator in &node.decorator_list {

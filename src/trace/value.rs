@@ -270,8 +270,8 @@ pub enum Atom {
     Checked(Check),
     /// Data whose signature held.
     Verified,
-    /// Made by this program with a writer such as `pickle.dumps`.
-    Pickled,
+    /// Made by this program with a writer such as `pickle.dumps`, there.
+    Pickled(Place),
 }
 
 /// A container's elements: by constant key where known, the rest together.

@@ -190,6 +190,7 @@ def compiled(files):
 
 
 if __name__ == "__main__":
+    # What the case itself prints is not the outcome.
+    out, sys.stdout = sys.stdout, sys.stderr
     job = json.load(sys.stdin)
-    result = compiled(job) if "--compile" in sys.argv else drive(job)
-    json.dump(result, sys.stdout)
+    json.dump(compiled(job) if "--compile" in sys.argv else drive(job), out)
