@@ -11,6 +11,7 @@ use crate::text::{Edit, Span};
 /// What changes in the imports of one file.
 pub(super) struct Imports<'p> {
     project: &'p Project,
+    known: &'p Known,
     id: FileId,
     file: &'p SourceFile,
     newline: &'static str,
@@ -19,17 +20,26 @@ pub(super) struct Imports<'p> {
     modules: Vec<String>,
 }
 
+/// What is known of modules.
+pub(super) struct Known {
+    /// Modules that may be dropped.
+    pub old: Vec<String>,
+    /// Modules of Python itself, which stand in a block of their own.
+    pub stdlib: Vec<String>,
+}
+
 /// Edits that bring `needs` into `file` and drop imports of `old` modules that only `gone` used.
-pub(super) fn imports(
-    project: &Project,
+pub(super) fn imports<'p>(
+    project: &'p Project,
     id: FileId,
     needs: &BTreeSet<Need>,
     gone: &[Span],
-    old: &[String],
+    known: &'p Known,
 ) -> Vec<Edit> {
     let file = project.source(id);
     let mut imports = Imports {
         project,
+        known,
         id,
         file,
         newline: file.style().newline,
@@ -40,10 +50,10 @@ pub(super) fn imports(
             .map(|need| need.module.clone())
             .collect(),
     };
-    let unused = imports.unused(gone, old);
+    let unused = imports.unused(gone);
     imports.drop(&unused);
     for module in std::mem::take(&mut imports.modules) {
-        imports.add_module(&module, old);
+        imports.add_module(&module);
     }
     for need in needs {
         if let Some(name) = &need.name {
@@ -55,12 +65,12 @@ pub(super) fn imports(
 
 impl<'p> Imports<'p> {
     /// Imports of `old` modules whose every use is in `gone`.
-    fn unused(&self, gone: &[Span], old: &[String]) -> Vec<Import> {
+    fn unused(&self, gone: &[Span]) -> Vec<Import> {
         let scopes = self.file.scopes();
         let mut unused = Vec::new();
         let candidates = scopes.imports().filter(|import| {
             let top = import.target.split('.').next().unwrap_or_default();
-            old.iter().any(|module| module == top)
+            self.known.old.iter().any(|module| module == top)
         });
         for import in candidates {
             let home = scopes.at(import.stmt.start);
@@ -188,10 +198,11 @@ impl<'p> Imports<'p> {
             let to = index.next_line(text, from);
             from < to && self.file.slice(Span::new(from, to)).trim().is_empty()
         };
-        let head = start == 0
-            || blank(index.line_start(start.saturating_sub(1)));
+        let above = index.line_start(start.saturating_sub(1));
+        let opens_a_block = text.get(above..start).is_some_and(|line| line.trim_end().ends_with(':'));
+        let head = start == 0 || blank(above) || opens_a_block;
         // A block of its own goes with the blank line after it.
-        while head && top && blank(end) {
+        while head && blank(end) {
             end = index.next_line(text, end);
         }
         let start = match text.get(start..extent.start) {
@@ -259,7 +270,8 @@ impl<'p> Imports<'p> {
     }
 
     /// Adds `import module` at its place in the block that holds an old import, or in the last block, or at the top.
-    fn add_module(&mut self, module: &str, old: &[String]) {
+    fn add_module(&mut self, module: &str) {
+        let old = &self.known.old;
         let line = format!("import {module}{}", self.newline);
         let blocks = self.blocks();
         let holding = blocks
@@ -287,7 +299,15 @@ impl<'p> Imports<'p> {
         match from {
             Some(stmt) => {
                 let start = self.file.index().line_start(span(stmt).start);
-                self.edits.push(Edit::insert(self.after_mark(start), -10, line));
+                // Python's own modules stand in a block of their own.
+                let top = match stmt {
+                    Stmt::ImportFrom(node) if node.level == 0 => node.module.as_ref().map(|m| m.as_str()),
+                    _ => None,
+                };
+                let top = top.and_then(|name| name.split('.').next());
+                let own = top.is_some_and(|top| self.known.stdlib.iter().any(|name| name == top));
+                let gap = if own { "" } else { self.newline };
+                self.edits.push(Edit::insert(self.after_mark(start), -10, format!("{line}{gap}")));
             }
             None => self.at_head(&format!("import {module}")),
         }
@@ -306,8 +326,8 @@ impl<'p> Imports<'p> {
             _ => None,
         });
         if let Some(node) = existing {
-            let sorted = node.names.windows(2).all(|w| matches!(w, [a, b] if a.name.as_str() <= b.name.as_str()));
-            let next = node.names.iter().find(|a| sorted && a.name.as_str() > name);
+            let names: Vec<&str> = node.names.iter().map(|alias| alias.name.as_str()).collect();
+            let next = next_in_order(&names, name).and_then(|n| node.names.get(n));
             match (next, node.names.last()) {
                 (Some(next), _) => {
                     let start = span(next).start;
@@ -374,6 +394,26 @@ impl<'p> Imports<'p> {
         let mut head = self.file.module().body.iter().take_while(|stmt| is_head(stmt));
         block.first().is_some_and(|(first, _)| head.any(|stmt| span(stmt) == *first))
     }
+}
+
+/// Before which of `names` `name` belongs, in whichever order they are: isort's, by bytes, or without regard to case.
+fn next_in_order(names: &[&str], name: &str) -> Option<usize> {
+    fn kind(name: &str) -> u8 {
+        match name {
+            _ if name.len() > 1 && name.chars().all(|c| !c.is_lowercase()) => 0,
+            _ if name.starts_with(char::is_uppercase) => 1,
+            _ => 2,
+        }
+    }
+    type Key = fn(&str) -> (u8, String);
+    let orders: [Key; 3] = [
+        |name| (kind(name), name.to_lowercase()),
+        |name| (0, name.to_owned()),
+        |name| (0, name.to_lowercase()),
+    ];
+    let sorted = |key: &&Key| names.windows(2).all(|w| matches!(w, [a, b] if key(a) <= key(b)));
+    let key = orders.iter().find(sorted)?;
+    names.iter().position(|other| key(other) > key(name))
 }
 
 /// Statements that may stand before or among the imports at the head of a file.

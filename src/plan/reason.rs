@@ -79,6 +79,10 @@ pub enum Reason {
     ReplySwallowed,
     /// The project itself pickles what this load reads.
     WriterInProject,
+    /// The client names the file or address that is read.
+    ClientNamesTheSource,
+    /// The same load also reads data that is not to be treated.
+    MixedOrigins,
     /// The file's encoding cannot hold the new text.
     NotEncodable,
     /// The rewritten project did not pass the checks.
@@ -87,7 +91,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Reason; 40] = [
+    pub const ALL: [Reason; 42] = [
         Reason::ConstantInput,
         Reason::OwnRoundTrip,
         Reason::SignatureChecked,
@@ -126,6 +130,8 @@ impl Reason {
         Reason::IndirectCall,
         Reason::ReplySwallowed,
         Reason::WriterInProject,
+        Reason::ClientNamesTheSource,
+        Reason::MixedOrigins,
         Reason::NotEncodable,
         Reason::CheckFailed,
     ];
@@ -341,6 +347,16 @@ impl Reason {
                 "writer-in-project",
                 "the project itself pickles what this load reads, in a way that cannot be rewritten with it",
                 "change writer and reader together by hand",
+            ),
+            Reason::ClientNamesTheSource => (
+                "client-names-the-source",
+                "the client names the file or address that is read, and what is there was written elsewhere",
+                "check the name against a list; change the format together with whoever writes it",
+            ),
+            Reason::MixedOrigins => (
+                "mixed-origins",
+                "the same load also reads data from elsewhere, which may still be pickled",
+                "give the client's data a load of its own, then run again",
             ),
             Reason::NotEncodable => (
                 "not-encodable",

@@ -181,11 +181,7 @@ impl<'a> Machine<'a> {
                 Some(value) => arguments.get(carrier.position.unwrap_or(usize::MAX), value),
                 None => None,
             };
-            let pickled = value.iter().flat_map(|value| value.atoms()).find_map(|atom| match atom {
-                Atom::Pickled(place) => Some(*place),
-                _ => None,
-            });
-            if let Some(place) = pickled {
+            if let Some(place) = value.and_then(Value::pickled) {
                 let key = carrier.key.as_ref().and_then(|key| arguments.get(0, key)?.text());
                 self.written.push(Written {
                     channel: carrier.channel.clone(),
@@ -370,7 +366,11 @@ impl<'a> Machine<'a> {
                 let given = self.stepped(value, Some(name), source.shape, false, call);
                 for taint in given.taints() {
                     if taint.trust < trust {
-                        out = Value::from(Atom::Untrusted(taint.clone()));
+                        // What is there was written by somebody else, in a format of their choice.
+                        out = Value::from(Atom::Untrusted(Taint {
+                            channel: NAMED_SOURCE.into(),
+                            ..taint.clone()
+                        }));
                     }
                 }
             }
@@ -401,6 +401,9 @@ impl<'a> Machine<'a> {
         out
     }
 }
+
+/// Channel of data whose place the client names, not its content: a path, an address.
+pub(super) const NAMED_SOURCE: &str = "named-source";
 
 fn is_literal(value: &Value) -> bool {
     !value.atoms().is_empty() && value.atoms().iter().all(|a| matches!(a, Atom::Const(_)))

@@ -11,7 +11,7 @@ mod sites;
 mod statements;
 mod value;
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 
 use rayon::prelude::*;
 use sha2::{Digest, Sha256};
@@ -106,6 +106,10 @@ pub struct Finding {
     pub channel: String,
     /// Under which name, where that is a literal.
     pub key: Option<String>,
+    /// Every level that arrives, on whichever way; [`Trust::Trusted`] for constants.
+    pub levels: BTreeSet<Trust>,
+    /// The client names the file or address that is read, and somebody else wrote what is there.
+    pub named_by_client: bool,
     /// What arrives can be `None`, or has no known form, on some way.
     pub maybe_none: bool,
     /// Where the project itself pickles what this load reads.
@@ -222,6 +226,7 @@ fn finding(
     let mut unknown = false;
     let mut pickled = false;
     let mut maybe_none = false;
+    let mut levels = BTreeSet::new();
     for (handler, reached) in reached {
         let taints = reached.value.taints();
         let paths = taints.iter().map(|taint| TaintPath::new(taint, site.place, &site.name));
@@ -250,6 +255,13 @@ fn finding(
                 None => open.push((*taint).clone()),
             }
         }
+        levels.extend(taints.iter().map(|taint| taint.trust));
+        if taints.is_empty() {
+            levels.insert(match origin_unknown(&reached.value) {
+                true => Trust::Unknown,
+                false => Trust::Trusted,
+            });
+        }
         let is_none = |atom: &Atom| matches!(atom, Atom::Const(value::Const::None));
         maybe_none |= reached.value.atoms().iter().any(is_none)
             || taints.iter().any(|taint| taint.shape == Shape::Any);
@@ -267,7 +279,8 @@ fn finding(
         };
         open.iter().any(same)
     };
-    let writer = written.iter().find(reads).map(|written| written.place);
+    let in_value = reached.iter().find_map(|(_, reached)| reached.value.pickled());
+    let writer = written.iter().find(reads).map(|written| written.place).or(in_value);
     let reach = match worst {
         Some(_) => Reach::Untrusted,
         None if guarded => Reach::Guarded,
@@ -291,6 +304,8 @@ fn finding(
         path: worst.map(|taint| TaintPath::new(taint, site.place, &site.name)),
         channel: worst.map_or(String::new(), |taint| taint.channel.to_string()),
         key: worst.and_then(|taint| taint.key.as_deref().map(str::to_owned)),
+        levels,
+        named_by_client: open.iter().any(|taint| *taint.channel == *calls::NAMED_SOURCE),
         maybe_none,
         writer,
         sham: worst.and_then(|taint| taint.sham),

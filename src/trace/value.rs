@@ -409,6 +409,15 @@ impl Value {
         }
     }
 
+    /// Where it, or one of its elements, was pickled by this program.
+    pub fn pickled(&self) -> Option<Place> {
+        self.0.iter().find_map(|atom| match atom {
+            Atom::Pickled(place) => Some(*place),
+            Atom::Container(container) => container.any().pickled(),
+            _ => None,
+        })
+    }
+
     /// The same value with every untrusted part replaced by `change` of it.
     pub fn map_taints(&self, change: &dyn Fn(&Taint) -> Taint) -> Value {
         if self.taints().is_empty() {
