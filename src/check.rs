@@ -160,7 +160,9 @@ fn verify<'f>(
         return Ok(Vec::new());
     }
     let touching = |file: FileId, reason: Reason| -> Vec<(&'f Finding, Reason)> {
-        let touches = rewritten.iter().filter(|(_, changes)| changes.contains_key(&file));
+        let touches = rewritten
+            .iter()
+            .filter(|(_, changes)| changes.contains_key(&file));
         touches.map(|(finding, _)| (*finding, reason)).collect()
     };
     let mut changes = HashMap::new();
@@ -172,7 +174,10 @@ fn verify<'f>(
         };
     }
     let after = project.with(&changes);
-    let mut broken = plan.changes.keys().filter(|file| after.source(**file).unparsed().is_some());
+    let mut broken = plan
+        .changes
+        .keys()
+        .filter(|file| after.source(**file).unparsed().is_some());
     if let Some(file) = broken.next() {
         return Err(touching(*file, Reason::CheckFailed));
     }
@@ -218,7 +223,10 @@ fn count<'f>(
 ) -> BTreeMap<Key, usize> {
     let mut count = BTreeMap::new();
     for finding in findings {
-        if without.iter().any(|gone| gone.fingerprint == finding.fingerprint) {
+        if without
+            .iter()
+            .any(|gone| gone.fingerprint == finding.fingerprint)
+        {
             continue;
         }
         let file = finding.place.file;

@@ -1,5 +1,14 @@
 #![warn(missing_docs)]
 #![forbid(unsafe_code)]
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::unwrap_used,
+        clippy::expect_used,
+        clippy::panic,
+        clippy::print_stdout
+    )
+)]
 //! depickle finds unsafe pickle loads that untrusted data can reach, rewrites them to JSON, and proves the change.
 //!
 //! The stages are modules, each with one public function of the same name; `src/README.md` draws the line they stand in.

@@ -5,11 +5,15 @@ use std::process::ExitCode;
 fn main() -> ExitCode {
     // Deeply nested code costs stack: the analysis runs on a thread with plenty.
     let run = || depickle::cli::main(std::env::args_os());
-    let worker = std::thread::Builder::new().stack_size(depickle::cli::STACK).spawn(run);
+    let worker = std::thread::Builder::new()
+        .stack_size(depickle::cli::STACK)
+        .spawn(run);
     match worker.map(std::thread::JoinHandle::join) {
         Ok(Ok(code)) => code,
         _ => {
-            eprintln!("error: depickle stopped unexpectedly; please report this with the command that you ran");
+            eprintln!(
+                "error: depickle stopped unexpectedly; please report this with the command that you ran"
+            );
             ExitCode::from(2)
         }
     }

@@ -145,10 +145,9 @@ impl Project {
         // A package's own folder is not where absolute imports look (its `pickle.py` is not `pickle`).
         let mut base = here;
         loop {
-            if self.by_path(&join(base, "__init__.py")).is_none() {
-                if let Some(found) = self.at(base, &tail) {
-                    return Some(found);
-                }
+            let is_package = self.by_path(&join(base, "__init__.py")).is_some();
+            if !is_package && let Some(found) = self.at(base, &tail) {
+                return Some(found);
             }
             if base.is_empty() {
                 break;

@@ -2,6 +2,10 @@
 //!
 //! Invariant: per repository exactly one ref is made and nothing else moves; the journal knows it before git does.
 //! Rollback deletes a ref only while it points where the run left it, and may be repeated after a crash at any point.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "asks which repositories are still there"
+)]
 
 use std::fmt::Write;
 use std::path::Path;
@@ -250,7 +254,11 @@ pub fn message(prefix: &str, findings: &[Finished], order: &Order) -> String {
         printable(&order.tool_version),
     );
     for finding in findings {
-        let _ = writeln!(text, "Depickle-Finding: {}", printable(&finding.fingerprint));
+        let _ = writeln!(
+            text,
+            "Depickle-Finding: {}",
+            printable(&finding.fingerprint)
+        );
     }
     text
 }

@@ -1,6 +1,10 @@
 //! What depickle does to repositories, and that it can be taken back: after a crash at every point, from dirty, bare
 //! and
 //! linked work trees, and never over somebody's work. Repositories are real, and the git program is the judge.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "makes real repositories and runs git"
+)]
 
 #[path = "rollback/journal.rs"]
 mod journal;

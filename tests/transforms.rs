@@ -1,9 +1,17 @@
 //! Every case below `transforms/`, held to the eight laws: one trial per case.
 //!
-//! 1. Both sides parse. 2. Findings are exact. 3. rewrite(before) == after. 4. rewrite(after) == after. 5. Nothing is
-//! left to find in after, and nothing new. 6. Bytes outside the edits are unchanged, and the case holds again with
-//! CRLF, byte-order mark, tabs and without final newline. 7. Stage then rollback restores every ref. 8. Both sides
-//! compile, and a request block holds against the real framework.
+//! - 1: both sides parse.
+//! - 2: findings are exact.
+//! - 3: rewrite(before) == after.
+//! - 4: rewrite(after) == after.
+//! - 5: nothing is left to find in after, and nothing new.
+//! - 6: bytes outside the edits are unchanged; the case holds again with CRLF, byte-order mark, tabs, no final newline.
+//! - 7: stage then rollback restores every ref.
+//! - 8: both sides compile, and a request block holds against the real framework.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "makes real repositories and runs git"
+)]
 
 #[path = "support/case.rs"]
 mod case;
@@ -41,8 +49,13 @@ fn main() {
         .collect();
     let good: Vec<Case> = cases.into_iter().flatten().collect();
     let sides = good.clone();
-    trials.push(Trial::test("every_side_of_every_case_compiles", move || Ok(compiles(&sides)?)));
-    trials.push(Trial::test("every_reason_has_a_case", move || Ok(reasons(&good)?)));
+    trials.push(Trial::test(
+        "every_side_of_every_case_compiles",
+        move || Ok(compiles(&sides)?),
+    ));
+    trials.push(Trial::test("every_reason_has_a_case", move || {
+        Ok(reasons(&good)?)
+    }));
     libtest_mimic::run(&arguments, trials).exit();
 }
 
@@ -50,7 +63,9 @@ fn held(case: &Case) -> Result<(), Failed> {
     // Analysis of nested code costs stack, here as in the program.
     let case = case.clone();
     let worker = std::thread::Builder::new().stack_size(depickle::cli::STACK);
-    let worker = worker.spawn(move || laws(&case)).map_err(|e| e.to_string())?;
+    let worker = worker
+        .spawn(move || laws(&case))
+        .map_err(|e| e.to_string())?;
     match worker.join() {
         Ok(outcome) => Ok(outcome?),
         Err(_) => Err("panicked".into()),
@@ -74,7 +89,9 @@ fn laws(case: &Case) -> Law {
 }
 
 fn project(files: &Files) -> Project {
-    let files = files.iter().map(|(path, text)| (path.clone(), text.clone().into_bytes()));
+    let files = files
+        .iter()
+        .map(|(path, text)| (path.clone(), text.clone().into_bytes()));
     Project::new(files, Vec::new())
 }
 
@@ -100,7 +117,11 @@ fn parses(case: &Case) -> Law {
         let project = project(files);
         for id in project.ids() {
             if let Some(why) = project.source(id).unparsed() {
-                return Err(format!("law 1, {side} {}: {}", project.path(id), why.message()));
+                return Err(format!(
+                    "law 1, {side} {}: {}",
+                    project.path(id),
+                    why.message()
+                ));
             }
         }
     }
@@ -118,7 +139,9 @@ fn exact(case: &Case, model: &Model) -> Law {
         let reason = decision.reason().map(|reason| reason.code().to_owned());
         let mark = match decision {
             Decision::Rewrite(_) => {
-                let transform = model.sink_row(finding.sink).map_or("", |(t, _)| t.id.as_str());
+                let transform = model
+                    .sink_row(finding.sink)
+                    .map_or("", |(t, _)| t.id.as_str());
                 Mark::Finding(transform.to_owned())
             }
             // Which guard it is goes without saying in most cases.
@@ -137,15 +160,21 @@ fn exact(case: &Case, model: &Model) -> Law {
     for (file, line, mark) in &case.marks {
         match mark {
             Mark::Source if !sources.contains(&(file.clone(), *line)) => {
-                return Err(format!("law 2: no path starts at {file}:{line}; sources are {sources:?}"));
+                return Err(format!(
+                    "law 2: no path starts at {file}:{line}; sources are {sources:?}"
+                ));
             }
             Mark::Source => {}
             Mark::Missed if at(file, *line) => {
-                return Err(format!("law 2: {file}:{line} is found now; drop `# missed`"));
+                return Err(format!(
+                    "law 2: {file}:{line} is found now; drop `# missed`"
+                ));
             }
             Mark::Missed => {}
             Mark::FalseAlarm if !at(file, *line) => {
-                return Err(format!("law 2: {file}:{line} is silent now; drop `# false-alarm`"));
+                return Err(format!(
+                    "law 2: {file}:{line} is silent now; drop `# false-alarm`"
+                ));
             }
             Mark::FalseAlarm => found.clone().into_iter().for_each(|row| {
                 if row.0 == *file && row.1 == *line {
@@ -162,7 +191,9 @@ fn exact(case: &Case, model: &Model) -> Law {
     }
     match found == wanted {
         true => Ok(()),
-        false => Err(format!("law 2: found {found:#?}\nbut marked are {wanted:#?}")),
+        false => Err(format!(
+            "law 2: found {found:#?}\nbut marked are {wanted:#?}"
+        )),
     }
 }
 
@@ -174,7 +205,10 @@ fn rewrites(case: &Case, model: &Model) -> Law {
         let got = after.get(file).cloned().unwrap_or_default();
         if got != *wanted {
             let diff = similar::TextDiff::from_lines(wanted.as_str(), &got);
-            return Err(format!("law 3, {file}:\n{}", diff.unified_diff().header("wanted", "got")));
+            return Err(format!(
+                "law 3, {file}:\n{}",
+                diff.unified_diff().header("wanted", "got")
+            ));
         }
     }
     let (_, again) = migrate(&after, model);
@@ -186,7 +220,11 @@ fn rewrites(case: &Case, model: &Model) -> Law {
         checked.findings.len() - checked.decisions.iter().filter(rewritten).count()
     };
     if again.findings.len() != open(&checked) {
-        return Err(format!("law 5: {} findings are left, not {}", again.findings.len(), open(&checked)));
+        return Err(format!(
+            "law 5: {} findings are left, not {}",
+            again.findings.len(),
+            open(&checked)
+        ));
     }
     untouched(&case.before, &checked)
 }
@@ -194,13 +232,25 @@ fn rewrites(case: &Case, model: &Model) -> Law {
 /// Law 6: lines that are not in a hunk are the same bytes; checked by the patch that git would apply.
 fn untouched(before: &Files, checked: &Checked) -> Law {
     for file in checked.changeset.files() {
-        let old = before.get(&file.path).map(String::as_bytes).unwrap_or_default();
+        let old = before
+            .get(&file.path)
+            .map(String::as_bytes)
+            .unwrap_or_default();
         if file.before != old {
-            return Err(format!("law 6, {}: `before` is not what was read", file.path));
+            return Err(format!(
+                "law 6, {}: `before` is not what was read",
+                file.path
+            ));
         }
         let patch = depickle::report::unified(file);
-        let removed = patch.split(|b| *b == b'\n').filter(|l| l.starts_with(b"-") && !l.starts_with(b"--- ")).count();
-        let added = patch.split(|b| *b == b'\n').filter(|l| l.starts_with(b"+") && !l.starts_with(b"+++ ")).count();
+        let removed = patch
+            .split(|b| *b == b'\n')
+            .filter(|l| l.starts_with(b"-") && !l.starts_with(b"--- "))
+            .count();
+        let added = patch
+            .split(|b| *b == b'\n')
+            .filter(|l| l.starts_with(b"+") && !l.starts_with(b"+++ "))
+            .count();
         let lines = |bytes: &[u8]| bytes.split_inclusive(|b| *b == b'\n').count();
         if lines(&file.after) + removed != lines(&file.before) + added {
             return Err(format!("law 6, {}: the patch does not add up", file.path));
@@ -215,16 +265,26 @@ const VARIANTS: [(&str, Vary); 4] = [
     ("CRLF", |text| text.replace('\n', "\r\n")),
     ("a byte-order mark", |text| format!("\u{feff}{text}")),
     ("tabs", tabs),
-    ("no final newline", |text| text.strip_suffix('\n').unwrap_or(text).to_owned()),
+    ("no final newline", |text| {
+        text.strip_suffix('\n').unwrap_or(text).to_owned()
+    }),
 ];
 
 /// `text` with tabs for its indentation.
 fn tabs(text: &str) -> String {
     let width = |line: &str| line.len() - line.trim_start_matches(' ').len();
-    let unit = text.lines().map(width).find(|width| *width > 0).unwrap_or(4);
+    let unit = text
+        .lines()
+        .map(width)
+        .find(|width| *width > 0)
+        .unwrap_or(4);
     let line = |line: &str| {
         let (spaces, code) = (width(line), line.trim_start_matches(' '));
-        format!("{}{}{code}", "\t".repeat(spaces / unit), " ".repeat(spaces % unit))
+        format!(
+            "{}{}{code}",
+            "\t".repeat(spaces / unit),
+            " ".repeat(spaces % unit)
+        )
     };
     text.split_inclusive('\n').map(line).collect()
 }
@@ -233,7 +293,11 @@ fn tabs(text: &str) -> String {
 fn varied(case: &Case, vary: Vary) -> Case {
     let all = |files: &Files| {
         let one = |(path, text): (&String, &String)| {
-            let text = if text.is_empty() { String::new() } else { vary(text) };
+            let text = if text.is_empty() {
+                String::new()
+            } else {
+                vary(text)
+            };
             (path.clone(), text)
         };
         files.iter().map(one).collect()
@@ -266,7 +330,10 @@ fn git(root: &Path, args: &[&str]) -> Result<String, String> {
         .map_err(|error| error.to_string())?;
     match output.status.success() {
         true => Ok(String::from_utf8_lossy(&output.stdout).into_owned()),
-        false => Err(format!("git {args:?}: {}", String::from_utf8_lossy(&output.stderr))),
+        false => Err(format!(
+            "git {args:?}: {}",
+            String::from_utf8_lossy(&output.stderr)
+        )),
     }
 }
 
@@ -283,8 +350,13 @@ fn comes_back(case: &Case, model: &Model) -> Law {
     Repo::create(&root, &author, 1_795_392_000, "before").map_err(|e| text(&e))?;
     let repo = Repo::discover(&root).map_err(|e| text(&e))?;
     let base = repo.resolve(None).map_err(|e| text(&e))?;
-    let listing = repo.files_at(&base, "", &Filter::default()).map_err(|e| text(&e))?;
-    let files = listing.files.into_iter().map(|found| (found.path, found.bytes));
+    let listing = repo
+        .files_at(&base, "", &Filter::default())
+        .map_err(|e| text(&e))?;
+    let files = listing
+        .files
+        .into_iter()
+        .map(|found| (found.path, found.bytes));
     let project = Project::new(files, Vec::new());
     let checked = depickle::migrate(&project, model, &Order::default(), Some(base.commit));
     if checked.changeset.files().is_empty() {
@@ -301,7 +373,8 @@ fn comes_back(case: &Case, model: &Model) -> Law {
         tool_version: "0".into(),
         subject: "Replace unsafe pickle loads with JSON".into(),
     };
-    let receipt = stage::stage(&repo, "", &checked.changeset, &order, &journal).map_err(|e| text(&e))?;
+    let receipt =
+        stage::stage(&repo, "", &checked.changeset, &order, &journal).map_err(|e| text(&e))?;
     for (file, wanted) in &case.after {
         let staged = git(&root, &["show", &format!("{}:{file}", receipt.commit)])?;
         if staged != *wanted {
@@ -335,37 +408,51 @@ fn against_the_framework(case: &Case) -> Law {
     let pickles = before["pickles"].as_object().ok_or("law 8: no outcome")?;
     let ran: Vec<String> = pickles.iter().filter_map(carried).collect();
     // Text channels do not carry every protocol's bytes; protocol 0 is text.
-    let text_channel = case.request.as_ref().is_some_and(|r| {
-        r.wrap.is_empty() && !matches!(r.channel.as_str(), "body" | "file")
-    });
+    let text_channel = case
+        .request
+        .as_ref()
+        .is_some_and(|r| r.wrap.is_empty() && !matches!(r.channel.as_str(), "body" | "file"));
     let enough = match text_channel {
         true => ran.iter().any(|protocol| protocol == "0"),
         false => ran.len() == 6,
     };
     if !enough {
-        return Err(format!("law 8: the attack does not work before: only protocols {ran:?} ran: {before}"));
+        return Err(format!(
+            "law 8: the attack does not work before: only protocols {ran:?} ran: {before}"
+        ));
     }
     let after = drive("after", &case.after)?;
     let sent = after["pickles"].as_object().ok_or("law 8: no outcome")?;
     for (protocol, outcome) in sent {
         let delivered = outcome["status"].is_number();
         if outcome["marker"] != json!(false) || (delivered && outcome["status"] != json!(400)) {
-            return Err(format!("law 8: protocol {protocol} after the change: {outcome}"));
+            return Err(format!(
+                "law 8: protocol {protocol} after the change: {outcome}"
+            ));
         }
     }
     // A missing file or field may be refused by the framework itself, in its own words.
     let refused = |what: &str| matches!(after[what].as_u64(), Some(400..=499));
     for what in ["nested", "garbage", "empty"] {
         if after[what] != json!(400) {
-            return Err(format!("law 8: {what} input is answered with {}", after[what]));
+            return Err(format!(
+                "law 8: {what} input is answered with {}",
+                after[what]
+            ));
         }
     }
     if !refused("missing") {
-        return Err(format!("law 8: missing input is answered with {}", after["missing"]));
+        return Err(format!(
+            "law 8: missing input is answered with {}",
+            after["missing"]
+        ));
     }
     match after["valid"] == json!(200) {
         true => Ok(()),
-        false => Err(format!("law 8: valid JSON is answered with {}", after["valid"])),
+        false => Err(format!(
+            "law 8: valid JSON is answered with {}",
+            after["valid"]
+        )),
     }
 }
 
@@ -375,12 +462,19 @@ fn compiles(cases: &[Case]) -> Law {
     for case in cases {
         for (side, texts) in [("before", &case.before), ("after", &case.after)] {
             for (file, source) in texts {
-                files.push(json!({ "name": format!("{} {side} {file}", case.name), "source": source }));
+                files.push(
+                    json!({ "name": format!("{} {side} {file}", case.name), "source": source }),
+                );
             }
         }
     }
     let outcome = python::drive(&json!(files), &["--compile"])?;
-    let errors: Vec<&str> = outcome.as_array().into_iter().flatten().filter_map(|e| e.as_str()).collect();
+    let errors: Vec<&str> = outcome
+        .as_array()
+        .into_iter()
+        .flatten()
+        .filter_map(|e| e.as_str())
+        .collect();
     match errors.is_empty() {
         true => Ok(()),
         false => Err(errors.join("\n")),

@@ -148,10 +148,14 @@ impl Common {
             None if default.is_file() => default,
             None => return Ok(self.clone()),
         };
-        let text = std::fs::read_to_string(path)
-            .with_context(|| format!("{}: cannot be read; check the name after --config", path.display()))?;
-        let config: Config =
-            toml::from_str(&text).with_context(|| format!("{}: is not a valid configuration", path.display()))?;
+        let text = std::fs::read_to_string(path).with_context(|| {
+            format!(
+                "{}: cannot be read; check the name after --config",
+                path.display()
+            )
+        })?;
+        let config: Config = toml::from_str(&text)
+            .with_context(|| format!("{}: is not a valid configuration", path.display()))?;
         let mut common = self.clone();
         if common.trust.is_empty() {
             common.trust = config.trust;
@@ -216,12 +220,21 @@ impl Common {
     pub fn targets(&self) -> anyhow::Result<Vec<String>> {
         let mut targets = self.paths.clone();
         if let Some(file) = &self.repos {
-            let list = std::fs::read_to_string(file)
-                .with_context(|| format!("{}: cannot be read; check the name after --repos", file.display()))?;
-            let lines = list.lines().map(|line| line.split('#').next().unwrap_or(line).trim());
+            let list = std::fs::read_to_string(file).with_context(|| {
+                format!(
+                    "{}: cannot be read; check the name after --repos",
+                    file.display()
+                )
+            })?;
+            let lines = list
+                .lines()
+                .map(|line| line.split('#').next().unwrap_or(line).trim());
             targets.extend(lines.filter(|line| !line.is_empty()).map(str::to_owned));
             if targets.is_empty() {
-                anyhow::bail!("{}: names no repository; write one path a line", file.display());
+                anyhow::bail!(
+                    "{}: names no repository; write one path a line",
+                    file.display()
+                );
             }
         }
         if targets.is_empty() {
@@ -240,8 +253,12 @@ impl Common {
                 true => anstream::adapter::strip_bytes(bytes).into_vec(),
                 false => bytes.to_vec(),
             };
-            return std::fs::write(path, bytes)
-                .with_context(|| format!("{}: cannot be written; check the name after --output", path.display()));
+            return std::fs::write(path, bytes).with_context(|| {
+                format!(
+                    "{}: cannot be written; check the name after --output",
+                    path.display()
+                )
+            });
         }
         let stdout = std::io::stdout();
         if !styled {

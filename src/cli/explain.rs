@@ -14,7 +14,12 @@ pub struct Args {
     /// A transform, framework, sink or reason; or the fingerprint of a finding in the current folder
     #[arg(value_name = "ID")]
     id: Option<String>,
-    #[arg(long, value_name = "PATH", default_value = ".", help = "Where to look for a fingerprint")]
+    #[arg(
+        long,
+        value_name = "PATH",
+        default_value = ".",
+        help = "Where to look for a fingerprint"
+    )]
     project: String,
 }
 
@@ -67,14 +72,24 @@ fn by_id(model: &Model, id: &str) -> Option<String> {
         ));
     }
     let reason = Reason::by_code(id)?;
-    Some(format!("{id}: {}.\nNext: {}.\n", reason.sentence(), reason.next_step()))
+    Some(format!(
+        "{id}: {}.\nNext: {}.\n",
+        reason.sentence(),
+        reason.next_step()
+    ))
 }
 
 fn framework_text(framework: &Framework) -> String {
     let mut out = format!("{}\n", framework.title);
     for object in &framework.objects {
         let members: Vec<&str> = object.members.keys().map(String::as_str).collect();
-        let _ = writeln!(out, "\n{} ({}):\n  {}", object.name, object.trust.word(), members.join(", "));
+        let _ = writeln!(
+            out,
+            "\n{} ({}):\n  {}",
+            object.name,
+            object.trust.word(),
+            members.join(", ")
+        );
     }
     for source in framework.sources.iter().filter(|s| s.is.is_none()) {
         let trust = source.trust.map_or("", |trust| trust.word());
@@ -83,7 +98,15 @@ fn framework_text(framework: &Framework) -> String {
     for handler in &framework.handlers {
         let how = [
             ("decorated with", handler.decorators.join(", ")),
-            ("passed to", handler.registered.iter().map(|r| r.call.as_str()).collect::<Vec<_>>().join(", ")),
+            (
+                "passed to",
+                handler
+                    .registered
+                    .iter()
+                    .map(|r| r.call.as_str())
+                    .collect::<Vec<_>>()
+                    .join(", "),
+            ),
             ("methods of subclasses of", handler.bases.join(", ")),
         ];
         for (what, names) in how.iter().filter(|(_, names)| !names.is_empty()) {
@@ -104,23 +127,31 @@ fn framework_text(framework: &Framework) -> String {
 fn finding(model: &Model, id: &str, project: &str) -> anyhow::Result<String> {
     let hex = id.len() >= 4 && id.chars().all(|c| c.is_ascii_hexdigit());
     if !hex {
-        anyhow::bail!("{id:?}: no transform, framework, sink or reason is called that; `depickle explain` lists all");
+        anyhow::bail!(
+            "{id:?}: no transform, framework, sink or reason is called that; `depickle explain` lists all"
+        );
     }
     let common = Common::bare();
     let order = common.order();
-    let target = read(project, &common, Reading::WorkTree).map_err(|error| anyhow::anyhow!("{project}: {error}"))?;
+    let target = read(project, &common, Reading::WorkTree)
+        .map_err(|error| anyhow::anyhow!("{project}: {error}"))?;
     let checked = crate::migrate(&target.project, model, &order, None);
     let mut row = ProjectRow::of(project, &target.prefix, &target.project, model, checked);
-    row.findings.retain(|finding| finding.fingerprint.starts_with(id));
+    row.findings
+        .retain(|finding| finding.fingerprint.starts_with(id));
     if row.findings.is_empty() {
-        anyhow::bail!("{id:?}: no finding in {project} has that fingerprint; `depickle scan --format json` lists them");
+        anyhow::bail!(
+            "{id:?}: no finding in {project} has that fingerprint; `depickle scan --format json` lists them"
+        );
     }
     let patches: Vec<Vec<u8>> = row.changes.iter().map(report::unified).collect();
     let mut run = Run::new(String::new(), order.trust);
     run.projects.push(row);
     let mut text = report::text(&run, Look { all: true });
     for patch in patches {
-        text.push_str(&crate::text::printable_lines(&String::from_utf8_lossy(&patch)));
+        text.push_str(&crate::text::printable_lines(&String::from_utf8_lossy(
+            &patch,
+        )));
     }
     Ok(text)
 }

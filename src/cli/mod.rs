@@ -1,6 +1,10 @@
 //! The command line: one file per command. Arguments become values here and nowhere else.
 //!
 //! Invariant: exit codes say what happened: see [`Exit`]. Never 0 for "I did not look".
+#![expect(
+    clippy::disallowed_methods,
+    reason = "is where arguments, files and the environment come in"
+)]
 
 mod args;
 mod demo;

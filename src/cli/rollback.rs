@@ -1,8 +1,8 @@
 //! `rollback`: takes a run back, everywhere it staged.
 
 use super::Exit;
-use crate::text::printable;
 use crate::stage::{Outcome, rollback as undo};
+use crate::text::printable;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -36,5 +36,9 @@ pub(super) fn rollback(args: &Args) -> anyhow::Result<Exit> {
             }
         }
     }
-    Ok(if refused { Exit::Incomplete } else { Exit::Done })
+    Ok(if refused {
+        Exit::Incomplete
+    } else {
+        Exit::Done
+    })
 }

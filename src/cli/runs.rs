@@ -52,7 +52,12 @@ pub(super) fn runs(args: &Args) -> anyhow::Result<Exit> {
 
 /// One word for a whole run.
 fn state(run: &RunRecord) -> &'static str {
-    let count = |word: &str| run.refs.iter().filter(|r| self::word(&r.state) == word).count();
+    let count = |word: &str| {
+        run.refs
+            .iter()
+            .filter(|r| self::word(&r.state) == word)
+            .count()
+    };
     match (run.refs.len(), count("rolled back"), count("staged")) {
         (0, ..) => "nothing staged",
         (all, gone, _) if all == gone => "rolled back",

@@ -10,7 +10,9 @@ pub(super) fn scan(args: &Common) -> anyhow::Result<Exit> {
     let args = args.resolved()?;
     let run = look(&args)?;
     print(&args, &run, Format::Text)?;
-    Ok(exit(&run, |run, row| row.findings.iter().any(|f| run.counts(f))))
+    Ok(exit(&run, |run, row| {
+        row.findings.iter().any(|f| run.counts(f))
+    }))
 }
 
 pub(super) fn diff(args: &Common) -> anyhow::Result<Exit> {
@@ -25,12 +27,20 @@ fn look(args: &Common) -> anyhow::Result<Run> {
     let model = Model::builtin()?;
     let order = args.order();
     let targets = args.targets()?;
-    let rows = each(&targets, args, |root| match read(root, args, Reading::WorkTree) {
-        Err(error) => ProjectRow::failed(root, error),
-        Ok(target) => {
-            let commit = target.base.map(|base| base.commit);
-            let checked = crate::migrate(&target.project, &model, &order, commit);
-            ProjectRow::of(&target.root, &target.prefix, &target.project, &model, checked)
+    let rows = each(&targets, args, |root| {
+        match read(root, args, Reading::WorkTree) {
+            Err(error) => ProjectRow::failed(root, error),
+            Ok(target) => {
+                let commit = target.base.map(|base| base.commit);
+                let checked = crate::migrate(&target.project, &model, &order, commit);
+                ProjectRow::of(
+                    &target.root,
+                    &target.prefix,
+                    &target.project,
+                    &model,
+                    checked,
+                )
+            }
         }
     })?;
     let mut run = Run::new(run_id(run_time(), &targets), order.trust);
@@ -45,11 +55,19 @@ pub(super) fn print(args: &Common, run: &Run, default: Format) -> anyhow::Result
         // What a machine format has no place for, a person still sees.
         for row in &run.projects {
             if let Some(error) = &row.error {
-                anstream::eprintln!("error: {}: {}", crate::text::printable(&row.root), crate::text::printable(error));
+                anstream::eprintln!(
+                    "error: {}: {}",
+                    crate::text::printable(&row.root),
+                    crate::text::printable(error)
+                );
             }
             if format == Format::Diff && !args.quiet {
                 for file in &row.files.unparsed {
-                    anstream::eprintln!("warning: {}: {}", crate::text::printable(&file.file), crate::text::printable(&file.message));
+                    anstream::eprintln!(
+                        "warning: {}: {}",
+                        crate::text::printable(&file.file),
+                        crate::text::printable(&file.message)
+                    );
                 }
             }
         }

@@ -1,9 +1,9 @@
 //! `stage`: the patch of `diff`, committed on a new branch of each repository.
 
-use super::{Exit, hinted};
 use super::args::{Common, Format};
 use super::scan::{exit, print};
 use super::target::{Reading, each, read, run_id, run_time};
+use super::{Exit, hinted};
 use crate::journal::Entry;
 use crate::pack::Model;
 use crate::repo::{Person, Repo};
@@ -60,9 +60,10 @@ pub(super) fn stage(args: &Args) -> anyhow::Result<Exit> {
         if changeset.files().is_empty() {
             return row;
         }
-        let transform = changeset.findings().first().and_then(|finding| {
-            model.transforms.iter().find(|t| t.id == finding.transform)
-        });
+        let transform = changeset
+            .findings()
+            .first()
+            .and_then(|finding| model.transforms.iter().find(|t| t.id == finding.transform));
         let own = author.clone().or_else(|| repo.identity());
         let order = StageOrder {
             run: id.clone(),
@@ -83,8 +84,16 @@ pub(super) fn stage(args: &Args) -> anyhow::Result<Exit> {
     })?;
     let mut run = Run::new(id, order.trust);
     run.projects = rows;
-    let staged = run.projects.iter().filter(|row| row.branch.is_some()).count();
-    let failed = run.projects.iter().filter(|row| row.status == "failed").count();
+    let staged = run
+        .projects
+        .iter()
+        .filter(|row| row.branch.is_some())
+        .count();
+    let failed = run
+        .projects
+        .iter()
+        .filter(|row| row.status == "failed")
+        .count();
     journal.append(&run.run, Entry::RunFinished { staged, failed })?;
     print(&common, &run, Format::Text)?;
     if staged > 0 && !common.quiet {
@@ -125,7 +134,9 @@ fn unseen(repo: &Repo, prefix: &str, row: &mut ProjectRow) {
 }
 
 fn person(text: &str) -> anyhow::Result<Person> {
-    let parts = text.strip_suffix('>').and_then(|text| text.split_once(" <"));
+    let parts = text
+        .strip_suffix('>')
+        .and_then(|text| text.split_once(" <"));
     match parts {
         Some((name, email)) if !name.is_empty() && !email.is_empty() => Ok(Person {
             name: name.to_owned(),

@@ -46,7 +46,11 @@ pub(super) fn read(root: &str, common: &Common, reading: Reading) -> Result<Targ
     let fail = |error: RepoError| hinted(&error.to_string(), error.hint());
     let repo = match Repo::discover(path) {
         Ok(repo) => Some(repo),
-        Err(RepoError::NotARepository { .. }) if reading == Reading::WorkTree && common.base.is_none() => None,
+        Err(RepoError::NotARepository { .. })
+            if reading == Reading::WorkTree && common.base.is_none() =>
+        {
+            None
+        }
         Err(error) => return Err(fail(error)),
     };
     let prefix = match &repo {
@@ -67,7 +71,10 @@ pub(super) fn read(root: &str, common: &Common, reading: Reading) -> Result<Targ
     Ok(Target {
         root: root.to_owned(),
         // Of a single file: its folder, which its listing is relative to.
-        prefix: prefix.rfind('/').map_or("", |slash| &prefix[..=slash]).to_owned(),
+        prefix: prefix
+            .rfind('/')
+            .map_or("", |slash| &prefix[..=slash])
+            .to_owned(),
         project: project(listing),
         repo,
         base,
@@ -79,7 +86,10 @@ fn project(listing: Listing) -> Project {
         file: skipped.path,
         reason: skipped.reason.code().to_owned(),
     });
-    let files = listing.files.into_iter().map(|found| (found.path, found.bytes));
+    let files = listing
+        .files
+        .into_iter()
+        .map(|found| (found.path, found.bytes));
     Project::new(files, skipped.collect())
 }
 
@@ -102,7 +112,8 @@ pub(super) fn each(
     let one = |root: &String| {
         let row = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(root)));
         let row = row.unwrap_or_else(|_| {
-            let error = "depickle failed on it; please report this. The other projects are not affected";
+            let error =
+                "depickle failed on it; please report this. The other projects are not affected";
             ProjectRow::failed(root, error.to_owned())
         });
         if many {
@@ -116,14 +127,20 @@ pub(super) fn each(
 
 /// Seconds since 1970 that this run is dated with: now, or `SOURCE_DATE_EPOCH`, which makes runs reproducible.
 pub(super) fn run_time() -> i64 {
-    let fixed = std::env::var("SOURCE_DATE_EPOCH").ok().and_then(|s| s.trim().parse().ok());
+    let fixed = std::env::var("SOURCE_DATE_EPOCH")
+        .ok()
+        .and_then(|s| s.trim().parse().ok());
     fixed.unwrap_or_else(|| OffsetDateTime::now_utc().unix_timestamp())
 }
 
 /// Id of the run at `time` over `inputs`: `20261123T104455-3f2a`. Equal inputs at an equal time give an equal id.
 pub(super) fn run_id(time: i64, inputs: &[String]) -> String {
     let digest = Sha256::digest(inputs.join("\0"));
-    let suffix: String = digest.iter().take(2).map(|byte| format!("{byte:02x}")).collect();
+    let suffix: String = digest
+        .iter()
+        .take(2)
+        .map(|byte| format!("{byte:02x}"))
+        .collect();
     let stamp = OffsetDateTime::from_unix_timestamp(time).unwrap_or(OffsetDateTime::UNIX_EPOCH);
     let format = format_description!("[year][month][day]T[hour][minute][second]");
     let stamp = stamp.format(&format).unwrap_or_default();

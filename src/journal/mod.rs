@@ -4,6 +4,10 @@
 //! Invariant: an act on a repository is announced here first, and the announcement is on the disk before the act
 //! begins.
 //! The state of a run is nothing but its entries, folded in order; entries are appended and never changed.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "keeps the record of runs on disk"
+)]
 
 mod record;
 

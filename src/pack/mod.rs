@@ -247,10 +247,19 @@ impl Model {
         method: Option<&str>,
     ) -> Vec<&Carrier> {
         let names: Vec<&str> = names.collect();
-        let all = self.frameworks.iter().flat_map(|framework| &framework.carriers);
+        let all = self
+            .frameworks
+            .iter()
+            .flat_map(|framework| &framework.carriers);
         let is = |carrier: &&Carrier| {
-            carrier.names.iter().any(|name| names.contains(&name.as_str()))
-                || carrier.methods.iter().any(|name| Some(name.as_str()) == method)
+            carrier
+                .names
+                .iter()
+                .any(|name| names.contains(&name.as_str()))
+                || carrier
+                    .methods
+                    .iter()
+                    .any(|name| Some(name.as_str()) == method)
         };
         all.filter(is).collect()
     }
@@ -317,7 +326,11 @@ impl Model {
 
     /// Whether calling `name` makes an object with a method that verifies signatures; its first argument is the key.
     pub fn makes_verifier(&self, name: &str) -> bool {
-        let method = |verifies: &String| verifies.rsplit_once('.').is_some_and(|(class, _)| class == name);
+        let method = |verifies: &String| {
+            verifies
+                .rsplit_once('.')
+                .is_some_and(|(class, _)| class == name)
+        };
         self.verifies.iter().any(method)
     }
 

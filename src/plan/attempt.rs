@@ -31,7 +31,9 @@ pub(super) fn attempt(
             .map(|handler| caught(file, handler))
             .collect();
         let covers = |names: &[String], error: &str| {
-            names.iter().any(|name| ancestors(error).contains(&name.as_str()))
+            names
+                .iter()
+                .any(|name| ancestors(error).contains(&name.as_str()))
         };
         let alone = matches!(node.body.as_slice(), [only] if span(only) == statement);
         let all: Vec<String> = names.iter().flatten().cloned().collect();
@@ -70,17 +72,19 @@ pub(super) fn swallowed(file: &SourceFile, statement: Span) -> Result<(), Reason
             }
         }
     }
-    let suppressed = function_ancestors(file, statement).into_iter().any(|node| match node {
-        AnyNodeRef::StmtWith(node) => node.items.iter().any(|item| {
-            let scope = file.scopes().at(statement.start);
-            let call = item.context_expr.as_call_expr();
-            call.is_some_and(|call| {
-                let names = file.names(scope, &call.func);
-                names.iter().any(|name| name == "contextlib.suppress")
-            })
-        }),
-        _ => false,
-    });
+    let suppressed = function_ancestors(file, statement)
+        .into_iter()
+        .any(|node| match node {
+            AnyNodeRef::StmtWith(node) => node.items.iter().any(|item| {
+                let scope = file.scopes().at(statement.start);
+                let call = item.context_expr.as_call_expr();
+                call.is_some_and(|call| {
+                    let names = file.names(scope, &call.func);
+                    names.iter().any(|name| name == "contextlib.suppress")
+                })
+            }),
+            _ => false,
+        });
     match suppressed {
         true => Err(Reason::ReplySwallowed),
         false => Ok(()),
@@ -104,7 +108,10 @@ fn function_ancestors(file: &SourceFile, statement: Span) -> Vec<AnyNodeRef<'_>>
     let nodes = file.ancestors(statement).into_iter().rev();
     nodes
         .take_while(|node| {
-            !matches!(node, AnyNodeRef::StmtFunctionDef(_) | AnyNodeRef::StmtClassDef(_))
+            !matches!(
+                node,
+                AnyNodeRef::StmtFunctionDef(_) | AnyNodeRef::StmtClassDef(_)
+            )
         })
         .collect()
 }
@@ -128,15 +135,27 @@ fn caught(file: &SourceFile, handler: &ExceptHandler) -> Vec<String> {
 /// `error` and its base classes, as CPython has them.
 fn ancestors(error: &str) -> &'static [&'static str] {
     match error {
-        "ValueError" => &["builtins.ValueError", "builtins.Exception", "builtins.BaseException"],
-        "TypeError" => &["builtins.TypeError", "builtins.Exception", "builtins.BaseException"],
+        "ValueError" => &[
+            "builtins.ValueError",
+            "builtins.Exception",
+            "builtins.BaseException",
+        ],
+        "TypeError" => &[
+            "builtins.TypeError",
+            "builtins.Exception",
+            "builtins.BaseException",
+        ],
         "RecursionError" => &[
             "builtins.RecursionError",
             "builtins.RuntimeError",
             "builtins.Exception",
             "builtins.BaseException",
         ],
-        "AttributeError" => &["builtins.AttributeError", "builtins.Exception", "builtins.BaseException"],
+        "AttributeError" => &[
+            "builtins.AttributeError",
+            "builtins.Exception",
+            "builtins.BaseException",
+        ],
         _ => &["builtins.Exception", "builtins.BaseException"],
     }
 }
@@ -155,7 +174,11 @@ fn amend(
         one => std::slice::from_ref(one),
     };
     let scope = file.scopes().at(span(handler).start);
-    let old = |expr: &Expr| file.names(scope, expr).iter().any(|n| rewrite.errors.contains(n));
+    let old = |expr: &Expr| {
+        file.names(scope, expr)
+            .iter()
+            .any(|n| rewrite.errors.contains(n))
+    };
     let mut texts: Vec<String> = parts
         .iter()
         .filter(|part| !old(part))

@@ -83,7 +83,9 @@ impl<'p> Imports<'p> {
             let only_imports = bound.iter().all(|b| matches!(b, Bound::Import(_)));
             let used = scopes.chains().iter().any(|chain| {
                 chain.parts.first().map(String::as_str) == Some(local)
-                    && scopes.lookup(chain.scope, local).is_some_and(|(s, _)| s == home)
+                    && scopes
+                        .lookup(chain.scope, local)
+                        .is_some_and(|(s, _)| s == home)
                     && !gone.iter().any(|g| g.contains(chain.span))
             });
             // Nothing was taken away: an import that was unused before is not ours to touch.
@@ -112,32 +114,40 @@ impl<'p> Imports<'p> {
             };
             let is_all = matches!(target, Some(Expr::Name(name)) if name.id == "__all__");
             let text = self.file.slice(span(stmt));
-            is_all && ['"', '\''].iter().any(|q| text.contains(&format!("{q}{local}{q}")))
+            is_all
+                && ['"', '\'']
+                    .iter()
+                    .any(|q| text.contains(&format!("{q}{local}{q}")))
         });
         if listed {
             return true;
         }
         let path = self.project.path(self.id);
-        let stem = path.strip_suffix("/__init__.py").or(path.strip_suffix(".py"));
+        let stem = path
+            .strip_suffix("/__init__.py")
+            .or(path.strip_suffix(".py"));
         let module = stem.unwrap_or(path).rsplit('/').next().unwrap_or(path);
         let dotted = format!("{module}.{local}");
-        self.project.ids().filter(|other| *other != self.id).any(|other| {
-            let bytes = self.project.bytes(other);
-            let has = |word: &str| {
-                let word = word.as_bytes();
-                bytes.windows(word.len()).any(|window| window == word)
-            };
-            if !has(local) || !has(module) {
-                return false;
-            }
-            has(&dotted)
-                || self.project.source(other).scopes().imports().any(|import| {
-                    let (home, name) = import.target.rsplit_once('.').unwrap_or(("", ""));
-                    let home = if home.is_empty() { "." } else { home };
-                    (name == local || name == "*")
-                        && self.project.module(other, home) == Some(self.id)
-                })
-        })
+        self.project
+            .ids()
+            .filter(|other| *other != self.id)
+            .any(|other| {
+                let bytes = self.project.bytes(other);
+                let has = |word: &str| {
+                    let word = word.as_bytes();
+                    bytes.windows(word.len()).any(|window| window == word)
+                };
+                if !has(local) || !has(module) {
+                    return false;
+                }
+                has(&dotted)
+                    || self.project.source(other).scopes().imports().any(|import| {
+                        let (home, name) = import.target.rsplit_once('.').unwrap_or(("", ""));
+                        let home = if home.is_empty() { "." } else { home };
+                        (name == local || name == "*")
+                            && self.project.module(other, home) == Some(self.id)
+                    })
+            })
     }
 
     /// Removes the imports `unused`; a needed module takes the place of the first that can give it one.
@@ -181,10 +191,13 @@ impl<'p> Imports<'p> {
             let block = self.block_around(extent);
             let others: Vec<&(Span, String)> = block.iter().filter(|(s, _)| *s != extent).collect();
             let sorted = block.windows(2).all(|w| matches!(w, [a, b] if a.1 <= b.1));
-            let fits = others.iter().all(|(s, name)| (name < &module) == (*s < extent));
+            let fits = others
+                .iter()
+                .all(|(s, name)| (name < &module) == (*s < extent));
             if others.is_empty() || !sorted || fits {
                 self.modules.remove(0);
-                self.edits.push(Edit::replace(extent, format!("import {module}")));
+                self.edits
+                    .push(Edit::replace(extent, format!("import {module}")));
                 return;
             }
         }
@@ -199,7 +212,9 @@ impl<'p> Imports<'p> {
             from < to && self.file.slice(Span::new(from, to)).trim().is_empty()
         };
         let above = index.line_start(start.saturating_sub(1));
-        let opens_a_block = text.get(above..start).is_some_and(|line| line.trim_end().ends_with(':'));
+        let opens_a_block = text
+            .get(above..start)
+            .is_some_and(|line| line.trim_end().ends_with(':'));
         let head = start == 0 || blank(above) || opens_a_block;
         // A block of its own goes with the blank line after it.
         while head && blank(end) {
@@ -216,7 +231,11 @@ impl<'p> Imports<'p> {
         let index = self.file.index();
         let before = Span::new(index.line_start(extent.start), extent.start);
         let after = Span::new(extent.end, index.line_end(self.file.text(), extent.end));
-        let before = self.file.slice(before).trim_start_matches('\u{feff}').trim();
+        let before = self
+            .file
+            .slice(before)
+            .trim_start_matches('\u{feff}')
+            .trim();
         let after = self.file.slice(after).trim();
         before.is_empty() && (after.is_empty() || after.starts_with('#'))
     }
@@ -233,7 +252,10 @@ impl<'p> Imports<'p> {
                 self.edits.push(Edit::replace(here, module));
                 continue;
             }
-            let cut = match (names.get(n + 1), n.checked_sub(1).and_then(|m| names.get(m))) {
+            let cut = match (
+                names.get(n + 1),
+                n.checked_sub(1).and_then(|m| names.get(m)),
+            ) {
                 (Some(next), _) if n < last_kept => Span::new(here.start, span(next).start),
                 (_, Some(previous)) => Span::new(span(previous).end, here.end),
                 _ => here,
@@ -245,7 +267,9 @@ impl<'p> Imports<'p> {
     /// The run of `import x` lines around the top-level statement at `extent`, with the module each names first.
     fn block_around(&self, extent: Span) -> Vec<(Span, String)> {
         let blocks = self.blocks();
-        let holding = blocks.into_iter().find(|b| b.iter().any(|(s, _)| *s == extent));
+        let holding = blocks
+            .into_iter()
+            .find(|b| b.iter().any(|(s, _)| *s == extent));
         holding.unwrap_or_default()
     }
 
@@ -258,7 +282,11 @@ impl<'p> Imports<'p> {
                 continue;
             };
             let here = span(node);
-            let name = node.names.first().map_or("", |a| a.name.as_str()).to_owned();
+            let name = node
+                .names
+                .first()
+                .map_or("", |a| a.name.as_str())
+                .to_owned();
             let start = self.file.index().line_start(here.start);
             match blocks.last_mut().filter(|_| end == Some(start)) {
                 Some(block) => block.push((here, name)),
@@ -277,7 +305,7 @@ impl<'p> Imports<'p> {
         let holding = blocks
             .iter()
             .find(|b| b.iter().any(|(_, name)| old.iter().any(|o| o == name)))
-            .or(blocks.iter().filter(|b| self.in_head(b)).next_back());
+            .or(blocks.iter().rfind(|b| self.in_head(b)));
         if let Some(block) = holding {
             let sorted = block.windows(2).all(|w| matches!(w, [a, b] if a.1 <= b.1));
             let next = match sorted {
@@ -286,7 +314,9 @@ impl<'p> Imports<'p> {
             };
             let offset = match (next, block.last()) {
                 (Some((next, _)), _) => self.after_mark(self.file.index().line_start(next.start)),
-                (None, Some((last, _))) => return self.insert_after(*last, &format!("import {module}")),
+                (None, Some((last, _))) => {
+                    return self.insert_after(*last, &format!("import {module}"));
+                }
                 (None, None) => return,
             };
             self.edits.push(Edit::insert(offset, -10, line));
@@ -301,13 +331,19 @@ impl<'p> Imports<'p> {
                 let start = self.file.index().line_start(span(stmt).start);
                 // Python's own modules stand in a block of their own.
                 let top = match stmt {
-                    Stmt::ImportFrom(node) if node.level == 0 => node.module.as_ref().map(|m| m.as_str()),
+                    Stmt::ImportFrom(node) if node.level == 0 => {
+                        node.module.as_ref().map(|m| m.as_str())
+                    }
                     _ => None,
                 };
                 let top = top.and_then(|name| name.split('.').next());
                 let own = top.is_some_and(|top| self.known.stdlib.iter().any(|name| name == top));
                 let gap = if own { "" } else { self.newline };
-                self.edits.push(Edit::insert(self.after_mark(start), -10, format!("{line}{gap}")));
+                self.edits.push(Edit::insert(
+                    self.after_mark(start),
+                    -10,
+                    format!("{line}{gap}"),
+                ));
             }
             None => self.at_head(&format!("import {module}")),
         }
@@ -348,8 +384,15 @@ impl<'p> Imports<'p> {
             return;
         }
         let line = format!("from {module} import {name}");
-        let head = self.file.module().body.iter().take_while(|stmt| is_head(stmt));
-        let last = head.filter(|stmt| matches!(stmt, Stmt::Import(_) | Stmt::ImportFrom(_))).last();
+        let head = self
+            .file
+            .module()
+            .body
+            .iter()
+            .take_while(|stmt| is_head(stmt));
+        let last = head
+            .filter(|stmt| matches!(stmt, Stmt::Import(_) | Stmt::ImportFrom(_)))
+            .last();
         match last {
             Some(stmt) => self.insert_after(span(stmt), &line),
             None => self.at_head(&line),
@@ -360,13 +403,15 @@ impl<'p> Imports<'p> {
     fn insert_after(&mut self, extent: Span, line: &str) {
         let text = self.file.text();
         let end = self.file.index().line_end(text, extent.end);
-        self.edits.push(Edit::insert(end, 10, format!("{}{line}", self.newline)));
+        self.edits
+            .push(Edit::insert(end, 10, format!("{}{line}", self.newline)));
     }
 
     /// Puts `line` below the docstring and `__future__` imports, or at the very top below comments.
     fn at_head(&mut self, line: &str) {
         let body = &self.file.module().body;
-        let is_doc = |stmt: &&Stmt| matches!(stmt, Stmt::Expr(e) if e.value.is_string_literal_expr());
+        let is_doc =
+            |stmt: &&Stmt| matches!(stmt, Stmt::Expr(e) if e.value.is_string_literal_expr());
         let future = body.iter().rfind(|stmt| match stmt {
             Stmt::ImportFrom(node) => node.module.as_ref().is_some_and(|m| m == "__future__"),
             _ => false,
@@ -379,7 +424,8 @@ impl<'p> Imports<'p> {
             self.file.index().line_start(span(stmt).start)
         });
         let text = format!("{line}{}{}", self.newline, self.newline);
-        self.edits.push(Edit::insert(self.after_mark(offset), -10, text));
+        self.edits
+            .push(Edit::insert(self.after_mark(offset), -10, text));
     }
 
     /// `offset`, or behind the byte-order mark that stands there.
@@ -391,8 +437,15 @@ impl<'p> Imports<'p> {
     }
 
     fn in_head(&self, block: &[(Span, String)]) -> bool {
-        let mut head = self.file.module().body.iter().take_while(|stmt| is_head(stmt));
-        block.first().is_some_and(|(first, _)| head.any(|stmt| span(stmt) == *first))
+        let mut head = self
+            .file
+            .module()
+            .body
+            .iter()
+            .take_while(|stmt| is_head(stmt));
+        block
+            .first()
+            .is_some_and(|(first, _)| head.any(|stmt| span(stmt) == *first))
     }
 }
 
@@ -411,7 +464,11 @@ fn next_in_order(names: &[&str], name: &str) -> Option<usize> {
         |name| (0, name.to_owned()),
         |name| (0, name.to_lowercase()),
     ];
-    let sorted = |key: &&Key| names.windows(2).all(|w| matches!(w, [a, b] if key(a) <= key(b)));
+    let sorted = |key: &&Key| {
+        names
+            .windows(2)
+            .all(|w| matches!(w, [a, b] if key(a) <= key(b)))
+    };
     let key = orders.iter().find(sorted)?;
     names.iter().position(|other| key(other) > key(name))
 }
@@ -431,7 +488,12 @@ fn only_imports(node: &ast::StmtTry, unused: &[Import]) -> bool {
         let ast::ExceptHandler::ExceptHandler(handler) = handler;
         &handler.body
     });
-    let mut leaves = node.body.iter().chain(handlers).chain(&node.orelse).chain(&node.finalbody);
+    let mut leaves = node
+        .body
+        .iter()
+        .chain(handlers)
+        .chain(&node.orelse)
+        .chain(&node.finalbody);
     leaves.all(|stmt| {
         let names = match stmt {
             Stmt::Import(node) => &node.names,
@@ -439,7 +501,9 @@ fn only_imports(node: &ast::StmtTry, unused: &[Import]) -> bool {
             Stmt::Pass(_) => return true,
             _ => return false,
         };
-        names.iter().all(|alias| unused.iter().any(|i| i.alias == span(alias)))
+        names
+            .iter()
+            .all(|alias| unused.iter().any(|i| i.alias == span(alias)))
     })
 }
 

@@ -56,7 +56,10 @@ enum Answering<'r> {
 
 impl<'p> Planner<'p> {
     pub(super) fn rewrite(&mut self, finding: &Finding) -> Result<Draft, Reason> {
-        let (transform, sink) = self.model.sink_row(finding.sink).ok_or(Reason::CheckFailed)?;
+        let (transform, sink) = self
+            .model
+            .sink_row(finding.sink)
+            .ok_or(Reason::CheckFailed)?;
         let rewrite = &transform.rewrite;
         let id = finding.place.file;
         let file = self.project.source(id);
@@ -158,9 +161,14 @@ impl<'p> Planner<'p> {
         let call = call_at(file, place.span).ok_or(Reason::IndirectCall)?;
         let whole = match &sink.method {
             None => place.span,
-            Some(method) => method_call(file, place.span, method).ok_or(Reason::UnpicklerInAVariable)?,
+            Some(method) => {
+                method_call(file, place.span, method).ok_or(Reason::UnpicklerInAVariable)?
+            }
         };
-        let (argument, extra) = match (call.arguments.args.as_ref(), call.arguments.keywords.as_ref()) {
+        let (argument, extra) = match (
+            call.arguments.args.as_ref(),
+            call.arguments.keywords.as_ref(),
+        ) {
             ([Expr::Starred(_), ..], _) | ([], []) => return Err(Reason::ExtraArguments),
             ([argument], keywords) => (argument, keywords),
             ([], [first, rest @ ..]) if first.arg.is_some() => (&first.value, rest),
@@ -176,9 +184,7 @@ impl<'p> Planner<'p> {
         let (module, name) = sink.becomes.rsplit_once('.').ok_or(Reason::CheckFailed)?;
         let spelled = spell(file, place.span.start, module, name, true)?;
         draft.need(place.file, spelled.need);
-        let plain = sink.method.is_none()
-            && extra.is_empty()
-            && !call.arguments.args.is_empty();
+        let plain = sink.method.is_none() && extra.is_empty() && !call.arguments.args.is_empty();
         Ok(Load {
             whole,
             argument: span(argument),
@@ -189,7 +195,9 @@ impl<'p> Planner<'p> {
     }
 
     fn framework(&self, handler: &Handler) -> Result<&'p Framework, Reason> {
-        self.model.framework(handler.framework).ok_or(Reason::NoHandler)
+        self.model
+            .framework(handler.framework)
+            .ok_or(Reason::NoHandler)
     }
 
     /// Who answers for `finding`.
@@ -204,7 +212,8 @@ impl<'p> Planner<'p> {
         });
         if let Some(handler) = direct {
             let only = |route: &Route| {
-                route.chain.is_empty() && route.handler.as_ref().is_some_and(|h| h.def == handler.def)
+                route.chain.is_empty()
+                    && route.handler.as_ref().is_some_and(|h| h.def == handler.def)
             };
             return match routes.iter().all(only) {
                 true => Ok(Answering::Handler(handler)),
@@ -248,9 +257,11 @@ impl<'p> Planner<'p> {
                 inside.then_some(source.is.as_deref()).flatten()
             })
         })??;
-        let framework = self.model.frameworks.iter().find(|framework| {
-            framework.objects.iter().any(|o| o.name == object)
-        })?;
+        let framework = self
+            .model
+            .frameworks
+            .iter()
+            .find(|framework| framework.objects.iter().any(|o| o.name == object))?;
         Some(framework.id.as_str())
     }
 
@@ -282,7 +293,10 @@ impl<'p> Planner<'p> {
     }
 
     /// Guards `call`, by which `handler` comes to a load in a helper.
-    #[expect(clippy::too_many_arguments, reason = "all of it is one finding's context")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "all of it is one finding's context"
+    )]
     fn guard_call(
         &mut self,
         draft: &mut Draft,
@@ -315,7 +329,11 @@ impl<'p> Planner<'p> {
             }
         }
         // Nobody else's ValueError may be taken for bad input.
-        let arguments = node.arguments.args.iter().chain(node.arguments.keywords.iter().map(|k| &k.value));
+        let arguments = node
+            .arguments
+            .args
+            .iter()
+            .chain(node.arguments.keywords.iter().map(|k| &k.value));
         for argument in arguments {
             if self.argument_to_hoist(file, span(argument)) {
                 return Err(Reason::EvaluationOrder);
@@ -341,7 +359,10 @@ impl<'p> Planner<'p> {
     }
 
     /// What the guarded `region` of `file` can raise on bad input; with `by`, on the ways through that call alone.
-    #[expect(clippy::too_many_arguments, reason = "all of it is one finding's context")]
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "all of it is one finding's context"
+    )]
     fn catch(
         &self,
         file: &SourceFile,
@@ -359,11 +380,18 @@ impl<'p> Planner<'p> {
         let taken = |route: &&Route| {
             by.is_none_or(|by| route.chain.first().is_some_and(|call| call.place == by))
         };
-        let mut paths = finding.routes.iter().filter(taken).flat_map(|route| &route.paths);
+        let mut paths = finding
+            .routes
+            .iter()
+            .filter(taken)
+            .flat_map(|route| &route.paths);
         let missing = finding.maybe_none || paths.any(|path| may_be_missing(path, region_place));
         let mut catch = self.raised_by_steps(file, region);
         if missing {
-            let missing = sink.catch_missing.as_ref().unwrap_or(&rewrite.catch_missing);
+            let missing = sink
+                .catch_missing
+                .as_ref()
+                .unwrap_or(&rewrite.catch_missing);
             catch.push(missing.clone());
         }
         catch.extend(rewrite.catch.iter().cloned());
@@ -414,11 +442,16 @@ impl<'p> Planner<'p> {
         let known = |call: &ast::ExprCall| {
             let scope = file.scopes().at(argument.start);
             let names = file.names(scope, &call.func);
-            let named = names.iter().any(|name| model.step(name).is_some() || model.source(name).is_some());
+            let named = names
+                .iter()
+                .any(|name| model.step(name).is_some() || model.source(name).is_some());
             let method = call.func.as_attribute_expr().is_some_and(|attribute| {
                 let attr = attribute.attr.as_str();
                 let listed = model.frameworks.iter().any(|framework| {
-                    framework.objects.iter().any(|o| o.members.contains_key(attr))
+                    framework
+                        .objects
+                        .iter()
+                        .any(|o| o.members.contains_key(attr))
                 });
                 model.method_step(attr).is_some() || listed
             });
@@ -439,13 +472,22 @@ impl<'p> Planner<'p> {
 
     /// Loads and guarded calls of `file` that move out of their statements as well.
     fn moving(&self, file: FileId) -> Vec<Span> {
-        let loads = self.findings.iter().filter(|f| f.place.file == file && f.form == Form::Call);
+        let loads = self
+            .findings
+            .iter()
+            .filter(|f| f.place.file == file && f.form == Form::Call);
         let mut moving: Vec<Span> = loads
             .filter(|f| self.order.trust.contains(&f.trust))
             .map(|f| f.place.span)
             .collect();
         for route in self.findings.iter().flat_map(|f| &f.routes) {
-            moving.extend(route.chain.first().filter(|c| c.place.file == file).map(|c| c.place.span));
+            moving.extend(
+                route
+                    .chain
+                    .first()
+                    .filter(|c| c.place.file == file)
+                    .map(|c| c.place.span),
+            );
         }
         moving
     }
@@ -471,10 +513,13 @@ fn may_be_missing(path: &TaintPath, region: Place) -> bool {
 
 /// The call expression at `place`.
 fn call_at(file: &SourceFile, place: Span) -> Option<&ast::ExprCall> {
-    file.ancestors(place).into_iter().rev().find_map(|node| match node {
-        AnyNodeRef::ExprCall(call) if span(call) == place => Some(call),
-        _ => None,
-    })
+    file.ancestors(place)
+        .into_iter()
+        .rev()
+        .find_map(|node| match node {
+            AnyNodeRef::ExprCall(call) if span(call) == place => Some(call),
+            _ => None,
+        })
 }
 
 /// The call `<inner>.method()` around `inner`.
@@ -497,18 +542,24 @@ fn method_call(file: &SourceFile, inner: Span, method: &str) -> Option<Span> {
 
 /// The `await` around the call at `inner`.
 fn awaited(file: &SourceFile, inner: Span) -> Option<Span> {
-    file.ancestors(inner).into_iter().rev().find_map(|node| match node {
-        AnyNodeRef::ExprAwait(node) if span(&*node.value) == inner => Some(span(node)),
-        _ => None,
-    })
+    file.ancestors(inner)
+        .into_iter()
+        .rev()
+        .find_map(|node| match node {
+            AnyNodeRef::ExprAwait(node) if span(&*node.value) == inner => Some(span(node)),
+            _ => None,
+        })
 }
 
 /// The innermost function that holds `place`.
 fn function_of(file: &SourceFile, place: Span) -> Option<&ast::StmtFunctionDef> {
-    file.ancestors(place).into_iter().rev().find_map(|node| match node {
-        AnyNodeRef::StmtFunctionDef(node) => Some(node),
-        _ => None,
-    })
+    file.ancestors(place)
+        .into_iter()
+        .rev()
+        .find_map(|node| match node {
+            AnyNodeRef::StmtFunctionDef(node) => Some(node),
+            _ => None,
+        })
 }
 
 /// A statement that an answer can leave: one of a function, not of a class body or the module.
@@ -598,7 +649,10 @@ fn iterated(node: AnyNodeRef<'_>, load: &Load) -> bool {
 /// Whether the name that the load reads is bound within `extent`, or the argument is not a name at all.
 fn bound_inside(file: &SourceFile, extent: Span, load: &Load) -> bool {
     let text = file.slice(load.argument);
-    let head = text.split(|c: char| !(c.is_alphanumeric() || c == '_')).next().unwrap_or(text);
+    let head = text
+        .split(|c: char| !(c.is_alphanumeric() || c == '_'))
+        .next()
+        .unwrap_or(text);
     struct Stores<'n> {
         name: &'n str,
         extent: Span,

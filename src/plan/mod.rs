@@ -151,7 +151,12 @@ pub fn plan(project: &Project, model: &Model, findings: &[Finding], order: &Orde
     }
     let known = imports::Known {
         old: model.sink_words(),
-        stdlib: model.frameworks.iter().filter(|f| f.id == "stdlib").flat_map(|f| f.packages.clone()).collect(),
+        stdlib: model
+            .frameworks
+            .iter()
+            .filter(|f| f.id == "stdlib")
+            .flat_map(|f| f.packages.clone())
+            .collect(),
     };
     let files: BTreeSet<FileId> = accepted.keys().copied().collect();
     let nothing = BTreeSet::new();
@@ -159,8 +164,13 @@ pub fn plan(project: &Project, model: &Model, findings: &[Finding], order: &Orde
         let needs = needs.get(&file).unwrap_or(&nothing);
         let gone = gone.get(&file).map_or(&[][..], Vec::as_slice);
         let edits = imports::imports(project, file, needs, gone, &known);
-        let fitted = EditSet::new(edits)
-            .and_then(|edits| accepted.get(&file).cloned().unwrap_or_default().union(&edits));
+        let fitted = EditSet::new(edits).and_then(|edits| {
+            accepted
+                .get(&file)
+                .cloned()
+                .unwrap_or_default()
+                .union(&edits)
+        });
         match fitted {
             Ok(edits) => {
                 accepted.insert(file, edits);
@@ -255,7 +265,11 @@ impl Planner<'_> {
         if finding.named_by_client {
             return refuse(Reason::ClientNamesTheSource);
         }
-        if !finding.levels.iter().all(|level| self.order.trust.contains(level)) {
+        if !finding
+            .levels
+            .iter()
+            .all(|level| self.order.trust.contains(level))
+        {
             return refuse(Reason::MixedOrigins);
         }
         if let Some(reason) = self.order.taken_back.get(&finding.fingerprint) {

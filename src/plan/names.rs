@@ -87,7 +87,9 @@ pub(super) struct Fresh {
 impl Fresh {
     /// All words of `file` are taken, comments and strings included.
     pub fn of(file: &SourceFile) -> Fresh {
-        let words = file.text().split(|c: char| !(c.is_alphanumeric() || c == '_'));
+        let words = file
+            .text()
+            .split(|c: char| !(c.is_alphanumeric() || c == '_'));
         Fresh {
             used: words.map(str::to_owned).collect(),
         }

@@ -25,11 +25,7 @@ impl Position {
 }
 
 /// The position of `load` in `file`; `moving` are loads that move before their statement as well.
-pub(super) fn position(
-    file: &SourceFile,
-    load: Span,
-    moving: &[Span],
-) -> Result<Position, Reason> {
+pub(super) fn position(file: &SourceFile, load: Span, moving: &[Span]) -> Result<Position, Reason> {
     let ancestors = file.ancestors(load);
     let mut child = load;
     for node in ancestors.iter().rev() {
@@ -111,7 +107,12 @@ fn in_statement(
     let line = file.index().line_start(extent.start);
     let margin = Span::new(line, extent.start);
     // A byte-order mark before the first statement is no text of its own.
-    if !file.slice(margin).trim_start_matches('\u{feff}').trim().is_empty() {
+    if !file
+        .slice(margin)
+        .trim_start_matches('\u{feff}')
+        .trim()
+        .is_empty()
+    {
         return Err(Reason::SharesALine);
     }
     if whole {
@@ -125,7 +126,10 @@ fn in_statement(
     let from = match stmt {
         // Targets are evaluated after the value.
         StmtRef::Assign(node) => span(&*node.value).start,
-        StmtRef::AnnAssign(node) => node.value.as_ref().map_or(extent.start, |v| span(&**v).start),
+        StmtRef::AnnAssign(node) => node
+            .value
+            .as_ref()
+            .map_or(extent.start, |v| span(&**v).start),
         StmtRef::For(node) => span(&*node.iter).start,
         _ => extent.start,
     };

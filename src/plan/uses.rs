@@ -48,7 +48,11 @@ pub(super) fn uses(file: &SourceFile, load: Span, rewrite: &Rewrite) -> Result<(
 }
 
 fn allowed(attribute: &str, rewrite: &Rewrite) -> Result<(), Reason> {
-    match rewrite.value_methods.iter().any(|method| method == attribute) {
+    match rewrite
+        .value_methods
+        .iter()
+        .any(|method| method == attribute)
+    {
         true => Ok(()),
         false => Err(Reason::ValueHasAttributes),
     }
@@ -70,13 +74,17 @@ impl Watch<'_> {
             return true;
         }
         match expr {
-            Expr::Name(name) => span(expr).start > self.load.end && self.names.contains(name.id.as_str()),
+            Expr::Name(name) => {
+                span(expr).start > self.load.end && self.names.contains(name.id.as_str())
+            }
             Expr::Subscript(node) => self.is_value(&node.value),
             Expr::Named(node) => self.is_value(&node.value),
             Expr::Call(node) => match &*node.func {
                 Expr::Attribute(attribute) => {
-                    matches!(attribute.attr.as_str(), "get" | "pop" | "items" | "values" | "copy" | "setdefault")
-                        && self.is_value(&attribute.value)
+                    matches!(
+                        attribute.attr.as_str(),
+                        "get" | "pop" | "items" | "values" | "copy" | "setdefault"
+                    ) && self.is_value(&attribute.value)
                 }
                 _ => false,
             },
@@ -146,7 +154,11 @@ impl<'a> Visitor<'a> for Watch<'_> {
             Expr::Named(node) if self.is_value(&node.value) => self.hold(&node.target),
             Expr::Call(node) => {
                 let names = self.file.names(self.scope, &node.func);
-                let tested = node.arguments.args.first().is_some_and(|arg| self.is_value(arg));
+                let tested = node
+                    .arguments
+                    .args
+                    .first()
+                    .is_some_and(|arg| self.is_value(arg));
                 if tested && names.iter().any(|n| n == "builtins.isinstance") {
                     let kinds = match node.arguments.args.get(1) {
                         Some(Expr::Tuple(tuple)) => tuple.elts.as_slice(),

@@ -95,7 +95,9 @@ fn cookie(bytes: &[u8]) -> Option<String> {
         };
         let name = comment.match_indices("coding").find_map(|(at, word)| {
             let rest = comment.get(at + word.len()..)?;
-            let rest = rest.strip_prefix([':', '='])?.trim_start_matches([' ', '\t']);
+            let rest = rest
+                .strip_prefix([':', '='])?
+                .trim_start_matches([' ', '\t']);
             let end = rest
                 .find(|c: char| !(c.is_ascii_alphanumeric() || "-_.".contains(c)))
                 .unwrap_or(rest.len());

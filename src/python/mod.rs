@@ -9,8 +9,8 @@ mod style;
 
 pub use decode::Encoding;
 pub use rustpython_ast as ast;
-pub use scope::{Bound, Chain, ChainRole, Import, ScopeId, Scopes, dotted};
 pub use rustpython_text_size::Ranged;
+pub use scope::{Bound, Chain, ChainRole, Import, ScopeId, Scopes, dotted};
 pub use style::Style;
 
 use ast::find_node::covering_node;

@@ -3,6 +3,7 @@
 //! Invariant: nothing here touches a work tree, an index or HEAD, and nothing runs a hook, a filter or a program.
 //! What changes a repository is two functions: [`Repo::create_branch`] and [`Repo::delete_branch`]
 //! ([`Repo::commit`] adds objects that nothing refers to yet).
+#![expect(clippy::disallowed_methods, reason = "reads repositories and folders")]
 
 mod attributes;
 mod branch;
@@ -83,11 +84,13 @@ impl Repo {
             let who = Signature::new(&author.name, &author.email, &Time::new(time, 0))?;
             git.commit(Some("HEAD"), &who, &who, message, &tree, &[])
         };
-        made().map(|_| ()).map_err(|error: git2::Error| RepoError::Git {
-            action: "make a repository",
-            path: path.to_owned(),
-            detail: error.message().to_owned(),
-        })
+        made()
+            .map(|_| ())
+            .map_err(|error: git2::Error| RepoError::Git {
+                action: "make a repository",
+                path: path.to_owned(),
+                detail: error.message().to_owned(),
+            })
     }
 
     /// The repository that `path` lies in: its root, a folder or file below, a linked work tree, or a bare one.

@@ -226,8 +226,9 @@ fn tracked_but_ignored(
         let Some(below) = path.and_then(|path| path.strip_prefix(&prefix)) else {
             continue;
         };
-        let wanted =
-            (submodule || is_python(below.as_bytes())) && !is_git_internal(below) && globs.admit(below);
+        let wanted = (submodule || is_python(below.as_bytes()))
+            && !is_git_internal(below)
+            && globs.admit(below);
         if !wanted || !seen.insert(below.to_owned()) {
             continue;
         }

@@ -61,9 +61,8 @@ fn range(start: usize, end: usize) -> String {
 
 /// A path as git writes it: quoted in C style when it holds anything that could confuse.
 fn name(side: &str, path: &str) -> String {
-    let odd = |b: u8| b < 0x20 || b >= 0x7f || b == b'"' || b == b'\\';
+    let odd = |b: u8| !(0x20..0x7f).contains(&b) || b == b'"' || b == b'\\';
     if !path.bytes().any(odd) {
-        // A tab ends a name that holds a space.
         return format!("{side}{path}");
     }
     let mut out = format!("\"{side}");

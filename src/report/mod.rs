@@ -184,11 +184,20 @@ impl ProjectRow {
     }
 
     /// The row of a project that was read; `prefix` is its path inside the repository.
-    pub fn of(root: &str, prefix: &str, project: &Project, model: &Model, checked: Checked) -> ProjectRow {
+    pub fn of(
+        root: &str,
+        prefix: &str,
+        project: &Project,
+        model: &Model,
+        checked: Checked,
+    ) -> ProjectRow {
         let files = files(project);
-        let incomplete = !files.unparsed.is_empty() || !files.skipped.is_empty() || checked.exhausted;
+        let incomplete =
+            !files.unparsed.is_empty() || !files.skipped.is_empty() || checked.exhausted;
         let rows = checked.findings.iter().zip(&checked.decisions);
-        let findings = rows.map(|(f, d)| finding_row(project, model, f, d)).collect();
+        let findings = rows
+            .map(|(f, d)| finding_row(project, model, f, d))
+            .collect();
         let mut notes = Vec::new();
         if checked.exhausted {
             notes.push("the analysis met its bound on work; loads it did not get to are listed as not-reached".to_owned());
@@ -250,11 +259,18 @@ fn files(project: &Project) -> Files {
     }
 }
 
-fn finding_row(project: &Project, model: &Model, finding: &Finding, decision: &Decision) -> FindingRow {
+fn finding_row(
+    project: &Project,
+    model: &Model,
+    finding: &Finding,
+    decision: &Decision,
+) -> FindingRow {
     let source = project.source(finding.place.file);
     let start = source.position(finding.place.span.start);
     let end = source.position(finding.place.span.end);
-    let transform = model.sink_row(finding.sink).map_or("", |(t, _)| t.id.as_str());
+    let transform = model
+        .sink_row(finding.sink)
+        .map_or("", |(t, _)| t.id.as_str());
     let hops = finding.path.iter().flat_map(|path| path.hops());
     let path = hops
         .filter(|hop| !hop.quiet)
@@ -304,7 +320,9 @@ fn message(project: &Project, finding: &Finding, decision: &Decision) -> String 
     };
     let name = &finding.name;
     let sham = match finding.sham {
-        Some("literal-key") => "; the signature that is checked first has its key in the code, so anybody can sign",
+        Some("literal-key") => {
+            "; the signature that is checked first has its key in the code, so anybody can sign"
+        }
         _ => "",
     };
     let writer = finding.writer.map_or(String::new(), |place| {

@@ -31,7 +31,11 @@ fn project_text(out: &mut String, run: &Run, project: &ProjectRow, look: Look) {
     let root = printable(&project.root);
     if let Some(error) = &project.error {
         let red = Style::new().fg_color(Some(AnsiColor::Red.into())).bold();
-        let _ = writeln!(out, "{BOLD}{root}{BOLD:#}  {red}failed{red:#}: {}", printable(error));
+        let _ = writeln!(
+            out,
+            "{BOLD}{root}{BOLD:#}  {red}failed{red:#}: {}",
+            printable(error)
+        );
         return;
     }
     let commit = project.commit.as_deref().and_then(|c| c.get(..10));
@@ -46,20 +50,38 @@ fn project_text(out: &mut String, run: &Run, project: &ProjectRow, look: Look) {
         }
     }
     for file in &project.files.unparsed {
-        let _ = writeln!(out, "\n  {}: not parsed ({}): {}", printable(&file.file), file.reason, printable(&file.message));
+        let _ = writeln!(
+            out,
+            "\n  {}: not parsed ({}): {}",
+            printable(&file.file),
+            file.reason,
+            printable(&file.message)
+        );
     }
     for file in &project.files.skipped {
-        let _ = writeln!(out, "\n  {}: skipped ({})", printable(&file.file), file.reason);
+        let _ = writeln!(
+            out,
+            "\n  {}: skipped ({})",
+            printable(&file.file),
+            file.reason
+        );
     }
     for note in &project.notes {
         let _ = writeln!(out, "\n  note: {}", printable(note));
     }
     if quiet > 0 {
-        let _ = writeln!(out, "\n  {quiet} more that no web client or network peer was seen to reach; -v lists them");
+        let _ = writeln!(
+            out,
+            "\n  {quiet} more that no web client or network peer was seen to reach; -v lists them"
+        );
     }
     if let Some(branch) = &project.branch {
         let green = Style::new().fg_color(Some(AnsiColor::Green.into())).bold();
-        let _ = writeln!(out, "\n  {green}staged{green:#} on branch {BOLD}{}{BOLD:#}", printable(branch));
+        let _ = writeln!(
+            out,
+            "\n  {green}staged{green:#} on branch {BOLD}{}{BOLD:#}",
+            printable(branch)
+        );
     }
     out.push('\n');
 }
@@ -71,15 +93,14 @@ fn finding_text(out: &mut String, finding: &FindingRow) {
         _ => AnsiColor::Cyan,
     };
     let style = Style::new().fg_color(Some(colour.into())).bold();
-    let reason = finding.reason.map_or(String::new(), |reason| format!(" [{reason}]"));
+    let reason = finding
+        .reason
+        .map_or(String::new(), |reason| format!(" [{reason}]"));
     let file = printable(&finding.file);
     let _ = writeln!(
         out,
         "\n  {BOLD}{file}:{}:{}{BOLD:#}  {style}{}{style:#}{reason}  {}",
-        finding.line,
-        finding.column,
-        finding.status,
-        finding.trust,
+        finding.line, finding.column, finding.status, finding.trust,
     );
     let _ = writeln!(out, "    {}", printable(&finding.message));
     for hop in &finding.path {

@@ -28,12 +28,8 @@ impl<'a> Machine<'a> {
         let mut understood = false;
         for atom in callee.atoms() {
             let result = match atom {
-                Atom::External(name) => {
-                    self.call_external(name, call, &receiver, &arguments, env)
-                }
-                Atom::Function(def, bound) => {
-                    self.call(*def, *bound, arguments.clone(), at, env)
-                }
+                Atom::External(name) => self.call_external(name, call, &receiver, &arguments, env),
+                Atom::Function(def, bound) => self.call(*def, *bound, arguments.clone(), at, env),
                 Atom::Class(class) => {
                     let init = self.class_member(*class, Some(*class), "__init__");
                     for atom in init.atoms() {
@@ -114,7 +110,17 @@ impl<'a> Machine<'a> {
             return self.widened(value, call);
         };
         let name = attribute.attr.as_str();
-        if matches!(name, "isdigit" | "isalnum" | "isidentifier" | "startswith" | "endswith" | "count" | "index" | "find") {
+        if matches!(
+            name,
+            "isdigit"
+                | "isalnum"
+                | "isidentifier"
+                | "startswith"
+                | "endswith"
+                | "count"
+                | "index"
+                | "find"
+        ) {
             return Value::clean();
         }
         let step = self.model.method_step(name);
@@ -161,7 +167,9 @@ impl<'a> Machine<'a> {
         arguments: &Arguments,
         env: &mut Env,
     ) -> Value {
-        let all = arguments.all().fold(receiver.clone(), |all, value| all.join(value));
+        let all = arguments
+            .all()
+            .fold(receiver.clone(), |all, value| all.join(value));
         self.hand_on(arguments, call, env);
         // Constants in, who knows what out.
         let out = self.stepped(&all, None, Shape::Any, false, call);
@@ -171,7 +179,10 @@ impl<'a> Machine<'a> {
 
     /// Notes what the program has pickled and hands to a client or a server: a cookie, a request's body.
     fn sends(&mut self, call: &ast::ExprCall, callee: &Value, arguments: &Arguments) {
-        let method = call.func.as_attribute_expr().map(|attribute| attribute.attr.as_str());
+        let method = call
+            .func
+            .as_attribute_expr()
+            .map(|attribute| attribute.attr.as_str());
         let names = callee.atoms().iter().filter_map(|atom| match atom {
             Atom::External(name) => Some(&**name),
             _ => None,
@@ -182,7 +193,10 @@ impl<'a> Machine<'a> {
                 None => None,
             };
             if let Some(place) = value.and_then(Value::pickled) {
-                let key = carrier.key.as_ref().and_then(|key| arguments.get(0, key)?.text());
+                let key = carrier
+                    .key
+                    .as_ref()
+                    .and_then(|key| arguments.get(0, key)?.text());
                 self.written.push(Written {
                     channel: carrier.channel.clone(),
                     key: key.as_deref().map(str::to_owned),
@@ -195,7 +209,15 @@ impl<'a> Machine<'a> {
     /// `list.append(x)`, `buffer.write(x)`: the receiver now holds what it was given.
     fn mutate(&mut self, call: &'a ast::ExprCall, arguments: &Arguments, env: &mut Env) {
         const MUTATORS: [&str; 9] = [
-            "append", "appendleft", "add", "insert", "extend", "extendleft", "update", "write", "put",
+            "append",
+            "appendleft",
+            "add",
+            "insert",
+            "extend",
+            "extendleft",
+            "update",
+            "write",
+            "put",
         ];
         let Expr::Attribute(attribute) = &*call.func else {
             return;
@@ -209,7 +231,9 @@ impl<'a> Machine<'a> {
         let Some(before) = env.vars.get(name.id.as_str()).cloned() else {
             return;
         };
-        let given = arguments.all().fold(Value::unknown(), |all, value| all.join(value));
+        let given = arguments
+            .all()
+            .fold(Value::unknown(), |all, value| all.join(value));
         let mut after = Value::unknown();
         let mut held = false;
         for atom in before.atoms() {
@@ -233,7 +257,11 @@ impl<'a> Machine<'a> {
 
     /// Functions among the arguments are called with whatever else was given; sinks among them are reached.
     fn hand_on(&mut self, arguments: &Arguments, call: &'a ast::ExprCall, env: &mut Env) {
-        let exprs = call.arguments.args.iter().chain(call.arguments.keywords.iter().map(|k| &k.value));
+        let exprs = call
+            .arguments
+            .args
+            .iter()
+            .chain(call.arguments.keywords.iter().map(|k| &k.value));
         let exprs: Vec<&Expr> = exprs.collect();
         let others = |this: &Self| {
             arguments
@@ -245,7 +273,9 @@ impl<'a> Machine<'a> {
             for atom in value.atoms() {
                 match atom {
                     Atom::External(name) => {
-                        let Some(sink) = self.model.sink(name) else { continue };
+                        let Some(sink) = self.model.sink(name) else {
+                            continue;
+                        };
                         let value = others(self);
                         let place = exprs.iter().find_map(|expr| {
                             let place = self.place(*expr);
@@ -255,7 +285,9 @@ impl<'a> Machine<'a> {
                             self.record(place, sink, name, value, env);
                         }
                     }
-                    Atom::Function(def, bound) if !self.frames.iter().any(|f| f.def == Some(*def)) => {
+                    Atom::Function(def, bound)
+                        if !self.frames.iter().any(|f| f.def == Some(*def)) =>
+                    {
                         let value = others(self);
                         if !value.taints().is_empty() {
                             let given = Arguments {
@@ -287,7 +319,8 @@ impl<'a> Machine<'a> {
                         Some(argument) => (self.place(argument), self.snippet(argument)),
                         None => (self.place(at), self.snippet(at)),
                     };
-                    out = out.join(&self.entering(trust, &member.channel, member.shape, place, note));
+                    out =
+                        out.join(&self.entering(trust, &member.channel, member.shape, place, note));
                 }
                 None => out.add(atom.clone()),
             }
@@ -326,7 +359,11 @@ impl<'a> Machine<'a> {
         if model.makes_digest(name) {
             let literal_key = first.as_ref().is_some_and(is_literal);
             let data = arguments.get(1, "msg");
-            let of = data.iter().flat_map(|v| v.taints()).map(Taint::identity).collect();
+            let of = data
+                .iter()
+                .flat_map(|v| v.taints())
+                .map(Taint::identity)
+                .collect();
             return Atom::Digest(Check { of, literal_key }).into();
         }
         if model.compares_digests(name) {
@@ -384,7 +421,9 @@ impl<'a> Machine<'a> {
             return Atom::Object(object.name.as_str().into()).into();
         }
         self.hand_on(arguments, call, env);
-        let all = arguments.all().fold(Value::unknown(), |all, value| all.join(value));
+        let all = arguments
+            .all()
+            .fold(Value::unknown(), |all, value| all.join(value));
         let passed = self.stepped(&all, Some(name), Shape::Any, false, call);
         let from_receiver = self.stepped(receiver, Some(name), Shape::Any, false, call);
         let mut out: Value = passed

@@ -18,7 +18,8 @@ impl<'a> Machine<'a> {
 
     /// Outside names that are sources become the untrusted values they stand for.
     fn sourced(&mut self, raw: Value, expr: &'a Expr) -> Value {
-        let is_source = |atom: &Atom| matches!(atom, Atom::External(name) if self.model.source(name).is_some());
+        let is_source =
+            |atom: &Atom| matches!(atom, Atom::External(name) if self.model.source(name).is_some());
         if !raw.atoms().iter().any(is_source) {
             return raw;
         }
@@ -41,7 +42,11 @@ impl<'a> Machine<'a> {
         }
         let trust = source.trust.unwrap_or(Trust::Unknown);
         let note = format!("{} ({name})", self.snippet(at));
-        let note = if self.snippet(at) == name { name.to_owned() } else { note };
+        let note = if self.snippet(at) == name {
+            name.to_owned()
+        } else {
+            note
+        };
         self.entering(trust, &source.channel, source.shape, self.place(at), note)
     }
 
@@ -60,7 +65,10 @@ impl<'a> Machine<'a> {
             Expr::Subscript(node) => {
                 let value = self.value(&node.value, env);
                 if let Expr::Slice(slice) = &*node.slice {
-                    for part in [&slice.lower, &slice.upper, &slice.step].into_iter().flatten() {
+                    for part in [&slice.lower, &slice.upper, &slice.step]
+                        .into_iter()
+                        .flatten()
+                    {
                         self.value(part, env);
                     }
                     return self.stepped(&value, None, Shape::Bytes, true, expr);
@@ -78,7 +86,10 @@ impl<'a> Machine<'a> {
                 value
             }
             Expr::If(node) => {
-                let truth = self.value(&node.test, env).constant().and_then(Const::truth);
+                let truth = self
+                    .value(&node.test, env)
+                    .constant()
+                    .and_then(Const::truth);
                 match truth {
                     Some(true) => self.value(&node.body, env),
                     Some(false) => self.value(&node.orelse, env),
@@ -150,9 +161,15 @@ impl<'a> Machine<'a> {
                 }
                 container.into()
             }
-            Expr::ListComp(ast::ExprListComp { elt, generators, .. })
-            | Expr::SetComp(ast::ExprSetComp { elt, generators, .. })
-            | Expr::Generator(ast::ExprGenerator { elt, generators, .. }) => {
+            Expr::ListComp(ast::ExprListComp {
+                elt, generators, ..
+            })
+            | Expr::SetComp(ast::ExprSetComp {
+                elt, generators, ..
+            })
+            | Expr::Generator(ast::ExprGenerator {
+                elt, generators, ..
+            }) => {
                 self.generators(generators, env);
                 Container::of(self.value(elt, env)).into()
             }
@@ -211,9 +228,7 @@ impl<'a> Machine<'a> {
                     false => self.combined(&parts),
                 }
             }
-            Expr::StringLiteral(node) => {
-                Atom::Const(Const::Str(node.value.to_str().into())).into()
-            }
+            Expr::StringLiteral(node) => Atom::Const(Const::Str(node.value.to_str().into())).into(),
             Expr::NumberLiteral(node) => match &node.value {
                 Number::Int(n) => match n.as_i64() {
                     Some(n) => Atom::Const(Const::Int(n)).into(),
@@ -276,7 +291,10 @@ impl<'a> Machine<'a> {
     /// A name that nothing binds: a builtin, or brought by a star import from outside.
     fn unbound(&self, name: &str) -> Value {
         let names = self.source().scopes().resolve(0, &[name.to_owned()]);
-        names.iter().map(|name| Atom::External(name.as_str().into())).collect()
+        names
+            .iter()
+            .map(|name| Atom::External(name.as_str().into()))
+            .collect()
     }
 
     pub(super) fn attribute(&mut self, owner: &Value, node: &'a ast::ExprAttribute) -> Value {
@@ -355,7 +373,10 @@ impl<'a> Machine<'a> {
         let path = self.project.path(file);
         match path.strip_suffix("__init__.py") {
             Some(folder) => {
-                let inner = [format!("{folder}{name}.py"), format!("{folder}{name}/__init__.py")];
+                let inner = [
+                    format!("{folder}{name}.py"),
+                    format!("{folder}{name}/__init__.py"),
+                ];
                 match inner.iter().find_map(|path| self.project.by_path(path)) {
                     Some(file) => Atom::Module(file).into(),
                     None => Value::unknown(),

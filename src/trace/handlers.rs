@@ -46,8 +46,13 @@ impl<'a> Machine<'a> {
     }
 
     fn imports(&self, framework: FrameworkId) -> bool {
-        let packages = self.model.framework(framework).map_or(&[][..], |f| &f.packages);
-        packages.iter().any(|package| imports_package(self.source(), package))
+        let packages = self
+            .model
+            .framework(framework)
+            .map_or(&[][..], |f| &f.packages);
+        packages
+            .iter()
+            .any(|package| imports_package(self.source(), package))
     }
 
     fn add_handler(&mut self, handler: Handler) {
@@ -122,7 +127,8 @@ impl<'a> Machine<'a> {
             return;
         };
         for (framework, n, row) in self.rows() {
-            if row.first_named.as_deref() == Some(first.name().as_str()) && self.imports(framework) {
+            if row.first_named.as_deref() == Some(first.name().as_str()) && self.imports(framework)
+            {
                 self.add_handler(Handler {
                     framework,
                     row: n,
@@ -142,7 +148,11 @@ impl<'a> Machine<'a> {
             return;
         };
         for (framework, n, row) in self.rows() {
-            if !row.bases.iter().any(|base| bases.iter().any(|b| **b == **base)) {
+            if !row
+                .bases
+                .iter()
+                .any(|base| bases.iter().any(|b| **b == **base))
+            {
                 continue;
             }
             for method in &row.methods {
@@ -189,7 +199,10 @@ impl<'a> Machine<'a> {
         let bases = self.outside_bases(class);
         self.rows().find_map(|(_, _, row)| {
             let ty = row.fields.get(name)?;
-            let matches = row.bases.iter().any(|base| bases.iter().any(|b| **b == **base));
+            let matches = row
+                .bases
+                .iter()
+                .any(|base| bases.iter().any(|b| **b == **base));
             matches.then(|| Atom::Object(ty.as_str().into()).into())
         })
     }
@@ -239,13 +252,21 @@ impl<'a> Machine<'a> {
         }
         let name = parameter.name().as_str();
         let default = parameter.default().and_then(Expr::as_call_expr);
-        let default = default.map(|call| source.names(scope, &call.func)).unwrap_or_default();
+        let default = default
+            .map(|call| source.names(scope, &call.func))
+            .unwrap_or_default();
         let is_clean = types.iter().any(|ty| row.clean_annotations.contains(ty))
-            || default.iter().chain(&types).any(|ty| row.clean_defaults.contains(ty));
+            || default
+                .iter()
+                .chain(&types)
+                .any(|ty| row.clean_defaults.contains(ty));
         let untrusted = match row.parameters {
             Parameters::Clean => false,
             Parameters::Untrusted => !is_clean,
-            Parameters::Route => handler.route.as_ref().is_none_or(|route| in_route(route, name)),
+            Parameters::Route => handler
+                .route
+                .as_ref()
+                .is_none_or(|route| in_route(route, name)),
         };
         if !untrusted {
             return Value::clean();
@@ -254,7 +275,10 @@ impl<'a> Machine<'a> {
             true => Shape::Bytes,
             false => Shape::Any,
         };
-        let marker = default.iter().chain(&types).find_map(|ty| ty.strip_prefix("fastapi."));
+        let marker = default
+            .iter()
+            .chain(&types)
+            .find_map(|ty| ty.strip_prefix("fastapi."));
         let channel = match (row.parameters, marker) {
             (Parameters::Route, _) => "path".to_owned(),
             (_, Some(marker)) => marker.to_lowercase(),
@@ -291,7 +315,10 @@ impl<'a> Machine<'a> {
                         file: def.file,
                         span: span(&parameter),
                     };
-                    let note = format!("parameter {name} of {}(), which nothing in the project calls", function.name());
+                    let note = format!(
+                        "parameter {name} of {}(), which nothing in the project calls",
+                        function.name()
+                    );
                     self.entering(Trust::Unknown, "parameter", Shape::Any, place, note)
                 }
             };
@@ -349,6 +376,9 @@ fn imports_package(source: &SourceFile, package: &str) -> bool {
     let scopes = source.scopes();
     scopes.imports().any(|import| {
         let target = import.target.as_str();
-        target == package || target.strip_prefix(package).is_some_and(|rest| rest.starts_with('.'))
+        target == package
+            || target
+                .strip_prefix(package)
+                .is_some_and(|rest| rest.starts_with('.'))
     })
 }

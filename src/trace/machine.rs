@@ -158,6 +158,9 @@ impl Arguments {
     }
 }
 
+/// What a call's outcome depends on: function, instance, arguments, and the signatures checked before.
+type Calling = (Def, Option<Def>, Arguments, Vec<Checked>);
+
 struct Summary {
     returns: Value,
     reached: Vec<Reached>,
@@ -195,7 +198,7 @@ pub(super) struct Machine<'a> {
     pub visited: HashSet<Def>,
     pub written: Vec<Written>,
     pub frames: Vec<Frame>,
-    summaries: HashMap<(Def, Option<Def>, Arguments, Vec<Checked>), Rc<Summary>>,
+    summaries: HashMap<Calling, Rc<Summary>>,
     reached: Vec<Vec<Reached>>,
     work: usize,
 }
@@ -250,7 +253,10 @@ impl<'a> Machine<'a> {
 
     /// The loads reached since the last call, when at the outermost level.
     pub fn take_reached(&mut self) -> Vec<Reached> {
-        self.reached.last_mut().map(std::mem::take).unwrap_or_default()
+        self.reached
+            .last_mut()
+            .map(std::mem::take)
+            .unwrap_or_default()
     }
 
     pub fn file(&self) -> FileId {
@@ -494,7 +500,8 @@ impl<'a> Machine<'a> {
                 && function.class.is_some()
                 && !function.is_static()
             {
-                env.vars.insert(name.to_owned(), Atom::Instance(class).into());
+                env.vars
+                    .insert(name.to_owned(), Atom::Instance(class).into());
                 continue;
             }
             let given = positional.next().cloned();
@@ -506,8 +513,10 @@ impl<'a> Machine<'a> {
         }
         if let Some(star) = &parameters.vararg {
             let rest = positional.fold(arguments.spread.clone(), |all, v| all.join(v));
-            env.vars
-                .insert(star.name.to_string(), super::value::Container::of(rest).into());
+            env.vars.insert(
+                star.name.to_string(),
+                super::value::Container::of(rest).into(),
+            );
         }
         if let Some(star) = &parameters.kwarg {
             let taken: HashSet<&str> = parameters

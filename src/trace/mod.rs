@@ -168,7 +168,10 @@ pub fn trace(project: &Project, model: &Model) -> Traced {
 }
 
 /// Interprets everything from which a load can be reached: modules, handlers, then what nobody calls.
-fn interpret(machine: &mut Machine<'_>, relevant: &sites::Relevant) -> Vec<(Option<Handler>, Reached)> {
+fn interpret(
+    machine: &mut Machine<'_>,
+    relevant: &sites::Relevant,
+) -> Vec<(Option<Handler>, Reached)> {
     let mut all = Vec::new();
     for file in &relevant.files {
         machine.module_vars(*file);
@@ -215,11 +218,7 @@ fn handlers(
 }
 
 /// All that was seen of one load, made into one finding.
-fn finding(
-    site: &Site,
-    reached: &[&(Option<Handler>, Reached)],
-    written: &[Written],
-) -> Finding {
+fn finding(site: &Site, reached: &[&(Option<Handler>, Reached)], written: &[Written]) -> Finding {
     let mut routes: Vec<Route> = Vec::new();
     let mut open: Vec<Taint> = Vec::new();
     let mut guarded = false;
@@ -229,9 +228,12 @@ fn finding(
     let mut levels = BTreeSet::new();
     for (handler, reached) in reached {
         let taints = reached.value.taints();
-        let paths = taints.iter().map(|taint| TaintPath::new(taint, site.place, &site.name));
+        let paths = taints
+            .iter()
+            .map(|taint| TaintPath::new(taint, site.place, &site.name));
         let same = |route: &&mut Route| {
-            (&route.handler, &route.chain, route.holder) == (handler, &reached.chain, reached.holder)
+            (&route.handler, &route.chain, route.holder)
+                == (handler, &reached.chain, reached.holder)
         };
         match routes.iter_mut().find(same) {
             Some(route) => route.paths.extend(paths),
@@ -243,9 +245,10 @@ fn finding(
             }),
         }
         for taint in &taints {
-            let check = reached.checked.iter().find(|(place, part, _)| {
-                (*place, part) == (taint.origin, &taint.part)
-            });
+            let check = reached
+                .checked
+                .iter()
+                .find(|(place, part, _)| (*place, part) == (taint.origin, &taint.part));
             match check {
                 Some((_, _, None)) => guarded = true,
                 Some((_, _, Some(sham))) => open.push(Taint {
@@ -266,7 +269,11 @@ fn finding(
         maybe_none |= reached.value.atoms().iter().any(is_none)
             || taints.iter().any(|taint| taint.shape == Shape::Any);
         guarded |= reached.value.atoms().contains(&Atom::Verified);
-        pickled |= reached.value.atoms().iter().any(|a| matches!(a, Atom::Pickled(_)));
+        pickled |= reached
+            .value
+            .atoms()
+            .iter()
+            .any(|a| matches!(a, Atom::Pickled(_)));
         unknown |= taints.is_empty() && origin_unknown(&reached.value);
     }
     // The most exposed first, then the shortest.
@@ -275,12 +282,19 @@ fn finding(
     let reads = |written: &&Written| {
         let same = |taint: &Taint| {
             let (ours, theirs) = (taint.key.as_deref(), written.key.as_deref());
-            *taint.channel == *written.channel && (ours == theirs || ours.is_none() || theirs.is_none())
+            *taint.channel == *written.channel
+                && (ours == theirs || ours.is_none() || theirs.is_none())
         };
         open.iter().any(same)
     };
-    let in_value = reached.iter().find_map(|(_, reached)| reached.value.pickled());
-    let writer = written.iter().find(reads).map(|written| written.place).or(in_value);
+    let in_value = reached
+        .iter()
+        .find_map(|(_, reached)| reached.value.pickled());
+    let writer = written
+        .iter()
+        .find(reads)
+        .map(|written| written.place)
+        .or(in_value);
     let reach = match worst {
         Some(_) => Reach::Untrusted,
         None if guarded => Reach::Guarded,
@@ -305,7 +319,9 @@ fn finding(
         channel: worst.map_or(String::new(), |taint| taint.channel.to_string()),
         key: worst.and_then(|taint| taint.key.as_deref().map(str::to_owned)),
         levels,
-        named_by_client: open.iter().any(|taint| *taint.channel == *calls::NAMED_SOURCE),
+        named_by_client: open
+            .iter()
+            .any(|taint| *taint.channel == *calls::NAMED_SOURCE),
         maybe_none,
         writer,
         sham: worst.and_then(|taint| taint.sham),
@@ -316,10 +332,11 @@ fn finding(
 
 fn origin_unknown(value: &Value) -> bool {
     let known = |atom: &Atom| matches!(atom, Atom::Const(_) | Atom::Pickled(_) | Atom::Verified);
-    value.atoms().is_empty() || value.atoms().iter().any(|atom| match atom {
-        Atom::Container(container) => origin_unknown(&container.any()),
-        atom => !known(atom),
-    })
+    value.atoms().is_empty()
+        || value.atoms().iter().any(|atom| match atom {
+            Atom::Container(container) => origin_unknown(&container.any()),
+            atom => !known(atom),
+        })
 }
 
 /// Gives each finding its fingerprint.
@@ -328,12 +345,27 @@ fn fingerprint(project: &Project, model: &Model, findings: &mut [Finding]) {
     for finding in findings {
         let source = project.source(finding.place.file);
         let function = enclosing(project, finding.place.file, finding.place.span);
-        let text: String = source.slice(finding.place.span).split_whitespace().collect();
-        let transform = model.sink_row(finding.sink).map_or("", |(t, _)| t.id.as_str());
+        let text: String = source
+            .slice(finding.place.span)
+            .split_whitespace()
+            .collect();
+        let transform = model
+            .sink_row(finding.sink)
+            .map_or("", |(t, _)| t.id.as_str());
         for rank in 0.. {
-            let parts = [transform, source.path(), &function, &text, &rank.to_string()];
+            let parts = [
+                transform,
+                source.path(),
+                &function,
+                &text,
+                &rank.to_string(),
+            ];
             let digest = Sha256::digest(parts.join("\0"));
-            let hex: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+            let hex: String = digest
+                .iter()
+                .take(8)
+                .map(|byte| format!("{byte:02x}"))
+                .collect();
             if seen.insert(hex.clone()) {
                 finding.fingerprint = hex;
                 break;

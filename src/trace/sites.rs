@@ -102,7 +102,12 @@ fn writers_of(project: &Project, model: &Model, file: FileId) -> Vec<Place> {
         names.iter().any(|name| model.is_writer(name))
     };
     let chains = source.scopes().chains().iter().filter(writes);
-    chains.map(|chain| Place { file, span: chain.span }).collect()
+    chains
+        .map(|chain| Place {
+            file,
+            span: chain.span,
+        })
+        .collect()
 }
 
 /// Module-level names that a sink itself is kept under: `load = pickle.loads`, `READERS = {"pickle": pickle.loads}`.
@@ -111,7 +116,10 @@ fn kept_under(project: &Project, model: &Model, file: FileId) -> Vec<String> {
     let mut names = Vec::new();
     for chain in source.scopes().chains() {
         let kept = chain.scope == 0 && matches!(chain.role, ChainRole::Aliased | ChainRole::Read);
-        let mut resolved = source.scopes().resolve(chain.scope, &chain.parts).into_iter();
+        let mut resolved = source
+            .scopes()
+            .resolve(chain.scope, &chain.parts)
+            .into_iter();
         if !kept || !resolved.any(|name| model.sink(&name).is_some()) {
             continue;
         }
@@ -153,13 +161,17 @@ pub(super) fn relevant(
     naming: &[FileId],
     sites: &[Site],
 ) -> Relevant {
-    let writers = naming.iter().flat_map(|file| writers_of(project, model, *file));
+    let writers = naming
+        .iter()
+        .flat_map(|file| writers_of(project, model, *file));
     let anchors: Vec<Place> = sites.iter().map(|site| site.place).chain(writers).collect();
     let mut out = Relevant::default();
     let mut units: HashMap<FileId, (Vec<Unit>, HashSet<String>)> = HashMap::new();
     let mut wanted: HashSet<String> = HashSet::new();
     let mut parsed: BTreeSet<FileId> = anchors.iter().map(|place| place.file).collect();
-    let kept = naming.iter().flat_map(|file| kept_under(project, model, *file));
+    let kept = naming
+        .iter()
+        .flat_map(|file| kept_under(project, model, *file));
     let mut fresh: Vec<String> = kept.collect();
     loop {
         for file in &parsed {
@@ -209,7 +221,9 @@ fn called_in(project: &Project, file: FileId) -> Vec<String> {
         let names = scopes.resolve(chain.scope, &chain.parts);
         let own = names.iter().any(|name| {
             let home = name.rsplit_once('.').map_or("", |(home, _)| home);
-            project.module(file, if home.is_empty() { name } else { home }).is_some()
+            project
+                .module(file, if home.is_empty() { name } else { home })
+                .is_some()
         });
         let local = chain.parts.len() == 1
             && scopes

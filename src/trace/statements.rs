@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use super::machine::{Class, Code, Env, Frame, Function, Machine, Owner, Vars};
 use super::value::{Atom, Const, Container, Def, HopKind, Taint, Value};
-use crate::python::ast::{self, Expr, ExceptHandler, Pattern, Stmt};
+use crate::python::ast::{self, ExceptHandler, Expr, Pattern, Stmt};
 use crate::python::span;
 
 impl<'a> Machine<'a> {
@@ -74,7 +74,10 @@ impl<'a> Machine<'a> {
                 });
             }
             Stmt::While(node) => {
-                let endless = self.value(&node.test, env).constant().and_then(Const::truth);
+                let endless = self
+                    .value(&node.test, env)
+                    .constant()
+                    .and_then(Const::truth);
                 if endless == Some(false) {
                     self.block(&node.orelse, env);
                     return;
@@ -119,7 +122,9 @@ impl<'a> Machine<'a> {
             Stmt::ImportFrom(node) => self.import_from(node, env),
             Stmt::Global(node) => {
                 if let Some(frame) = self.frames.last_mut() {
-                    frame.globals.extend(node.names.iter().map(ToString::to_string));
+                    frame
+                        .globals
+                        .extend(node.names.iter().map(ToString::to_string));
                 }
             }
             Stmt::Delete(node) => {
@@ -138,7 +143,10 @@ impl<'a> Machine<'a> {
     }
 
     fn branch(&mut self, node: &'a ast::StmtIf, env: &mut Env) {
-        let truth = self.value(&node.test, env).constant().and_then(Const::truth);
+        let truth = self
+            .value(&node.test, env)
+            .constant()
+            .and_then(Const::truth);
         let mut yes = env.clone();
         yes.dead |= truth == Some(false);
         self.refine(&node.test, true, &mut yes);
@@ -352,7 +360,9 @@ impl<'a> Machine<'a> {
             None => (None, None),
         };
         let closure = closure.map(|outer| {
-            let mut vars = outer.as_ref().map_or_else(Default::default, |outer| outer.borrow().clone());
+            let mut vars = outer
+                .as_ref()
+                .map_or_else(Default::default, |outer| outer.borrow().clone());
             vars.extend(env.vars.clone());
             vars.insert(node.name.to_string(), Atom::Function(def, None).into());
             Rc::new(RefCell::new(vars))
@@ -395,7 +405,10 @@ impl<'a> Machine<'a> {
         );
         let outer = self.frames.last();
         let closure = outer.filter(|f| f.def.is_some()).map(|frame| {
-            let mut vars = frame.closure.as_ref().map_or_else(Default::default, |c| c.borrow().clone());
+            let mut vars = frame
+                .closure
+                .as_ref()
+                .map_or_else(Default::default, |c| c.borrow().clone());
             vars.extend(env.vars.clone());
             Rc::new(RefCell::new(vars))
         });
@@ -535,12 +548,7 @@ impl<'a> Machine<'a> {
 }
 
 /// The part of `taint` under `key`.
-fn projected(
-    taint: &Taint,
-    key: Option<&Const>,
-    place: super::value::Place,
-    note: &str,
-) -> Taint {
+fn projected(taint: &Taint, key: Option<&Const>, place: super::value::Place, note: &str) -> Taint {
     use crate::pack::Shape;
     let shape = match taint.shape {
         Shape::Files => Shape::Stream,

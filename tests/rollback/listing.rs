@@ -236,7 +236,12 @@ fn dirty_names_what_a_commit_does_not_have() {
     let repo = Repo::discover(&place.root).unwrap();
     assert_eq!(
         repo.dirty("").unwrap(),
-        [".hidden/a.py", "app/new/deep.py", "app/tool.py", "app/views.py"]
+        [
+            ".hidden/a.py",
+            "app/new/deep.py",
+            "app/tool.py",
+            "app/views.py"
+        ]
     );
     assert_eq!(
         repo.dirty("app/").unwrap(),

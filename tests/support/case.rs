@@ -1,4 +1,5 @@
 //! A case as its author writes it: prose, Python before and after, and markers that say what must be found.
+#![expect(clippy::disallowed_methods, reason = "reads the cases")]
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -77,7 +78,9 @@ impl Case {
                 ["python", "after"] => case.add_after("app.py", body),
                 ["python", file] => case.add_before(file, &body)?,
                 ["python", file, "after"] => case.add_after(file, body),
-                ["request"] => case.request = Some(toml::from_str(&body).map_err(|e| e.to_string())?),
+                ["request"] => {
+                    case.request = Some(toml::from_str(&body).map_err(|e| e.to_string())?)
+                }
                 _ => return Err(format!("unknown block `{info}`")),
             }
         }
@@ -85,7 +88,9 @@ impl Case {
             return Err("has no python block".into());
         }
         for (file, text) in &case.before {
-            case.after.entry(file.clone()).or_insert_with(|| text.clone());
+            case.after
+                .entry(file.clone())
+                .or_insert_with(|| text.clone());
         }
         Ok(case)
     }

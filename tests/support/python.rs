@@ -1,4 +1,5 @@
 //! The real Python and the real frameworks that law 8 runs against, in an environment of the tests' own.
+#![expect(clippy::disallowed_methods, reason = "runs the real Python")]
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -27,20 +28,34 @@ fn environment() -> Result<PathBuf, String> {
         return Ok(python);
     }
     let run = |command: &mut Command, hint: &str| -> Result<(), String> {
-        let output = command.output().map_err(|error| format!("{error}; {hint}"))?;
+        let output = command
+            .output()
+            .map_err(|error| format!("{error}; {hint}"))?;
         match output.status.success() {
             true => Ok(()),
-            false => Err(format!("{}; {hint}", String::from_utf8_lossy(&output.stderr).trim())),
+            false => Err(format!(
+                "{}; {hint}",
+                String::from_utf8_lossy(&output.stderr).trim()
+            )),
         }
     };
     run(
-        Command::new("python3").args(["-m", "venv", "--clear"]).arg(&venv),
+        Command::new("python3")
+            .args(["-m", "venv", "--clear"])
+            .arg(&venv),
         "install Python 3.11 or newer with venv (Debian: apt-get install python3 python3-venv)",
     )?;
     let list = root.join("tests/support/requirements.txt");
     run(
         Command::new(&python)
-            .args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r"])
+            .args([
+                "-m",
+                "pip",
+                "install",
+                "--quiet",
+                "--disable-pip-version-check",
+                "-r",
+            ])
             .arg(list),
         "pip must reach a package index (Debian: apt-get install python3-pip)",
     )?;
@@ -63,7 +78,13 @@ pub fn drive(job: &Value, args: &[&str]) -> Result<Value, String> {
     let mut stdin = child.stdin.take().ok_or("no standard input")?;
     let bytes = serde_json::to_vec(job).map_err(|error| error.to_string())?;
     let writer = std::thread::spawn(move || stdin.write_all(&bytes));
-    let Output { status, stdout, stderr } = child.wait_with_output().map_err(|error| error.to_string())?;
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = child
+        .wait_with_output()
+        .map_err(|error| error.to_string())?;
     let _ = writer.join();
     match status.success() {
         true => serde_json::from_slice(&stdout).map_err(|error| error.to_string()),

@@ -23,10 +23,16 @@ pub struct Args {
 
 pub(super) fn demo(args: &Args) -> anyhow::Result<Exit> {
     let temporary = tempfile::tempdir().context("no temporary folder can be made")?;
-    let home = args.keep.clone().unwrap_or_else(|| temporary.path().to_owned());
+    let home = args
+        .keep
+        .clone()
+        .unwrap_or_else(|| temporary.path().to_owned());
     let shop = home.join("shop");
     if shop.exists() {
-        anyhow::bail!("{}: is there already; name another folder after --keep", shop.display());
+        anyhow::bail!(
+            "{}: is there already; name another folder after --keep",
+            shop.display()
+        );
     }
     write(&SHOP, &shop)?;
     let author = Person {
@@ -36,8 +42,13 @@ pub(super) fn demo(args: &Args) -> anyhow::Result<Exit> {
     Repo::create(&shop, &author, SHOP_TIME, "A small shop")?;
     let say = |text: &str| anstream::println!("\n{text}");
 
-    anstream::println!("A small Flask shop, in a git repository of its own: {}", shop.display());
-    say("1. Which loads can an attacker reach, and how? Four of five: a request's body, a cookie, an\n   uploaded file, and a body that a helper in another file loads. The cache file is not theirs.");
+    anstream::println!(
+        "A small Flask shop, in a git repository of its own: {}",
+        shop.display()
+    );
+    say(
+        "1. Which loads can an attacker reach, and how? Four of five: a request's body, a cookie, an\n   uploaded file, and a body that a helper in another file loads. The cache file is not theirs.",
+    );
     step(&["scan", "shop"], &home)?;
     say("2. What would change? Nothing is written yet.");
     step(&["diff", "shop"], &home)?;
@@ -47,7 +58,10 @@ pub(super) fn demo(args: &Args) -> anyhow::Result<Exit> {
     step(&["runs"], &home)?;
     step(&["rollback"], &home)?;
     if args.keep.is_some() {
-        say(&format!("The shop is yours to play with: {}", shop.display()));
+        say(&format!(
+            "The shop is yours to play with: {}",
+            shop.display()
+        ));
     }
     Ok(Exit::Done)
 }

@@ -1,0 +1,585 @@
+//! The program as its users run it: real repositories, real git, exit codes, and what is printed.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "makes real repositories and runs programs"
+)]
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+const GUIDE: &str = r#"import pickle
+
+from flask import Flask, request
+
+app = Flask(__name__)
+
+
+@app.route("/load", methods=["POST"])
+def load():
+    data = request.get_data()
+    unpickled_data = pickle.loads(data)
+    return {"keys": len(unpickled_data)}
+"#;
+
+const GUIDE_AFTER: &str = r#"import json
+
+from flask import Flask, request
+
+app = Flask(__name__)
+
+
+@app.route("/load", methods=["POST"])
+def load():
+    data = request.get_data()
+    try:
+        unpickled_data = json.loads(data)
+    except (ValueError, RecursionError):
+        # Not JSON: refuse it, never fall back to pickle.
+        return "Invalid input", 400
+    return {"keys": len(unpickled_data)}
+"#;
+
+/// A home with a record of runs of its own.
+struct Home(TempDir);
+
+impl Home {
+    fn new() -> Home {
+        Home(TempDir::new().unwrap())
+    }
+
+    fn path(&self, below: &str) -> PathBuf {
+        self.0.path().join(below)
+    }
+
+    fn write(&self, path: &str, text: impl AsRef<[u8]>) {
+        let path = self.path(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    /// A repository `name` with `files` in one commit.
+    fn repo(&self, name: &str, files: &[(&str, &str)]) -> PathBuf {
+        for (path, text) in files {
+            self.write(&format!("{name}/{path}"), text);
+        }
+        let root = self.path(name);
+        git(&root, &["init", "-q", "-b", "main"]);
+        git(&root, &["add", "."]);
+        git(&root, &["commit", "-q", "-m", "before"]);
+        root
+    }
+
+    fn run_with(&self, args: &[&str], env: &[(&str, &str)]) -> Output {
+        Command::new(env!("CARGO_BIN_EXE_depickle"))
+            .args(args)
+            .current_dir(self.0.path())
+            .env("DEPICKLE_STATE_DIR", self.path("state"))
+            .env("COLUMNS", "100")
+            .envs(env.iter().copied())
+            .output()
+            .unwrap()
+    }
+
+    fn run(&self, args: &[&str]) -> Output {
+        self.run_with(args, &[])
+    }
+
+    fn json(&self, args: &[&str]) -> Value {
+        serde_json::from_slice(&self.run(args).stdout).unwrap()
+    }
+}
+
+fn git(root: &Path, args: &[&str]) -> String {
+    let output = Command::new("git")
+        .current_dir(root)
+        .args(args)
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .envs([
+            ("GIT_AUTHOR_NAME", "T"),
+            ("GIT_AUTHOR_EMAIL", "t@example.org"),
+        ])
+        .envs([
+            ("GIT_COMMITTER_NAME", "T"),
+            ("GIT_COMMITTER_EMAIL", "t@example.org"),
+        ])
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "git {args:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap()
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+/// Snapshots under `snapshots/`, without what differs from run to run.
+fn snapshot(name: &str, text: &str) {
+    let mut settings = insta::Settings::clone_current();
+    settings.set_snapshot_path("../snapshots");
+    settings.set_prepend_module_to_snapshot(false);
+    settings.set_omit_expression(true);
+    settings.add_filter(r"\d{8}T\d{6}-[0-9a-f]{4}", "[run]");
+    settings.add_filter(r"/\S*/\.tmp\w+", "[tmp]");
+    settings.bind(|| insta::assert_snapshot!(name, text));
+}
+
+#[test]
+fn the_guides_example_becomes_the_guides_after_and_comes_back() {
+    let home = Home::new();
+    let root = home.repo("shop", &[("app.py", GUIDE), ("notes.txt", "x\n")]);
+    // Dirty in every way.
+    home.write("shop/notes.txt", "changed\n");
+    home.write("shop/new.py", "x = 1\n");
+    home.write("shop/staged.txt", "y\n");
+    git(&root, &["add", "staged.txt"]);
+    let status = || git(&root, &["status", "--porcelain=v2", "--branch"]);
+    let refs = || git(&root, &["for-each-ref"]);
+    let (status_before, refs_before) = (status(), refs());
+    let index = fs::read(root.join(".git/index")).unwrap();
+
+    let staged = home.run(&["stage", "shop"]);
+    assert_eq!(code(&staged), 0, "{}", stderr(&staged));
+    let after = git(&root, &["show", "depickle/pickle-to-json:app.py"]);
+    assert_eq!(after, GUIDE_AFTER);
+    assert_eq!(status(), status_before);
+    assert_eq!(fs::read(root.join(".git/index")).unwrap(), index);
+    assert!(
+        stdout(&staged).contains("new.py"),
+        "says what it did not see: {}",
+        stdout(&staged)
+    );
+
+    let back = home.run(&["rollback"]);
+    assert_eq!(code(&back), 0, "{}", stderr(&back));
+    assert_eq!((status(), refs()), (status_before, refs_before));
+    assert_eq!(code(&home.run(&["rollback"])), 0, "can be repeated");
+}
+
+#[test]
+fn applying_the_diff_gives_what_stage_commits_byte_for_byte() {
+    let home = Home::new();
+    let crlf = GUIDE.replace('\n', "\r\n");
+    let open = GUIDE.trim_end().to_owned();
+    let bom = format!("\u{feff}{GUIDE}");
+    let files = [
+        ("app.py", GUIDE),
+        ("win/crlf.py", crlf.as_str()),
+        ("with space/open.py", open.as_str()),
+        ("ünï/bom.py", bom.as_str()),
+        ("quo\"te/tab.py", GUIDE),
+    ];
+    let root = home.repo("shop", &files);
+    for (target, place) in [("shop", ""), ("shop/win", "")] {
+        let patch = home.run(&["diff", target, "-o", "change.patch"]);
+        assert_eq!(code(&patch), 1, "{}", stderr(&patch));
+        assert_eq!(code(&home.run(&["stage", target])), 0);
+        let patch = home.path("change.patch");
+        let patch = patch.to_str().unwrap();
+        git(&root.join(place), &["apply", "--check", patch]);
+        git(&root.join(place), &["apply", patch]);
+        assert_eq!(
+            git(&root, &["diff", "--stat", "depickle/pickle-to-json"]),
+            ""
+        );
+        git(&root, &["checkout", "-q", "."]);
+        assert_eq!(code(&home.run(&["rollback"])), 0);
+    }
+}
+
+#[test]
+fn equal_input_gives_an_equal_commit() {
+    let home = Home::new();
+    let one = home.repo("one", &[("app.py", GUIDE)]);
+    let when = [("SOURCE_DATE_EPOCH", "1795392000")];
+    let tip = || git(&one, &["rev-parse", "depickle/pickle-to-json"]);
+    assert_eq!(code(&home.run_with(&["stage", "one"], &when)), 0);
+    let first = tip();
+    assert_eq!(code(&home.run(&["rollback"])), 0);
+    assert_eq!(code(&home.run_with(&["stage", "one"], &when)), 0);
+    assert_eq!(tip(), first);
+}
+
+#[test]
+fn the_commit_says_what_and_why_and_how_to_undo_it() {
+    let home = Home::new();
+    let root = home.repo("shop", &[("app.py", GUIDE)]);
+    let run = home.json(&[
+        "stage",
+        "shop",
+        "--format",
+        "json",
+        "--author",
+        "Sec Team <sec@example.org>",
+    ]);
+    let message = git(
+        &root,
+        &[
+            "log",
+            "-1",
+            "--format=%an <%ae>%n%B",
+            "depickle/pickle-to-json",
+        ],
+    );
+    snapshot("commit-message", &message);
+    let trailers = git(
+        &root,
+        &[
+            "log",
+            "-1",
+            "--format=%(trailers:key=Depickle-Run,valueonly)",
+            "depickle/pickle-to-json",
+        ],
+    );
+    assert_eq!(Some(trailers.trim()), run["run"].as_str());
+}
+
+#[test]
+fn json_has_the_promised_keys() {
+    let home = Home::new();
+    home.repo(
+        "shop",
+        &[
+            ("app.py", GUIDE),
+            ("old.py", "import pickle\nprint pickle\n"),
+        ],
+    );
+    let run = home.json(&["scan", "shop", "--format", "json"]);
+    assert_eq!(run["schema"], "depickle/1");
+    assert_eq!(run["tool"]["name"], "depickle");
+    let project = &run["projects"][0];
+    assert_eq!(project["files"]["seen"], 2);
+    assert_eq!(project["files"]["analysed"], 1);
+    assert_eq!(project["files"]["unparsed"][0]["reason"], "python-2");
+    let finding = &project["findings"][0];
+    for (key, value) in [
+        ("transform", "pickle-to-json"),
+        ("sink", "pickle.loads"),
+        ("file", "app.py"),
+        ("trust", "http"),
+        ("status", "rewrite"),
+    ] {
+        assert_eq!(finding[key], value);
+    }
+    for (key, value) in [
+        ("line", 11),
+        ("column", 22),
+        ("end_line", 11),
+        ("end_column", 40),
+    ] {
+        assert_eq!(finding[key], value, "{key}");
+    }
+    assert_eq!(finding["path"][0]["kind"], "source");
+    assert_eq!(finding["path"][0]["note"], "request.get_data()");
+    for key in ["root", "commit", "status", "error", "branch", "patch"] {
+        assert!(project.get(key).is_some(), "{key}");
+    }
+    assert!(
+        finding["fingerprint"]
+            .as_str()
+            .is_some_and(|f| f.len() == 16)
+    );
+}
+
+#[test]
+fn a_fingerprint_survives_unrelated_lines() {
+    let home = Home::new();
+    let fingerprint = |home: &Home| {
+        home.json(&["scan", "shop", "--format", "json"])["projects"][0]["findings"][0]["fingerprint"].clone()
+    };
+    home.write("shop/app.py", GUIDE);
+    let before = fingerprint(&home);
+    home.write(
+        "shop/app.py",
+        GUIDE.replace(
+            "import pickle\n",
+            "# a comment\n\nimport pickle\nimport sys\n",
+        ),
+    );
+    assert_eq!(fingerprint(&home), before);
+}
+
+#[test]
+fn exit_codes_say_what_happened() {
+    let home = Home::new();
+    home.write("clean/app.py", "print(1)\n");
+    home.write("open/app.py", GUIDE);
+    home.write("broken/app.py", "import pickle\ndef broken(:\n");
+    let unfinished = format!("{GUIDE}def broken(:\n");
+    home.write("both/app.py", unfinished);
+    for (args, expected) in [
+        (&["scan", "clean"][..], 0),
+        (&["diff", "clean"], 0),
+        (&["scan", "open"], 1),
+        (&["diff", "open"], 1),
+        (&["scan", "open", "--trust", "stored"], 0),
+        (&["scan", "broken"], 3),
+        (&["scan", "both"], 3),
+        (&["diff", "both"], 3),
+        (&["scan", "nowhere"], 2),
+        (&["scan", "open", "nowhere"], 3),
+        (&["scan", "--trust", "nobody"], 2),
+        (&["frobnicate"], 2),
+        (&["stage", "open"], 3),
+        (&["rollback", "20260101T000000-abcd"], 2),
+        (&["rollback", "../../etc"], 2),
+        (&["runs"], 0),
+        (&["--version"], 0),
+    ] {
+        let output = home.run(args);
+        assert_eq!(
+            code(&output),
+            expected,
+            "{args:?}: {}{}",
+            stdout(&output),
+            stderr(&output)
+        );
+    }
+}
+
+#[test]
+fn bad_input_gets_one_line_with_a_hint() {
+    let home = Home::new();
+    home.write("plain/app.py", GUIDE);
+    home.write("old/app.py", "import pickle\nprint \"x\"\n");
+    home.write("list.txt", "# nothing\n");
+    home.write("bad.toml", "trusted = []\n");
+    let unborn = home.path("unborn");
+    fs::create_dir_all(&unborn).unwrap();
+    git(&unborn, &["init", "-q"]);
+    home.repo("staged", &[("app.py", GUIDE)]);
+    assert_eq!(code(&home.run(&["stage", "staged"])), 0);
+    let mut said = String::new();
+    for args in [
+        &["scan", "nowhere", "--format", "json"][..],
+        &["stage", "plain", "--format", "json"],
+        &["stage", "unborn", "--format", "json"],
+        &["stage", "staged", "--format", "json"],
+        &["scan", "staged", "--base", "nothing", "--format", "json"],
+        &["scan", "https://example.org/x.git", "--format", "json"],
+        &["scan", "--repos", "list.txt"],
+        &["scan", "--repos", "none.txt"],
+        &["scan", "--config", "bad.toml"],
+        &["scan", "plain", "--include", "[", "--format", "json"],
+        &["rollback", "20260101T000000-abcd"],
+        &["explain", "nonsense!"],
+    ] {
+        let output = home.run(args);
+        let error = stderr(&output);
+        assert!(code(&output) >= 2, "{args:?}");
+        said.push_str(&format!("$ depickle {}\n{error}", args.join(" ")));
+    }
+    let home_path = home.0.path().canonicalize().unwrap().display().to_string();
+    let said = said
+        .replace(&home_path, "[tmp]")
+        .replace(&home.0.path().display().to_string(), "[tmp]");
+    snapshot("bad-input", &said);
+    let unread = home.run(&["scan", "old"]);
+    snapshot("unparsed", &stdout(&unread));
+}
+
+#[test]
+fn one_projects_failure_never_hides_anothers_findings() {
+    let home = Home::new();
+    home.repo("good", &[("app.py", GUIDE)]);
+    home.write("plain/app.py", GUIDE);
+    home.write("repos.txt", "nowhere  # not there\nplain\ngood\n");
+    let output = home.run(&["stage", "--repos", "repos.txt", "--format", "json"]);
+    assert_eq!(code(&output), 3);
+    let run: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let rows = run["projects"].as_array().unwrap();
+    let status: Vec<_> = rows
+        .iter()
+        .map(|row| row["status"].as_str().unwrap())
+        .collect();
+    assert_eq!(status, ["failed", "failed", "ok"]);
+    assert_eq!(rows[2]["branch"], "depickle/pickle-to-json");
+    let record = home.json(&["runs", "--format", "json"]);
+    assert_eq!(record["runs"][0]["failures"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn stage_refuses_a_branch_that_is_there_and_leaves_it() {
+    let home = Home::new();
+    let root = home.repo("shop", &[("app.py", GUIDE)]);
+    git(&root, &["branch", "depickle/pickle-to-json"]);
+    let refs = git(&root, &["for-each-ref"]);
+    let output = home.run(&["stage", "shop"]);
+    assert_eq!(code(&output), 3);
+    assert!(
+        stdout(&output).contains("exists already"),
+        "{}",
+        stdout(&output)
+    );
+    assert_eq!(git(&root, &["for-each-ref"]), refs);
+    assert_eq!(
+        code(&home.run(&["stage", "shop", "--branch", "sec/json"])),
+        0
+    );
+}
+
+#[test]
+fn a_bare_repository_is_read_and_staged() {
+    let home = Home::new();
+    home.repo("shop", &[("app.py", GUIDE)]);
+    git(
+        home.0.path(),
+        &["clone", "-q", "--bare", "shop", "bare.git"],
+    );
+    assert_eq!(code(&home.run(&["scan", "bare.git"])), 1);
+    assert_eq!(code(&home.run(&["stage", "bare.git"])), 0);
+    assert_eq!(
+        git(
+            &home.path("bare.git"),
+            &["show", "depickle/pickle-to-json:app.py"]
+        ),
+        GUIDE_AFTER
+    );
+}
+
+#[test]
+fn one_file_alone_can_be_asked_for() {
+    let home = Home::new();
+    let root = home.repo("shop", &[("app.py", GUIDE), ("other.py", GUIDE)]);
+    assert_eq!(
+        home.json(&["scan", "shop/app.py", "--format", "json"])["projects"][0]["files"]["seen"],
+        1
+    );
+    assert_eq!(code(&home.run(&["stage", "shop/app.py"])), 0);
+    let changed = git(
+        &root,
+        &["diff", "--name-only", "main", "depickle/pickle-to-json"],
+    );
+    assert_eq!(changed, "app.py\n");
+}
+
+#[test]
+fn a_declared_encoding_is_kept_and_a_message_it_cannot_hold_is_refused() {
+    let home = Home::new();
+    let head = b"# -*- coding: latin-1 -*-\n# caf\xe9\n".to_vec();
+    home.write(
+        "shop/app.py",
+        [head.clone(), GUIDE.as_bytes().to_vec()].concat(),
+    );
+    let patch = home.run(&["diff", "shop"]).stdout;
+    assert!(
+        patch.windows(5).any(|window| window == b"caf\xe9\n"),
+        "the bytes of the file, not ours"
+    );
+    let run = home.json(&[
+        "scan",
+        "shop",
+        "--message",
+        "ungültig €",
+        "--format",
+        "json",
+    ]);
+    assert_eq!(run["projects"][0]["findings"][0]["reason"], "not-encodable");
+}
+
+#[test]
+fn names_from_a_repository_never_reach_the_terminal_raw() {
+    let home = Home::new();
+    home.write("shop/\u{1b}[31mred\u{202e}.py", GUIDE);
+    let output = home.run(&["scan", "shop", "--color", "never"]);
+    assert_eq!(code(&output), 1);
+    assert!(
+        !stdout(&output).contains(['\u{1b}', '\u{202e}']),
+        "{}",
+        stdout(&output)
+    );
+}
+
+#[test]
+fn the_message_and_the_trust_can_be_configured() {
+    let home = Home::new();
+    home.write("shop/app.py", GUIDE);
+    home.write(
+        "depickle.toml",
+        "message = 'Bad \"data\"'\nexclude = ['old/**']\n",
+    );
+    home.write("shop/old/app.py", GUIDE);
+    let patch = stdout(&home.run(&["diff", "shop"]));
+    assert!(patch.contains(r#"return "Bad \"data\"", 400"#), "{patch}");
+    assert!(!patch.contains("old/"), "{patch}");
+}
+
+#[test]
+fn everything_with_an_id_is_explained() {
+    let home = Home::new();
+    home.write("shop/app.py", GUIDE);
+    let fingerprint = home.json(&["scan", "shop", "--format", "json"])["projects"][0]["findings"]
+        [0]["fingerprint"]
+        .clone();
+    let by_fingerprint = home.run(&[
+        "explain",
+        fingerprint.as_str().unwrap(),
+        "--project",
+        "shop",
+    ]);
+    for id in [
+        "",
+        "pickle-to-json",
+        "flask",
+        "pickle.loads",
+        "shared-helper",
+    ] {
+        let args: Vec<&str> = ["explain", id]
+            .into_iter()
+            .filter(|arg| !arg.is_empty())
+            .collect();
+        let output = home.run(&args);
+        assert_eq!(code(&output), 0, "{id}");
+        assert!(stdout(&output).len() > 60, "{id}");
+    }
+    snapshot("explain-finding", &stdout(&by_fingerprint));
+    snapshot(
+        "explain-reason",
+        &stdout(&home.run(&["explain", "shared-helper"])),
+    );
+}
+
+#[test]
+fn the_demo_shows_the_whole_way() {
+    let home = Home::new();
+    let output = home.run(&["demo"]);
+    assert_eq!(code(&output), 0, "{}", stderr(&output));
+    snapshot("demo", &stdout(&output));
+}
+
+#[test]
+fn the_demos_shop_is_kept_on_request() {
+    let home = Home::new();
+    assert_eq!(code(&home.run(&["demo", "--keep", "here"])), 0);
+    assert!(home.path("here/shop/.git").is_dir());
+    assert_eq!(
+        code(&home.run(&["demo", "--keep", "here"])),
+        2,
+        "never over what is there"
+    );
+}
+
+#[test]
+fn help_is_short_and_says_the_exit_codes() {
+    let home = Home::new();
+    let help = stdout(&home.run(&["--help"]));
+    assert!(help.lines().count() < 40);
+    snapshot("help", &help);
+    snapshot("help-stage", &stdout(&home.run(&["stage", "--help"])));
+}
