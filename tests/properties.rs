@@ -132,22 +132,37 @@ proptest! {
 
     #[test]
     fn any_program_is_rewritten_once_or_not_at_all(text in program()) {
-        let model = Model::builtin().expect("packs");
-        let project = Project::new([("app.py".to_owned(), text.into_bytes())], Vec::new());
-        let order = Order::default();
-        let checked = depickle::migrate(&project, &model, &order, None);
-        prop_assert_eq!(checked.findings.len(), checked.decisions.len());
-        let changes: HashMap<FileId, Vec<u8>> = checked
-            .changeset
-            .files()
-            .iter()
-            .map(|file| (FileId(0), file.after.clone()))
-            .collect();
-        if !changes.is_empty() {
-            let after = project.with(&changes);
-            prop_assert!(after.source(FileId(0)).unparsed().is_none());
-            let again = depickle::migrate(&after, &model, &order, None);
-            prop_assert!(again.changeset.files().is_empty());
-        }
+        // Analysis costs stack, here as in the program.
+        let worker = std::thread::Builder::new().stack_size(depickle::cli::STACK);
+        let worker = worker.spawn(move || rewritten_once(text)).expect("a thread");
+        prop_assert_eq!(worker.join().expect("no panic"), Ok(()));
+    }
+}
+
+fn rewritten_once(text: String) -> Result<(), &'static str> {
+    let model = Model::builtin().expect("packs");
+    let project = Project::new([("app.py".to_owned(), text.into_bytes())], Vec::new());
+    let order = Order::default();
+    let checked = depickle::migrate(&project, &model, &order, None);
+    if checked.findings.len() != checked.decisions.len() {
+        return Err("a finding without a decision");
+    }
+    let files = checked.changeset.files().iter();
+    let changes: HashMap<FileId, Vec<u8>> =
+        files.map(|file| (FileId(0), file.after.clone())).collect();
+    if changes.is_empty() {
+        return Ok(());
+    }
+    let after = project.with(&changes);
+    if after.source(FileId(0)).unparsed().is_some() {
+        return Err("the rewritten program does not parse");
+    }
+    match depickle::migrate(&after, &model, &order, None)
+        .changeset
+        .files()
+        .is_empty()
+    {
+        true => Ok(()),
+        false => Err("rewriting again changes something"),
     }
 }

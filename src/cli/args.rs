@@ -154,8 +154,11 @@ impl Common {
                 path.display()
             )
         })?;
-        let config: Config = toml::from_str(&text)
-            .with_context(|| format!("{}: is not a valid configuration", path.display()))?;
+        let config: Config = toml::from_str(&text).map_err(|error| {
+            let before = error.span().and_then(|span| text.get(..span.start));
+            let line = before.map_or(1, |before| before.matches('\n').count() + 1);
+            anyhow::anyhow!("{}:{line}: {}", path.display(), error.message())
+        })?;
         let mut common = self.clone();
         if common.trust.is_empty() {
             common.trust = config.trust;

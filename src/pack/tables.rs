@@ -148,7 +148,7 @@ pub struct Object {
     pub whole: Option<Member>,
 }
 
-/// One member: `"body bytes"`: the channel, then the form.
+/// One member: `"cookie mapping KeyError"`: the channel, then the form, then what a missing key raises.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
 pub struct Member {
@@ -156,14 +156,17 @@ pub struct Member {
     pub channel: String,
     /// Its form.
     pub shape: Shape,
+    /// What reading a key that is missing raises, where the framework does not answer 400 to that itself.
+    pub on_missing: Option<String>,
 }
 
 impl TryFrom<String> for Member {
     type Error = String;
 
     fn try_from(text: String) -> Result<Member, String> {
-        let (channel, shape) = text.split_once(' ').unwrap_or((text.as_str(), "any"));
-        let shape = match shape {
+        let mut words = text.split_whitespace();
+        let channel = words.next().unwrap_or_default();
+        let shape = match words.next().unwrap_or("any") {
             "bytes" => Shape::Bytes,
             "stream" => Shape::Stream,
             "mapping" => Shape::Mapping,
@@ -178,6 +181,7 @@ impl TryFrom<String> for Member {
         Ok(Member {
             channel: channel.to_owned(),
             shape,
+            on_missing: words.next().map(str::to_owned),
         })
     }
 }

@@ -151,6 +151,12 @@ fn ancestors(error: &str) -> &'static [&'static str] {
             "builtins.Exception",
             "builtins.BaseException",
         ],
+        "KeyError" => &[
+            "builtins.KeyError",
+            "builtins.LookupError",
+            "builtins.Exception",
+            "builtins.BaseException",
+        ],
         "AttributeError" => &[
             "builtins.AttributeError",
             "builtins.Exception",

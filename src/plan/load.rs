@@ -252,8 +252,11 @@ impl<'p> Planner<'p> {
         let object = same_function.then(|| {
             file.scopes().chains().iter().find_map(|chain| {
                 let inside = source.span.contains(chain.span) || chain.span.contains(source.span);
-                let names = file.scopes().resolve(chain.scope, chain.parts.get(..1)?);
-                let source = names.iter().find_map(|name| self.model.source(name))?;
+                // `request.data` and `flask.request.data` alike.
+                let source = (1..=chain.parts.len()).find_map(|n| {
+                    let names = file.scopes().resolve(chain.scope, chain.parts.get(..n)?);
+                    names.iter().find_map(|name| self.model.source(name))
+                })?;
                 inside.then_some(source.is.as_deref()).flatten()
             })
         })??;
@@ -387,12 +390,26 @@ impl<'p> Planner<'p> {
             .flat_map(|route| &route.paths);
         let missing = finding.maybe_none || paths.any(|path| may_be_missing(path, region_place));
         let mut catch = self.raised_by_steps(file, region);
+        let taken = finding.routes.iter().filter(taken);
+        for hop in taken
+            .flat_map(|route| &route.paths)
+            .flat_map(|path| path.hops())
+        {
+            let inside = hop.place.file == id && region.contains(hop.place.span);
+            for error in hop.raises.iter().filter(|_| inside) {
+                if !catch.iter().any(|caught| **caught == **error) {
+                    catch.push(error.to_string());
+                }
+            }
+        }
         if missing {
             let missing = sink
                 .catch_missing
                 .as_ref()
                 .unwrap_or(&rewrite.catch_missing);
-            catch.push(missing.clone());
+            if !catch.contains(missing) {
+                catch.push(missing.clone());
+            }
         }
         catch.extend(rewrite.catch.iter().cloned());
         catch

@@ -167,13 +167,13 @@ impl RepoError {
         Some(match self {
             RepoError::NoSuchPath { .. } => "check the spelling of the path".into(),
             RepoError::NotARepository { .. } => {
-                "`depickle apply` changes folders without git; `git init` and a first commit make it a repository".into()
+                "`depickle diff` prints the change for folders without git; `git init` and a first commit make it a repository".into()
             }
             RepoError::NotOwned { path } => format!(
                 "if you trust it: git config --global --add safe.directory {}",
                 quoted(&path.display().to_string())
             ),
-            RepoError::NoCommit { .. } => "commit something first, or use `depickle apply`".into(),
+            RepoError::NoCommit { .. } => "commit something first; `depickle diff` reads the work tree".into(),
             RepoError::UnknownRevision { .. } => {
                 "`git log --oneline` lists commits; a shallow clone may lack it".into()
             }

@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::machine::{Arguments, Env, Machine, Written};
-use super::value::{Atom, Check, Const, Container, Taint, Value};
+use super::value::{Atom, Check, Const, Container, Hop, HopKind, Taint, Value};
 use crate::pack::{Shape, Trust};
 use crate::python::ast::{self, Expr};
 
@@ -129,23 +129,40 @@ impl<'a> Machine<'a> {
         let fallback = arguments.positional.get(1);
         // `request.get_data` is the source itself; `request.cookies.get` reads one of its values.
         let is_member_itself = receiver.taints().is_empty();
+        let has_default = fallback.is_some_and(is_literal) && fallback.is_some_and(is_not_none);
         let shape = match (taint.shape, step) {
             (shape, _) if is_member_itself => shape,
+            (Shape::Mapping, _) if name == "get" && has_default => Shape::Bytes,
             (_, Some(step)) => step.shape,
-            (Shape::Stream, None) if name == "makefile" => Shape::Stream,
             _ => Shape::Any,
         };
+        // A method of what may be `None`; a key that may be missing.
+        let mut raises: Vec<Rc<str>> = Vec::new();
+        if taint.shape == Shape::Any && !is_member_itself {
+            raises.push("AttributeError".into());
+        }
+        if name == "pop" && fallback.is_none() {
+            raises.extend(taint.on_missing.clone());
+        }
         let place = self.place(call);
-        let mut taint = match taint.widen(place, self.snippet(call), shape) {
-            Some(wider) => wider,
-            None => taint.then(super::value::Hop {
+        let widened = taint.widen(place, self.snippet(call), shape);
+        let mut taint = widened.unwrap_or_else(|| {
+            let quiet = step.is_some_and(|s| s.quiet);
+            taint.then(Hop::new(
                 place,
-                kind: super::value::HopKind::Step,
-                note: self.snippet(call),
+                HopKind::Step,
+                self.snippet(call),
                 shape,
-                quiet: step.is_some_and(|s| s.quiet),
-            }),
-        };
+                quiet,
+            ))
+        });
+        taint = taint.raising(&raises);
+        if is_member_itself {
+            // Called again, a method may give something else: the next bytes of a socket.
+            taint.known_as = None;
+        } else if taint.shape != Shape::Mapping {
+            taint.on_missing = None;
+        }
         if let (Some(key), "get" | "getlist" | "pop") = (key, name) {
             taint.part = format!("{}{key:?}", taint.part).into();
             if taint.key.is_none() {
@@ -443,6 +460,10 @@ impl<'a> Machine<'a> {
 
 /// Channel of data whose place the client names, not its content: a path, an address.
 pub(super) const NAMED_SOURCE: &str = "named-source";
+
+fn is_not_none(value: &Value) -> bool {
+    !value.atoms().contains(&Atom::Const(Const::None))
+}
 
 fn is_literal(value: &Value) -> bool {
     !value.atoms().is_empty() && value.atoms().iter().all(|a| matches!(a, Atom::Const(_)))

@@ -341,7 +341,13 @@ impl<'a> Machine<'a> {
             Some(member) => {
                 let note = self.snippet(node);
                 let place = self.place(node);
-                self.entering(object.trust, &member.channel, member.shape, place, note)
+                let taint = Taint::enter(object.trust, &member.channel, member.shape, place, note);
+                Atom::Untrusted(Taint {
+                    known_as: Some(format!("{}.{name}", object.name).into()),
+                    on_missing: member.on_missing.as_deref().map(Rc::from),
+                    ..taint
+                })
+                .into()
             }
             None => Value::external(&format!("{}.{name}", object.name)),
         }
@@ -498,13 +504,13 @@ impl<'a> Machine<'a> {
         let note = name.map_or_else(|| self.snippet(at), str::to_owned);
         let mut out = Value::unknown();
         for taint in value.taints() {
-            out.add(Atom::Untrusted(taint.then(Hop {
+            out.add(Atom::Untrusted(taint.then(Hop::new(
                 place,
-                kind: HopKind::Step,
-                note: note.clone(),
+                HopKind::Step,
+                note.clone(),
                 shape,
                 quiet,
-            })));
+            ))));
         }
         for atom in value.atoms() {
             match atom {

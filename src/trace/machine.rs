@@ -9,7 +9,7 @@ use std::rc::Rc;
 
 use super::handlers::Handler;
 use super::sites::{Form, Site};
-use super::value::{Atom, Def, Hop, HopKind, Place, Taint, Value};
+use super::value::{Atom, Def, Hop, HopKind, Identity, Place, Taint, Value};
 use crate::pack::{Model, Shape, SinkId, Trust};
 use crate::project::{FileId, Project};
 use crate::python::ast::{self, Expr, Stmt};
@@ -24,7 +24,7 @@ const MOST_WORK: usize = 4_000_000;
 pub(super) type Vars = HashMap<String, Value>;
 
 /// A checked value: what, and why the check does not count if it does not.
-pub(super) type Checked = (Place, Rc<str>, Option<&'static str>);
+pub(super) type Checked = (Identity, Option<&'static str>);
 
 /// The state at one point of one function.
 #[derive(Debug, Clone, Default)]
@@ -197,6 +197,7 @@ pub(super) struct Machine<'a> {
     pub known_handlers: HashSet<Def>,
     pub visited: HashSet<Def>,
     pub written: Vec<Written>,
+    defining: HashSet<(FileId, String)>,
     pub frames: Vec<Frame>,
     summaries: HashMap<Calling, Rc<Summary>>,
     reached: Vec<Vec<Reached>>,
@@ -223,6 +224,7 @@ impl<'a> Machine<'a> {
             known_handlers: HashSet::new(),
             visited: HashSet::new(),
             written: Vec::new(),
+            defining: HashSet::new(),
             frames: Vec::new(),
             summaries: HashMap::new(),
             reached: vec![Vec::new()],
@@ -373,8 +375,12 @@ impl<'a> Machine<'a> {
             loop_exits: Vec::new(),
             globals: HashSet::new(),
         });
+        // `class A(A)` refers to what it is about to define.
         let mut env = Env::default();
-        self.statement(stmt, &mut env);
+        if self.defining.insert((file, name.to_owned())) {
+            self.statement(stmt, &mut env);
+            self.defining.remove(&(file, name.to_owned()));
+        }
         self.frames.pop();
         env.vars.remove(name)
     }
@@ -551,13 +557,7 @@ impl<'a> Machine<'a> {
 
     fn moved(&self, value: &Value, kind: HopKind, place: Place, note: &str) -> Value {
         value.map_taints(&|taint| {
-            taint.then(Hop {
-                place,
-                kind,
-                note: note.to_owned(),
-                shape: taint.shape,
-                quiet: false,
-            })
+            taint.then(Hop::new(place, kind, note.to_owned(), taint.shape, false))
         })
     }
 

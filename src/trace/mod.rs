@@ -39,13 +39,13 @@ pub struct TaintPath {
 impl TaintPath {
     fn new(taint: &Taint, sink: Place, name: &str) -> TaintPath {
         let mut hops = taint.hops();
-        hops.push(Hop {
-            place: sink,
-            kind: HopKind::Sink,
-            note: name.to_owned(),
-            shape: Shape::Any,
-            quiet: false,
-        });
+        hops.push(Hop::new(
+            sink,
+            HopKind::Sink,
+            name.to_owned(),
+            Shape::Any,
+            false,
+        ));
         TaintPath { hops }
     }
 
@@ -245,13 +245,14 @@ fn finding(site: &Site, reached: &[&(Option<Handler>, Reached)], written: &[Writ
             }),
         }
         for taint in &taints {
+            let identity = taint.identity();
             let check = reached
                 .checked
                 .iter()
-                .find(|(place, part, _)| (*place, part) == (taint.origin, &taint.part));
+                .find(|(checked, _)| *checked == identity);
             match check {
-                Some((_, _, None)) => guarded = true,
-                Some((_, _, Some(sham))) => open.push(Taint {
+                Some((_, None)) => guarded = true,
+                Some((_, Some(sham))) => open.push(Taint {
                     sham: Some(*sham),
                     ..(*taint).clone()
                 }),

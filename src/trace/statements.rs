@@ -4,7 +4,8 @@ use std::cell::RefCell;
 use std::rc::Rc;
 
 use super::machine::{Class, Code, Env, Frame, Function, Machine, Owner, Vars};
-use super::value::{Atom, Const, Container, Def, HopKind, Taint, Value};
+use super::value::{Atom, Const, Container, Def, Hop, HopKind, Place, Taint, Value};
+use crate::pack::Shape;
 use crate::python::ast::{self, ExceptHandler, Expr, Pattern, Stmt};
 use crate::python::span;
 
@@ -507,9 +508,8 @@ impl<'a> Machine<'a> {
                 for atom in value.atoms() {
                     if let Atom::Checked(check) = atom {
                         let sham = check.literal_key.then_some("literal-key");
-                        for (place, part) in &check.of {
-                            env.checked.push((*place, Rc::clone(part), sham));
-                        }
+                        let of = check.of.iter().cloned();
+                        env.checked.extend(of.map(|identity| (identity, sham)));
                     }
                 }
             }
@@ -548,22 +548,23 @@ impl<'a> Machine<'a> {
 }
 
 /// The part of `taint` under `key`.
-fn projected(taint: &Taint, key: Option<&Const>, place: super::value::Place, note: &str) -> Taint {
-    use crate::pack::Shape;
+fn projected(taint: &Taint, key: Option<&Const>, place: Place, note: &str) -> Taint {
+    // A key that is there has a value.
     let shape = match taint.shape {
         Shape::Files => Shape::Stream,
+        Shape::Mapping => Shape::Bytes,
         _ => Shape::Any,
     };
-    let mut part = match taint.widen(place, note.to_owned(), shape) {
+    let part = match taint.widen(place, note.to_owned(), shape) {
         Some(wider) => wider,
-        None => taint.then(super::value::Hop {
-            place,
-            kind: HopKind::Step,
-            note: note.to_owned(),
-            shape,
-            quiet: true,
-        }),
+        None => taint.then(Hop::new(place, HopKind::Step, note.to_owned(), shape, true)),
     };
+    let raises: Vec<Rc<str>> = part.on_missing.iter().cloned().collect();
+    let mut part = Taint {
+        on_missing: None,
+        ..part
+    };
+    part = part.raising(&raises);
     if let Some(key) = key {
         if let (Const::Str(name), None) = (key, &part.key) {
             part.key = Some(Rc::clone(name));

@@ -61,7 +61,26 @@ pub struct Hop {
     pub shape: Shape,
     /// Of no interest to a reader of the path.
     pub quiet: bool,
+    /// What this station raises when the client left the value out.
+    pub raises: Vec<Rc<str>>,
 }
+
+impl Hop {
+    /// A station that raises nothing of its own.
+    pub fn new(place: Place, kind: HopKind, note: String, shape: Shape, quiet: bool) -> Hop {
+        Hop {
+            place,
+            kind,
+            note,
+            shape,
+            quiet,
+            raises: Vec::new(),
+        }
+    }
+}
+
+/// What tells one untrusted value from another: where it came from, and which part of it.
+pub type Identity = (Rc<str>, Rc<str>);
 
 /// How an untrusted value came here. Equality and hash leave the way out: the same value by another way is the same.
 #[derive(Debug, Clone)]
@@ -76,6 +95,10 @@ pub struct Taint {
     pub part: Rc<str>,
     /// Where it entered.
     pub origin: Place,
+    /// What it is, where reading it again gives the same: `flask.Request.data`.
+    pub known_as: Option<Rc<str>>,
+    /// What reading a missing key of it raises.
+    pub on_missing: Option<Rc<str>>,
     /// Its form now.
     pub shape: Shape,
     /// Why a check that was made does not count, if so.
@@ -99,16 +122,12 @@ impl Taint {
             key: None,
             part: "".into(),
             origin: place,
+            known_as: None,
+            on_missing: None,
             shape,
             sham: None,
             hops: Rc::new(Hops {
-                hop: Hop {
-                    place,
-                    kind: HopKind::Source,
-                    note,
-                    shape,
-                    quiet: false,
-                },
+                hop: Hop::new(place, HopKind::Source, note, shape, false),
                 before: None,
                 length: 1,
             }),
@@ -146,8 +165,10 @@ impl Taint {
             taint.key = self.key.clone();
             taint.part = Rc::clone(&self.part);
             taint.origin = self.origin;
+            taint.known_as = self.known_as.clone();
+            taint.on_missing = self.on_missing.clone();
             taint.sham = self.sham;
-            taint
+            taint.raising(&hop.raises)
         })
     }
 
@@ -163,9 +184,27 @@ impl Taint {
         hops
     }
 
+    /// The same value; its last station raises `more` when the client left it out.
+    pub fn raising(mut self, more: &[Rc<str>]) -> Taint {
+        if !more.is_empty() {
+            let mut hop = self.hops.hop.clone();
+            hop.raises.extend(more.iter().cloned());
+            self.hops = Rc::new(Hops {
+                hop,
+                before: self.hops.before.clone(),
+                length: self.hops.length,
+            });
+        }
+        self
+    }
+
     /// What a check of this value is a check of.
-    pub fn identity(&self) -> (Place, Rc<str>) {
-        (self.origin, Rc::clone(&self.part))
+    pub fn identity(&self) -> Identity {
+        let source = match &self.known_as {
+            Some(name) => Rc::clone(name),
+            None => format!("{:?}", self.origin).into(),
+        };
+        (source, Rc::clone(&self.part))
     }
 
     fn same(&self) -> impl Hash + Eq + '_ {
@@ -236,7 +275,7 @@ impl Const {
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub struct Check {
     /// The values whose signature it is.
-    pub of: Vec<(Place, Rc<str>)>,
+    pub of: Vec<Identity>,
     /// The key is a literal in the code.
     pub literal_key: bool,
 }
