@@ -265,6 +265,10 @@ impl Planner<'_> {
         if finding.named_by_client {
             return refuse(Reason::ClientNamesTheSource);
         }
+        let mut paths = finding.routes.iter().flat_map(|route| &route.paths);
+        if paths.any(|path| path.hops().iter().any(|hop| hop.opaque)) {
+            return refuse(Reason::UnknownCall);
+        }
         if !finding
             .levels
             .iter()

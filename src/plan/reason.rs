@@ -79,6 +79,8 @@ pub enum Reason {
     ReplySwallowed,
     /// The project itself pickles what this load reads.
     WriterInProject,
+    /// The data goes through a call that nothing is known of.
+    UnknownCall,
     /// The client names the file or address that is read.
     ClientNamesTheSource,
     /// The same load also reads data that is not to be treated.
@@ -91,7 +93,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Reason; 42] = [
+    pub const ALL: [Reason; 43] = [
         Reason::ConstantInput,
         Reason::OwnRoundTrip,
         Reason::SignatureChecked,
@@ -130,6 +132,7 @@ impl Reason {
         Reason::IndirectCall,
         Reason::ReplySwallowed,
         Reason::WriterInProject,
+        Reason::UnknownCall,
         Reason::ClientNamesTheSource,
         Reason::MixedOrigins,
         Reason::NotEncodable,
@@ -347,6 +350,11 @@ impl Reason {
                 "writer-in-project",
                 "the project itself pickles what this load reads, in a way that cannot be rewritten with it",
                 "change writer and reader together by hand",
+            ),
+            Reason::UnknownCall => (
+                "unknown-call",
+                "the data comes through a call that depickle does not know: it may decode it, or look something else up",
+                "look what the call returns; if it decodes, describe it as a [[step]] in a pack",
             ),
             Reason::ClientNamesTheSource => (
                 "client-names-the-source",

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::expressions::LITERAL_KEY;
 use super::machine::{Arguments, Env, Machine, Written};
 use super::value::{Atom, Check, Const, Container, Hop, HopKind, Taint, Value};
 use crate::pack::{Shape, Trust};
@@ -157,6 +158,9 @@ impl<'a> Machine<'a> {
             ))
         });
         taint = taint.raising(&raises);
+        if step.is_none() && !is_member_itself {
+            taint = taint.through_unknown();
+        }
         if is_member_itself {
             // Called again, a method may give something else: the next bytes of a socket.
             taint.known_as = None;
@@ -190,6 +194,7 @@ impl<'a> Machine<'a> {
         self.hand_on(arguments, call, env);
         // Constants in, who knows what out.
         let out = self.stepped(&all, None, Shape::Any, false, call);
+        let out = out.map_taints(&|taint| taint.clone().through_unknown());
         let kept = |atom: &&Atom| matches!(atom, Atom::Untrusted(_) | Atom::Pickled(_));
         out.atoms().iter().filter(kept).cloned().collect()
     }
@@ -393,6 +398,15 @@ impl<'a> Machine<'a> {
                 })
                 .collect();
         }
+        if let Some(method) = name.strip_suffix(LITERAL_KEY) {
+            // Anybody can sign, so what comes out is what went in.
+            let given = first.unwrap_or_else(|| arguments.spread.clone());
+            let out = self.stepped(&given, Some(method), Shape::Bytes, false, call);
+            return out.map_taints(&|taint| Taint {
+                sham: Some("literal-key"),
+                ..taint.clone()
+            });
+        }
         if model.verifies(name) {
             return Atom::Verified.into();
         }
@@ -445,6 +459,7 @@ impl<'a> Machine<'a> {
         let from_receiver = self.stepped(receiver, Some(name), Shape::Any, false, call);
         let mut out: Value = passed
             .join(&from_receiver)
+            .map_taints(&|taint| taint.clone().through_unknown())
             .atoms()
             .iter()
             .filter(|atom| matches!(atom, Atom::Untrusted(_) | Atom::Pickled(_)))

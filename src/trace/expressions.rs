@@ -9,6 +9,9 @@ use crate::project::FileId;
 use crate::python::ast::{self, Expr, Number};
 use crate::python::{Ranged, span};
 
+/// Ends the name of a verifying method whose key stands in the code.
+pub(super) const LITERAL_KEY: &str = " with a literal key";
+
 impl<'a> Machine<'a> {
     /// What `expr` evaluates to.
     pub(super) fn value(&mut self, expr: &'a Expr, env: &mut Env) -> Value {
@@ -367,7 +370,7 @@ impl<'a> Machine<'a> {
     fn made_attribute(&mut self, base: &Rc<str>, literal: bool, name: &str) -> Value {
         let full = format!("{base}.{name}");
         if self.model.verifies(&full) && literal {
-            return Value::external(&format!("{full} with a literal key"));
+            return Value::external(&format!("{full}{LITERAL_KEY}"));
         }
         self.external_attribute(base, name)
     }

@@ -63,6 +63,8 @@ pub struct Hop {
     pub quiet: bool,
     /// What this station raises when the client left the value out.
     pub raises: Vec<Rc<str>>,
+    /// A call that nothing is known of: what it returns may depend on the value, or merely be found by it.
+    pub opaque: bool,
 }
 
 impl Hop {
@@ -75,6 +77,7 @@ impl Hop {
             shape,
             quiet,
             raises: Vec::new(),
+            opaque: false,
         }
     }
 }
@@ -168,7 +171,12 @@ impl Taint {
             taint.known_as = self.known_as.clone();
             taint.on_missing = self.on_missing.clone();
             taint.sham = self.sham;
-            taint.raising(&hop.raises)
+            let taint = taint.raising(&hop.raises);
+            if hop.opaque {
+                taint.through_unknown()
+            } else {
+                taint
+            }
         })
     }
 
@@ -182,6 +190,18 @@ impl Taint {
         }
         hops.reverse();
         hops
+    }
+
+    /// The same value; its last station is a call that nothing is known of.
+    pub fn through_unknown(mut self) -> Taint {
+        let mut hop = self.hops.hop.clone();
+        hop.opaque = true;
+        self.hops = Rc::new(Hops {
+            hop,
+            before: self.hops.before.clone(),
+            length: self.hops.length,
+        });
+        self
     }
 
     /// The same value; its last station raises `more` when the client left it out.
