@@ -484,7 +484,8 @@ fn compiles(cases: &[Case]) -> Law {
 /// Every reason is shown by a case, but those that no case can show.
 fn reasons(cases: &[Case]) -> Law {
     // Cases parse (law 1), are UTF-8, and pass the checks; the other levels need other options or sinks.
-    const ELSEWHERE: [Reason; 6] = [
+    const ELSEWHERE: [Reason; 7] = [
+        Reason::AnalysisBound,
         Reason::FileNotParsed,
         Reason::NotEncodable,
         Reason::CheckFailed,

@@ -259,6 +259,9 @@ impl Planner<'_> {
         if finding.form == Form::Indirect {
             return refuse(Reason::IndirectCall);
         }
+        if !finding.complete {
+            return refuse(Reason::AnalysisBound);
+        }
         if finding.writer.is_some() {
             return refuse(Reason::WriterInProject);
         }

@@ -79,6 +79,8 @@ pub enum Reason {
     ReplySwallowed,
     /// The project itself pickles what this load reads.
     WriterInProject,
+    /// The analysis met its bound on work.
+    AnalysisBound,
     /// The data goes through a call that nothing is known of.
     UnknownCall,
     /// The client names the file or address that is read.
@@ -93,7 +95,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Reason; 43] = [
+    pub const ALL: [Reason; 44] = [
         Reason::ConstantInput,
         Reason::OwnRoundTrip,
         Reason::SignatureChecked,
@@ -132,6 +134,7 @@ impl Reason {
         Reason::IndirectCall,
         Reason::ReplySwallowed,
         Reason::WriterInProject,
+        Reason::AnalysisBound,
         Reason::UnknownCall,
         Reason::ClientNamesTheSource,
         Reason::MixedOrigins,
@@ -350,6 +353,11 @@ impl Reason {
                 "writer-in-project",
                 "the project itself pickles what this load reads, in a way that cannot be rewritten with it",
                 "change writer and reader together by hand",
+            ),
+            Reason::AnalysisBound => (
+                "analysis-bound",
+                "the project is so large that the analysis met its bound before all ways to the load were seen",
+                "scan the application's own folder alone",
             ),
             Reason::UnknownCall => (
                 "unknown-call",

@@ -19,8 +19,8 @@ use crate::python::{Ranged, SourceFile, span};
 const DEEPEST: usize = 40;
 /// Sets of arguments for which one function is interpreted, but for those that a client or peer supplies.
 const MOST_CONTEXTS: usize = 12;
-/// Expressions and statements evaluated in one project before giving up.
-const MOST_WORK: usize = 4_000_000;
+/// Expressions and statements evaluated in one pass over a project before giving up.
+const MOST_WORK: usize = 1_500_000;
 
 /// Variables by name.
 pub(super) type Vars = HashMap<String, Value>;
@@ -245,6 +245,7 @@ impl<'a> Machine<'a> {
         self.handlers.clear();
         self.known_handlers.clear();
         self.reached = vec![Vec::new()];
+        self.work = 0;
     }
 
     /// Whether there is work left to spend; spends a unit.
@@ -418,7 +419,10 @@ impl<'a> Machine<'a> {
                         let checked = env.checked.clone();
                         let (returns, reached) = self.run(&function, bound, &key.2, checked);
                         let summary = Rc::new(Summary { returns, reached });
-                        self.contexts.entry(def).or_default().push(Rc::clone(&summary));
+                        self.contexts
+                            .entry(def)
+                            .or_default()
+                            .push(Rc::clone(&summary));
                         self.summaries.insert(key, Rc::clone(&summary));
                         summary
                     }
@@ -439,7 +443,10 @@ impl<'a> Machine<'a> {
     /// For a function that was interpreted with many arguments already, and now with nothing that a client or peer
     /// supplies: what it did before, so that every way to a load is still seen.
     fn well_known(&self, def: Def, arguments: &Arguments) -> Option<Rc<Summary>> {
-        let before = self.contexts.get(&def).filter(|c| c.len() >= MOST_CONTEXTS)?;
+        let before = self
+            .contexts
+            .get(&def)
+            .filter(|c| c.len() >= MOST_CONTEXTS)?;
         let mut taints = arguments.all().flat_map(|value| value.taints());
         if taints.any(|taint| taint.trust <= Trust::Network) {
             return None;
@@ -494,7 +501,7 @@ impl<'a> Machine<'a> {
             }
         }
         let frame = self.frames.pop();
-        let reached = self.reached.pop().unwrap_or_default();
+        let reached = distinct(self.reached.pop().unwrap_or_default());
         let returns = match frame {
             Some(frame) if frame.yields => super::value::Container {
                 rest: frame.returns,
@@ -643,4 +650,25 @@ fn bind_one(
         (None, None, None) => arguments.spread.clone(),
     };
     env.vars.insert(name.to_owned(), value);
+}
+
+/// One way for each load, value and first call: the shortest. Ways multiply with every level of calls otherwise.
+fn distinct(mut reached: Vec<Reached>) -> Vec<Reached> {
+    let exposed = |r: &Reached| r.value.taints().iter().map(|taint| taint.trust).min();
+    reached.sort_by_key(|r| (r.site, exposed(r).unwrap_or(Trust::Trusted), r.chain.len()));
+    let mut kept: Vec<Reached> = Vec::new();
+    for one in reached {
+        let first = |r: &Reached| r.chain.first().map(|call| call.place);
+        let same = |other: &&Reached| {
+            (other.site, first(other), other.holder) == (one.site, first(&one), one.holder)
+        };
+        let alike: Vec<&Reached> = kept.iter().filter(same).collect();
+        let known = alike
+            .iter()
+            .any(|other| other.value == one.value && other.checked == one.checked);
+        if !known && alike.len() < MOST_CONTEXTS {
+            kept.push(one);
+        }
+    }
+    kept
 }

@@ -118,6 +118,8 @@ pub struct Finding {
     pub sham: Option<&'static str>,
     /// All ways from entry points to this load.
     pub routes: Vec<Route>,
+    /// Every way to it was followed; otherwise the analysis met its bound on work.
+    pub complete: bool,
     /// Survives unrelated line moves: from the file, the function, the call's text and its rank among equals.
     pub fingerprint: String,
 }
@@ -145,11 +147,12 @@ pub fn trace(project: &Project, model: &Model) -> Traced {
     let relevant = sites::relevant(project, model, &naming, &sites);
     let mut machine = Machine::new(project, model, sites);
     let mut reached = interpret(&mut machine, &relevant);
-    if !machine.fields.is_empty() {
+    if !machine.fields.is_empty() && !machine.exhausted() {
         machine.next_pass();
         reached = interpret(&mut machine, &relevant);
     }
     let exhausted = machine.exhausted();
+    // What a second pass could not finish may hide ways: nothing may be rewritten on half the evidence.
     let mut findings: Vec<Finding> = machine
         .sites
         .iter()
@@ -159,6 +162,9 @@ pub fn trace(project: &Project, model: &Model) -> Traced {
             finding(site, &mine.collect::<Vec<_>>(), &machine.written)
         })
         .collect();
+    for finding in &mut findings {
+        finding.complete = !exhausted;
+    }
     findings.sort_by_key(|finding| finding.place);
     fingerprint(project, model, &mut findings);
     Traced {
@@ -327,6 +333,7 @@ fn finding(site: &Site, reached: &[&(Option<Handler>, Reached)], written: &[Writ
         writer,
         sham: worst.and_then(|taint| taint.sham),
         routes,
+        complete: true,
         fingerprint: String::new(),
     }
 }

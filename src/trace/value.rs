@@ -430,10 +430,23 @@ impl Value {
         &self.0
     }
 
-    /// Adds an alternative. Untrusted ones always fit; of the others only so many are kept.
+    /// Adds an alternative. Of untrusted ones enough of each level are kept to know the level and show a way; what
+    /// clients and peers supply is told apart further.
     pub fn add(&mut self, atom: Atom) {
-        let fits = self.0.len() < WIDEST || matches!(atom, Atom::Untrusted(_));
-        if fits && self.0.len() < 4 * WIDEST && !self.0.contains(&atom) {
+        let fits = match &atom {
+            Atom::Untrusted(taint) => {
+                let most = if taint.trust <= Trust::Network {
+                    WIDEST
+                } else {
+                    2
+                };
+                let alike =
+                    |other: &&Atom| matches!(other, Atom::Untrusted(t) if t.trust == taint.trust);
+                self.0.iter().filter(alike).count() < most
+            }
+            _ => self.0.len() < WIDEST,
+        };
+        if fits && !self.0.contains(&atom) {
             self.0.push(atom);
         }
     }

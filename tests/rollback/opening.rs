@@ -17,7 +17,7 @@ fn says_what_is_wrong_with_a_place_that_cannot_be_staged() {
         open("plain/a.py"),
         RepoError::NotARepository { .. }
     ));
-    assert!(open("plain").hint().unwrap().contains("depickle apply"));
+    assert!(open("plain").hint().unwrap().contains("depickle diff"));
 }
 
 #[test]
