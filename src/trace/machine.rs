@@ -179,6 +179,27 @@ pub(super) struct Frame {
     pub globals: HashSet<String>,
 }
 
+impl Frame {
+    /// A frame in which nothing has run yet: of a module, a class body (`class`) or a function (`def`).
+    pub fn new(
+        file: FileId,
+        def: Option<Def>,
+        class: Option<Def>,
+        closure: Option<Rc<RefCell<Vars>>>,
+    ) -> Frame {
+        Frame {
+            file,
+            def,
+            class,
+            closure,
+            returns: Value::unknown(),
+            yields: false,
+            loop_exits: Vec::new(),
+            globals: HashSet::new(),
+        }
+    }
+}
+
 /// What instance fields and attributes of outside objects are kept under.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Owner {
@@ -330,16 +351,7 @@ impl<'a> Machine<'a> {
         if self.frames.len() >= DEEPEST {
             return vars;
         }
-        self.frames.push(Frame {
-            file,
-            def: None,
-            class: None,
-            closure: None,
-            returns: Value::unknown(),
-            yields: false,
-            loop_exits: Vec::new(),
-            globals: HashSet::new(),
-        });
+        self.frames.push(Frame::new(file, None, None, None));
         self.reached.push(Vec::new());
         let mut env = Env::default();
         for stmt in &self.project.source(file).module().body {
@@ -371,16 +383,7 @@ impl<'a> Machine<'a> {
             Stmt::ClassDef(node) => node.name == *name,
             _ => false,
         })?;
-        self.frames.push(Frame {
-            file,
-            def: None,
-            class: None,
-            closure: None,
-            returns: Value::unknown(),
-            yields: false,
-            loop_exits: Vec::new(),
-            globals: HashSet::new(),
-        });
+        self.frames.push(Frame::new(file, None, None, None));
         // `class A(A)` refers to what it is about to define.
         let mut env = Env::default();
         if self.defining.insert((file, name.to_owned())) {
@@ -477,16 +480,12 @@ impl<'a> Machine<'a> {
     ) -> (Value, Vec<Reached>) {
         self.visited.insert(function.def);
         let class = bound.or(function.class);
-        self.frames.push(Frame {
-            file: function.def.file,
-            def: Some(function.def),
+        self.frames.push(Frame::new(
+            function.def.file,
+            Some(function.def),
             class,
-            closure: function.closure.clone(),
-            returns: Value::unknown(),
-            yields: false,
-            loop_exits: Vec::new(),
-            globals: HashSet::new(),
-        });
+            function.closure.clone(),
+        ));
         self.reached.push(Vec::new());
         let mut env = Env {
             checked,

@@ -414,16 +414,7 @@ impl<'a> Machine<'a> {
             Rc::new(RefCell::new(vars))
         });
         let file = self.file();
-        self.frames.push(Frame {
-            file,
-            def: None,
-            class: Some(def),
-            closure,
-            returns: Value::unknown(),
-            yields: false,
-            loop_exits: Vec::new(),
-            globals: Default::default(),
-        });
+        self.frames.push(Frame::new(file, None, Some(def), closure));
         let mut inside = Env::default();
         self.block(&node.body, &mut inside);
         self.frames.pop();
