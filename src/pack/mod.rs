@@ -3,6 +3,7 @@
 //! Invariant: every name in a `Model` resolves and none is said twice, or there is no `Model`. Frameworks and
 //! transforms never name each other: knowledge grows as N + M.
 
+mod index;
 mod tables;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
@@ -11,6 +12,8 @@ use include_dir::{Dir, include_dir};
 use serde::de::DeserializeOwned;
 
 pub use tables::*;
+
+use index::{Index, Row};
 
 static TRANSFORMS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/transforms");
 
@@ -67,18 +70,7 @@ pub struct Model {
     pub transforms: Vec<Transform>,
     /// Frameworks in the order of their ids.
     pub frameworks: Vec<Framework>,
-    sinks: HashMap<String, SinkId>,
-    writers: HashSet<String>,
-    sources: HashMap<String, (FrameworkId, usize)>,
-    objects: HashMap<String, (FrameworkId, usize)>,
-    returns: HashMap<String, (FrameworkId, usize)>,
-    steps: HashMap<String, (FrameworkId, usize)>,
-    methods: HashMap<String, (FrameworkId, usize)>,
-    stops: HashSet<String>,
-    exits: HashSet<String>,
-    digests: HashSet<String>,
-    compares: HashSet<String>,
-    verifies: HashSet<String>,
+    index: Index,
 }
 
 impl Model {
@@ -100,18 +92,7 @@ impl Model {
         let mut model = Model {
             transforms: Vec::new(),
             frameworks: Vec::new(),
-            sinks: HashMap::new(),
-            writers: HashSet::new(),
-            sources: HashMap::new(),
-            objects: HashMap::new(),
-            returns: HashMap::new(),
-            steps: HashMap::new(),
-            methods: HashMap::new(),
-            stops: HashSet::new(),
-            exits: HashSet::new(),
-            digests: HashSet::new(),
-            compares: HashSet::new(),
-            verifies: HashSet::new(),
+            index: Index::default(),
         };
         let mut claims = Claims::default();
         for (path, text) in files {
@@ -148,13 +129,13 @@ impl Model {
                     transform: index,
                     sink: n,
                 };
-                self.sinks.insert(name.clone(), id);
+                self.index.sinks.insert(name.clone(), id);
             }
         }
         for writer in &transform.writers {
             for name in &writer.names {
                 claims.claim("writer", name, file)?;
-                self.writers.insert(name.clone());
+                self.index.writers.insert(name.clone());
             }
         }
         self.transforms.push(transform);
@@ -171,38 +152,32 @@ impl Model {
         for (n, source) in framework.sources.iter().enumerate() {
             for name in &source.names {
                 claims.claim("source", name, file)?;
-                self.sources.insert(name.clone(), (id, n));
+                self.index.sources.add(name, (id, n));
             }
         }
         for (n, object) in framework.objects.iter().enumerate() {
             for name in std::iter::once(&object.name).chain(&object.aliases) {
                 claims.claim("object", name, file)?;
-                self.objects.insert(name.clone(), (id, n));
+                self.index.objects.insert(name.clone(), (id, n));
             }
         }
         for (n, returns) in framework.returns.iter().enumerate() {
             for name in &returns.names {
                 claims.claim("returns", name, file)?;
-                self.returns.insert(name.clone(), (id, n));
+                self.index.returns.insert(name.clone(), (id, n));
             }
         }
         for (n, step) in framework.steps.iter().enumerate() {
             for name in &step.names {
                 claims.claim("step", name, file)?;
-                self.steps.insert(name.clone(), (id, n));
+                self.index.steps.insert(name.clone(), (id, n));
             }
             for name in &step.methods {
                 claims.claim("method step", name, file)?;
-                self.methods.insert(name.clone(), (id, n));
+                self.index.step_methods.insert(name.clone(), (id, n));
             }
         }
-        self.stops.extend(framework.stops.iter().cloned());
-        self.exits.extend(framework.exits.iter().cloned());
-        for guard in &framework.guards {
-            self.digests.extend(guard.digests.iter().cloned());
-            self.compares.extend(guard.compares.iter().cloned());
-            self.verifies.extend(guard.verifies.iter().cloned());
-        }
+        self.index.add(id, &framework);
         self.frameworks.push(framework);
         Ok(())
     }
@@ -210,15 +185,25 @@ impl Model {
     fn check_types(&self) -> Result<(), PackError> {
         for framework in &self.frameworks {
             let handlers = framework.handlers.iter();
+            let members = framework.objects.iter().flat_map(|o| o.members.values());
+            let arguments = handlers.clone().flat_map(|h| &h.arguments);
             let used = framework
                 .sources
                 .iter()
                 .filter_map(|s| s.is.as_ref())
                 .chain(framework.returns.iter().flat_map(|r| &r.types))
                 .chain(handlers.clone().filter_map(|h| h.first.as_ref()))
-                .chain(handlers.flat_map(|h| h.fields.values()));
+                .chain(handlers.flat_map(|h| h.fields.values()))
+                .chain(members.filter_map(|member| match member {
+                    Member::Is(name) => Some(name),
+                    Member::Data(_) => None,
+                }))
+                .chain(arguments.filter_map(|argument| match argument {
+                    Argument::Is(name) => Some(name),
+                    Argument::Clean | Argument::Data(_) => None,
+                }));
             for name in used.filter(|name| !name.is_empty()) {
-                if !self.objects.contains_key(name) {
+                if !self.index.objects.contains_key(name) {
                     return Err(PackError::UnknownType {
                         file: format!("frameworks/{}/model.toml", framework.id),
                         name: name.clone(),
@@ -231,7 +216,12 @@ impl Model {
 
     /// The sink called `name`.
     pub fn sink(&self, name: &str) -> Option<SinkId> {
-        self.sinks.get(name).copied()
+        self.index.sinks.get(name).copied()
+    }
+
+    /// The sink that is a method called `last` of a receiver that nothing is known of.
+    pub fn open_sink(&self, last: &str) -> Option<SinkId> {
+        self.index.sinks.get(&format!("*.{last}")).copied()
     }
 
     /// The sink's row and its transform.
@@ -240,98 +230,199 @@ impl Model {
         Some((transform, transform.sinks.get(id.sink)?))
     }
 
+    /// Whether `name` serialises what a sink reads.
+    pub fn is_writer(&self, name: &str) -> bool {
+        self.index.writers.contains(name)
+    }
+
+    fn row<'m, T>(&'m self, rows: fn(&'m Framework) -> &'m [T], row: Row) -> Option<&'m T> {
+        rows(self.frameworks.get(row.0.0)?).get(row.1)
+    }
+
     /// The carriers among functions called `names` and methods called `method`.
     pub fn carriers<'n>(
         &self,
         names: impl Iterator<Item = &'n str>,
         method: Option<&str>,
     ) -> Vec<&Carrier> {
-        let names: Vec<&str> = names.collect();
-        let all = self
-            .frameworks
+        let methods = method.map_or(&[][..], |m| self.index.carrier_methods.exact(m));
+        let by_name = names.flat_map(|name| self.index.carriers.exact(name));
+        methods
             .iter()
-            .flat_map(|framework| &framework.carriers);
-        let is = |carrier: &&Carrier| {
-            carrier
-                .names
-                .iter()
-                .any(|name| names.contains(&name.as_str()))
-                || carrier
-                    .methods
-                    .iter()
-                    .any(|name| Some(name.as_str()) == method)
-        };
-        all.filter(is).collect()
-    }
-
-    /// Whether `name` serialises what a sink reads.
-    pub fn is_writer(&self, name: &str) -> bool {
-        self.writers.contains(name)
+            .chain(by_name)
+            .filter_map(|row| self.row(|f| &f.carriers, *row))
+            .collect()
     }
 
     /// The source called `name`.
     pub fn source(&self, name: &str) -> Option<&Source> {
-        let (framework, index) = self.sources.get(name)?;
-        self.frameworks.get(framework.0)?.sources.get(*index)
+        let row = self.index.sources.exact(name).first()?;
+        self.row(|f| &f.sources, *row)
+    }
+
+    /// Sources that are a method or attribute called `last` of a receiver that nothing is known of.
+    pub fn open_sources(&self, last: &str) -> impl Iterator<Item = (FrameworkId, &Source)> {
+        let rows = self.index.sources.open(last).iter();
+        rows.filter_map(|row| Some((row.0, self.row(|f| &f.sources, *row)?)))
     }
 
     /// The modelled type called `name`, aliases included.
     pub fn object(&self, name: &str) -> Option<&Object> {
-        let (framework, index) = self.objects.get(name)?;
-        self.frameworks.get(framework.0)?.objects.get(*index)
+        self.row(|f| &f.objects, *self.index.objects.get(name)?)
     }
 
     /// What calling `name` gives, where that is a modelled object.
     pub fn returns(&self, name: &str) -> Option<&Returns> {
-        let (framework, index) = self.returns.get(name)?;
-        self.frameworks.get(framework.0)?.returns.get(*index)
+        self.row(|f| &f.returns, *self.index.returns.get(name)?)
     }
 
     /// The propagating function called `name`.
     pub fn step(&self, name: &str) -> Option<&Step> {
-        let (framework, index) = self.steps.get(name)?;
-        self.frameworks.get(framework.0)?.steps.get(*index)
+        self.row(|f| &f.steps, *self.index.steps.get(name)?)
     }
 
     /// The propagating method called `name`, whatever its receiver.
     pub fn method_step(&self, name: &str) -> Option<&Step> {
-        let (framework, index) = self.methods.get(name)?;
-        self.frameworks.get(framework.0)?.steps.get(*index)
+        self.row(|f| &f.steps, *self.index.step_methods.get(name)?)
+    }
+
+    /// How calling `name`, or a method `last`, calls a function it is given.
+    pub fn apply(&self, name: &str, last: &str) -> Option<&Apply> {
+        let rows = self.index.applies.exact(name);
+        let row = rows
+            .first()
+            .or(self.index.apply_methods.exact(last).first())?;
+        self.row(|f| &f.applies, *row)
+    }
+
+    /// The store that calling `name` reads.
+    pub fn store_read(&self, name: &str) -> Option<&Store> {
+        self.row(|f| &f.stores, *self.index.store_reads.exact(name).first()?)
+    }
+
+    /// The store that calling `name` writes.
+    pub fn store_write(&self, name: &str) -> Option<&Store> {
+        self.row(|f| &f.stores, *self.index.store_writes.exact(name).first()?)
+    }
+
+    /// The store that `name` is, by subscript.
+    pub fn store_subscript(&self, name: &str) -> Option<&Store> {
+        self.row(
+            |f| &f.stores,
+            *self.index.store_subscripts.exact(name).first()?,
+        )
     }
 
     /// Whether what `name` returns can carry no payload.
     pub fn stops(&self, name: &str) -> bool {
-        self.stops.contains(name)
+        self.index.stops.contains(name)
+    }
+
+    /// Whether what a method called `name` returns can carry no payload.
+    pub fn stops_method(&self, name: &str) -> bool {
+        self.index.stop_methods.contains(name)
     }
 
     /// Whether `name` never returns.
     pub fn exits(&self, name: &str) -> bool {
-        self.exits.contains(name)
+        self.index.exits.contains(name)
+    }
+
+    /// Whether `name` lets only known users through.
+    pub fn authenticates(&self, name: &str) -> bool {
+        self.index.auth.contains(name)
     }
 
     /// Whether `name` makes a keyed digest: key first, data second.
     pub fn makes_digest(&self, name: &str) -> bool {
-        self.digests.contains(name)
+        self.index.digests.contains(name)
     }
 
     /// Whether `name` compares digests.
     pub fn compares_digests(&self, name: &str) -> bool {
-        self.compares.contains(name)
+        self.index.compares.contains(name)
     }
 
     /// Whether `name` gives back only what carries a valid signature.
     pub fn verifies(&self, name: &str) -> bool {
-        self.verifies.contains(name)
+        self.index.verifies.contains(name)
     }
 
     /// Whether calling `name` makes an object with a method that verifies signatures; its first argument is the key.
     pub fn makes_verifier(&self, name: &str) -> bool {
-        let method = |verifies: &String| {
-            verifies
-                .rsplit_once('.')
-                .is_some_and(|(class, _)| class == name)
-        };
-        self.verifies.iter().any(method)
+        self.index.verifiers.contains(name)
+    }
+
+    /// Whether `name` is true only of a first argument that is harmless.
+    pub fn tests_harmless(&self, name: &str) -> bool {
+        self.index.tests.contains(name)
+    }
+
+    /// Whether from a call of `name` on every load refuses what is not harmless.
+    pub fn hooks_loads(&self, name: &str) -> bool {
+        self.index.hooks.contains(name)
+    }
+
+    /// `[[handler]]` rows for the decorator `name`.
+    pub fn decorated(&self, name: &str) -> &[(FrameworkId, usize)] {
+        self.index.decorators.exact(name)
+    }
+
+    /// `[[handler]]` rows for a decorator `last` of a receiver that nothing is known of.
+    pub fn decorated_open(&self, last: &str) -> &[(FrameworkId, usize)] {
+        self.index.decorators.open(last)
+    }
+
+    /// `[[handler]]` rows for handlers passed to `name`.
+    pub fn registered(&self, name: &str) -> &[(FrameworkId, usize)] {
+        self.index.registrations.exact(name)
+    }
+
+    /// `[[handler]]` rows for handlers passed to a method `last` of a receiver that nothing is known of.
+    pub fn registered_open(&self, last: &str) -> &[(FrameworkId, usize)] {
+        self.index.registrations.open(last)
+    }
+
+    /// `[[handler]]` rows for methods of subclasses of `base`.
+    pub fn based(&self, base: &str) -> &[(FrameworkId, usize)] {
+        self.index.bases.exact(base)
+    }
+
+    /// `[[handler]]` rows for methods of subclasses of a class whose name is `base`, by its ending.
+    pub fn based_ending(&self, base: &str) -> impl Iterator<Item = (FrameworkId, usize)> {
+        let rows = self.index.base_endings.iter();
+        let is =
+            move |ending: &String| base.len() > ending.len() && base.ends_with(ending.as_str());
+        rows.filter(move |(ending, _)| is(ending))
+            .map(|(_, row)| *row)
+    }
+
+    /// `[[handler]]` rows for functions with certain parameters.
+    pub fn signatures(&self) -> &[(FrameworkId, usize)] {
+        &self.index.signatures
+    }
+
+    /// `[[handler]]` rows for functions whose first parameter is `name`.
+    pub fn first_named(&self, name: &str) -> &[(FrameworkId, usize)] {
+        self.index.first_named.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// A `[[handler]]` row.
+    pub fn handler(&self, framework: FrameworkId, row: usize) -> Option<&Handler> {
+        self.row(|f| &f.handlers, (framework, row))
+    }
+
+    /// Frameworks that a file uses which imports these (`flask`, `google.cloud`).
+    pub fn used<'n>(&self, imports: impl Iterator<Item = &'n str>) -> HashSet<FrameworkId> {
+        let mut used: HashSet<FrameworkId> = self.index.everywhere.iter().copied().collect();
+        for import in imports {
+            let ends = import.match_indices('.').map(|(at, _)| at);
+            for end in ends.chain([import.len()]) {
+                let package = import.get(..end).unwrap_or(import);
+                used.extend(self.index.packages.get(package).into_iter().flatten());
+            }
+        }
+        used
     }
 
     /// The framework with that index.
@@ -347,16 +438,48 @@ impl Model {
             .map(|(n, f)| (FrameworkId(n), f))
     }
 
-    /// Module names without which a file cannot name a sink: what a search by bytes looks for.
-    pub fn sink_words(&self) -> Vec<String> {
-        let mut words: Vec<String> = self
-            .sinks
-            .keys()
-            .filter_map(|name| name.split('.').next().map(str::to_owned))
+    /// For each sink, by every name it has, the words that a file must contain to name it.
+    pub fn sink_words(&self) -> Vec<Vec<String>> {
+        let mut all: Vec<Vec<String>> = Vec::new();
+        for (name, id) in &self.index.sinks {
+            let mut words: Vec<String> = Vec::new();
+            let top = name.split('.').next().unwrap_or(name);
+            let last = name.rsplit('.').next().unwrap_or(name);
+            words.extend(
+                [top, last]
+                    .into_iter()
+                    .filter(|w| *w != "*")
+                    .map(str::to_owned),
+            );
+            // Harmless without a certain keyword: that must be there too, or arguments by `**`.
+            let conditions = self
+                .sink_row(*id)
+                .map_or(&[][..], |(_, sink)| &sink.safe_when);
+            words.extend(
+                conditions
+                    .iter()
+                    .filter(|c| c.absent && c.position.is_none())
+                    .map(|c| c.keyword.clone()),
+            );
+            words.dedup();
+            all.push(words);
+        }
+        all.sort();
+        all.dedup();
+        all
+    }
+
+    /// Top-level modules of the sinks.
+    pub fn sink_modules(&self) -> Vec<String> {
+        let names = self.index.sinks.keys();
+        let mut tops: Vec<String> = names
+            .filter_map(|name| name.split('.').next())
+            .filter(|top| *top != "*")
+            .map(str::to_owned)
             .collect();
-        words.sort();
-        words.dedup();
-        words
+        tops.sort();
+        tops.dedup();
+        tops
     }
 }
 

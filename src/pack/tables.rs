@@ -109,13 +109,26 @@ pub struct Framework {
     /// Signature checks.
     #[serde(default, rename = "guard")]
     pub guards: Vec<Guard>,
+    /// Calls that call a function they are given.
+    #[serde(default, rename = "apply")]
+    pub applies: Vec<Apply>,
+    /// Where a program keeps values under keys, to read them again later.
+    #[serde(default, rename = "store")]
+    pub stores: Vec<Store>,
+    /// Decorators and dependencies that let only known users through. They never make data harmless; they are told.
+    #[serde(default)]
+    pub auth: Vec<String>,
+    /// Methods, whatever the receiver, whose result can carry no payload.
+    #[serde(default)]
+    pub stop_methods: Vec<String>,
 }
 
 /// `[[source]]`: a name that is untrusted when read or called.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Source {
-    /// Qualified names: `builtins.input`, `sys.argv`.
+    /// Qualified names: `builtins.input`, `sys.argv`; `*.recv_multipart` is a method of a receiver that nothing is
+    /// known of, in files that import the package.
     pub names: Vec<String>,
     /// Who supplies it; absent when `is` says it by the type's members.
     pub trust: Option<Trust>,
@@ -141,17 +154,41 @@ pub struct Object {
     pub aliases: Vec<String>,
     /// Who supplies its members.
     pub trust: Trust,
-    /// Attribute or method name to what it gives.
+    /// Attribute or method name to what it gives; `[]` is an element, by subscript or iteration.
+    #[serde(default)]
     pub members: BTreeMap<String, Member>,
     /// The object itself is untrusted data of this form too: an open file that is passed on.
     #[serde(rename = "self")]
-    pub whole: Option<Member>,
+    pub whole: Option<Whole>,
 }
 
-/// One member: `"cookie mapping KeyError"`: the channel, then the form, then what a missing key raises.
+/// What an object is when it is passed on itself.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(try_from = "String")]
-pub struct Member {
+pub struct Whole(pub Data);
+
+impl TryFrom<String> for Whole {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Whole, String> {
+        Data::try_from(text).map(Whole)
+    }
+}
+
+/// One member: `"cookie mapping KeyError"`: the channel, then the form, then what a missing key raises; or
+/// `"is socket.socket"`: an object of that type.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum Member {
+    /// Untrusted data.
+    Data(Data),
+    /// An object of a modelled type.
+    Is(String),
+}
+
+/// Untrusted data that a member or a parameter gives.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Data {
     /// Where the value travels.
     pub channel: String,
     /// Its form.
@@ -166,6 +203,9 @@ impl TryFrom<String> for Member {
     fn try_from(text: String) -> Result<Member, String> {
         let mut words = text.split_whitespace();
         let channel = words.next().unwrap_or_default();
+        if let ("is", Some(name)) = (channel, words.clone().next()) {
+            return Ok(Member::Is(name.to_owned()));
+        }
         let shape = match words.next().unwrap_or("any") {
             "bytes" => Shape::Bytes,
             "stream" => Shape::Stream,
@@ -178,11 +218,24 @@ impl TryFrom<String> for Member {
                 ));
             }
         };
-        Ok(Member {
+        Ok(Member::Data(Data {
             channel: channel.to_owned(),
             shape,
             on_missing: words.next().map(str::to_owned),
-        })
+        }))
+    }
+}
+
+impl TryFrom<String> for Data {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Data, String> {
+        match Member::try_from(text)? {
+            Member::Data(data) => Ok(data),
+            Member::Is(name) => Err(format!(
+                "`is {name}` does not fit here: write a channel and a form"
+            )),
+        }
     }
 }
 
@@ -206,12 +259,24 @@ pub struct Handler {
     /// Functions to which handlers are passed: `django.urls.path`.
     #[serde(default)]
     pub registered: Vec<Registration>,
-    /// Base classes whose `methods` are handlers.
+    /// Base classes whose `methods` are handlers; `*Servicer` is any class, of the project too, whose name ends so.
     #[serde(default)]
     pub bases: Vec<String>,
-    /// Names of the methods that handle requests, for `bases`.
+    /// Names of the methods that handle requests, for `bases`; `on_*` is every method whose name starts so.
     #[serde(default)]
     pub methods: Vec<String>,
+    /// Top-level functions, methods and `__call__` with exactly these parameters (after `self`), in files that import
+    /// the package or, where `packages` is empty, in any file: `["environ", "start_response"]`.
+    #[serde(default)]
+    pub signature: Vec<String>,
+    /// What each parameter is, by position after `self`: a modelled type, `clean`, or data (`"body bytes"`).
+    /// Parameters beyond are what `parameters` says.
+    #[serde(default)]
+    pub arguments: Vec<Argument>,
+    /// Who supplies the parameters that are untrusted; `http` when absent.
+    pub trust: Option<Trust>,
+    /// Where they travel; `parameter` when absent.
+    pub channel: Option<String>,
     /// Top-level functions whose first parameter has this name, in files that import the package, are handlers
     /// unless the project itself calls them.
     pub first_named: Option<String>,
@@ -231,11 +296,41 @@ pub struct Handler {
     pub fields: BTreeMap<String, String>,
 }
 
+/// What a handler's parameter is.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[serde(try_from = "String")]
+pub enum Argument {
+    /// Of no interest.
+    Clean,
+    /// Untrusted data.
+    Data(Data),
+    /// An object of a modelled type.
+    Is(String),
+}
+
+impl TryFrom<String> for Argument {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Argument, String> {
+        let word = text.split_whitespace().next().unwrap_or_default();
+        Ok(match word {
+            "clean" | "" => Argument::Clean,
+            // A type has a module.
+            word if word.contains('.') => Argument::Is(word.to_owned()),
+            _ => match Member::try_from(text)? {
+                Member::Data(data) => Argument::Data(data),
+                Member::Is(name) => Argument::Is(name),
+            },
+        })
+    }
+}
+
 /// Where a handler stands among the arguments of a registering call.
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Registration {
-    /// The function that is called.
+    /// The function that is called; `*.add_url_rule` for a receiver that cannot be resolved, in files that import the
+    /// package.
     pub call: String,
     /// 0-based position.
     pub argument: usize,
@@ -294,6 +389,77 @@ pub struct Step {
     /// Reading it tells nothing new about the path: leave it out of reports.
     #[serde(default)]
     pub quiet: bool,
+    /// 0-based position of the argument that also receives the data: `shutil.copyfileobj(source, target)`.
+    pub into: Option<usize>,
+    /// 0-based position of the argument the data comes from; 0 when absent.
+    #[serde(default)]
+    pub from: usize,
+}
+
+/// `[[apply]]`: a call that calls a function it is given.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Apply {
+    /// Qualified names of functions, methods and classes.
+    #[serde(default)]
+    pub names: Vec<String>,
+    /// Method names, whatever the receiver.
+    #[serde(default)]
+    pub methods: Vec<String>,
+    /// 0-based position of the function.
+    pub position: usize,
+    /// Its keyword.
+    #[serde(default)]
+    pub keyword: String,
+    /// What it is called with.
+    pub given: Given,
+    /// Keyword of the tuple of arguments (of `given = "tuple"`); its position follows the function's.
+    #[serde(default)]
+    pub arguments: String,
+}
+
+/// What the function of an [`Apply`] is called with.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Given {
+    /// The arguments after it: `executor.submit(f, x)`.
+    Rest,
+    /// A tuple: `Thread(target=f, args=(x,))`.
+    Tuple,
+    /// Each element of each argument after it: `map(f, xs)`.
+    Elements,
+}
+
+/// `[[store]]`: where a program keeps values under keys, to read them again later, perhaps in another handler.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Store {
+    /// Word for it in paths: `cache`, `session`.
+    pub channel: String,
+    /// Who supplies what is read where the project does not write it; `trusted` when only the program can.
+    pub trust: Trust,
+    /// Calls that write: key, then value.
+    #[serde(default)]
+    pub writes: Vec<String>,
+    /// Calls that read what is under a key.
+    #[serde(default)]
+    pub reads: Vec<String>,
+    /// Objects that are such a store by subscript: `flask.session["x"]`.
+    #[serde(default)]
+    pub subscripts: Vec<String>,
+    /// Form of what is read.
+    #[serde(default)]
+    pub shape: Shape,
+    /// 0-based position of the key.
+    #[serde(default)]
+    pub key: usize,
+    /// 0-based position of the value.
+    #[serde(default = "one")]
+    pub value: usize,
+}
+
+fn one() -> usize {
+    1
 }
 
 /// `[[carrier]]`: a call that sends a value where a load may read it: `response.set_cookie(key, value)`.
@@ -329,6 +495,12 @@ pub struct Guard {
     /// Methods that return their argument only if its signature holds.
     #[serde(default)]
     pub verifies: Vec<String>,
+    /// Functions that are true only of an argument (the first) that is harmless.
+    #[serde(default)]
+    pub tests: Vec<String>,
+    /// Calls after which, or `with` statements in which, every load refuses what is not harmless.
+    #[serde(default)]
+    pub hooks: Vec<String>,
 }
 
 /// `<id>/transform.toml`: sinks and their rewrite.
@@ -345,8 +517,8 @@ pub struct Transform {
     pub title: String,
     /// Subject of the commit.
     pub subject: String,
-    /// The rewrite.
-    pub rewrite: Rewrite,
+    /// The rewrite; absent where the sinks are reported and not rewritten.
+    pub rewrite: Option<Rewrite>,
     /// Dangerous calls.
     #[serde(rename = "sink")]
     pub sinks: Vec<Sink>,
@@ -387,16 +559,66 @@ pub struct Rewrite {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Sink {
-    /// Qualified names.
+    /// Qualified names; `*.recv_pyobj` is a method so called of a receiver that nothing is known of.
     pub names: Vec<String>,
-    /// `bytes` or `stream`: what arrives.
-    pub arrives: Shape,
-    /// The safe call.
+    /// What arrives, and how.
+    pub arrives: Arrives,
+    /// 0-based position of what arrives.
+    #[serde(default)]
+    pub argument: usize,
+    /// Its keyword, where it may be given by name.
+    pub keyword: Option<String>,
+    /// For `arrives = "receiver"`: who is at the other end.
+    pub trust: Option<Trust>,
+    /// For `arrives = "receiver"`: where it travels.
+    #[serde(default)]
+    pub channel: String,
+    /// Arguments that make the call safe: any one of these.
+    #[serde(default)]
+    pub safe_when: Vec<Condition>,
+    /// The safe call, for transforms with a rewrite.
+    #[serde(default)]
     pub becomes: String,
+    /// One sentence: what to use instead.
+    #[serde(default)]
+    pub advice: String,
     /// What the safe call raises on a value that is missing, if not what the rewrite says.
     pub catch_missing: Option<String>,
     /// The call only makes a reader; this method of it loads.
     pub method: Option<String>,
+}
+
+/// How the dangerous value arrives at a sink.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Arrives {
+    /// The value itself.
+    Bytes,
+    /// A file-like object.
+    Stream,
+    /// The name of a file, or a file-like object.
+    Path,
+    /// From the peer or store that the receiver stands for.
+    Receiver,
+}
+
+/// An argument that makes a call safe.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Condition {
+    /// The argument's keyword.
+    pub keyword: String,
+    /// Its 0-based position, where it may be given without keyword.
+    pub position: Option<usize>,
+    /// Python literals: `True`, `None`, `"json"`.
+    #[serde(default)]
+    pub values: Vec<String>,
+    /// Qualified names; subclasses of these count too.
+    #[serde(default)]
+    pub names: Vec<String>,
+    /// Also when it is not given.
+    #[serde(default)]
+    pub absent: bool,
 }
 
 /// `[[writer]]`: what makes the bytes that a sink reads.

@@ -6,7 +6,7 @@ use super::names::{Fresh, spell};
 use super::position::position;
 use super::uses::uses;
 use super::{Draft, Planner, Reason};
-use crate::pack::{Framework, Rewrite, Shape, Sink};
+use crate::pack::{Arrives, Framework, Rewrite, Shape, Sink};
 use crate::project::FileId;
 use crate::python::ast::visitor::{self, Visitor};
 use crate::python::ast::{self, AnyNodeRef, Expr, Stmt};
@@ -60,13 +60,13 @@ impl<'p> Planner<'p> {
             .model
             .sink_row(finding.sink)
             .ok_or(Reason::CheckFailed)?;
-        let rewrite = &transform.rewrite;
+        let rewrite = transform.rewrite.as_ref().ok_or(Reason::NoRewrite)?;
         let id = finding.place.file;
         let file = self.project.source(id);
         let mut draft = Draft::default();
 
         let load = self.load(file, finding, sink, rewrite, &mut draft)?;
-        if sink.arrives == Shape::Stream {
+        if sink.arrives == Arrives::Stream {
             one_load_a_file(file, &load, self.findings, id)?;
         }
         let nested = self.findings.iter().any(|other| {

@@ -150,7 +150,7 @@ pub fn plan(project: &Project, model: &Model, findings: &[Finding], order: &Orde
         decisions.push(decision);
     }
     let known = imports::Known {
-        old: model.sink_words(),
+        old: model.sink_modules(),
         stdlib: model
             .frameworks
             .iter()
@@ -234,6 +234,8 @@ impl Planner<'_> {
             Reach::Guarded => return Err(Decision::Guarded(Reason::SignatureChecked)),
             Reach::Constant => return Err(Decision::Trusted(Reason::ConstantInput)),
             Reach::OwnRoundTrip => return Err(Decision::Trusted(Reason::OwnRoundTrip)),
+            Reach::SafeArguments => return Err(Decision::Guarded(Reason::SafeArguments)),
+            Reach::Restricted => return Err(Decision::Guarded(Reason::RestrictedUnpickler)),
             _ => {}
         }
         let refuse = |reason| Err(Decision::Refuse(reason));

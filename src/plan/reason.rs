@@ -9,8 +9,12 @@ pub enum Reason {
     OwnRoundTrip,
     /// A signature is checked before.
     SignatureChecked,
-    /// An `Unpickler` subclass.
+    /// An `Unpickler` subclass that refuses what is not on its list, or a hook that does.
     RestrictedUnpickler,
+    /// The call's own arguments make it safe.
+    SafeArguments,
+    /// There is no rewrite for this call.
+    NoRewrite,
     /// The data comes from files, arguments or the environment.
     LocalFile,
     /// The data comes from a database, cache or object store.
@@ -95,11 +99,13 @@ pub enum Reason {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Reason; 44] = [
+    pub const ALL: [Reason; 46] = [
         Reason::ConstantInput,
         Reason::OwnRoundTrip,
         Reason::SignatureChecked,
         Reason::RestrictedUnpickler,
+        Reason::SafeArguments,
+        Reason::NoRewrite,
         Reason::LocalFile,
         Reason::StoredData,
         Reason::NetworkPeer,
@@ -183,6 +189,16 @@ impl Reason {
                 "restricted-unpickler",
                 "a subclass of Unpickler decides which classes may be loaded",
                 "review its find_class: it must refuse every name that is not listed",
+            ),
+            Reason::SafeArguments => (
+                "safe-arguments",
+                "the call's own arguments make it safe",
+                "nothing to do; keep them",
+            ),
+            Reason::NoRewrite => (
+                "no-rewrite",
+                "depickle reports this call and has no rewrite for it",
+                "follow the advice of `depickle explain` for it",
             ),
             Reason::LocalFile => (
                 "local-file",

@@ -1,485 +1,919 @@
-//! Calls: into the project, and to what the packs know.
+//! Calls: what is called, with what, and what becomes of the objects that it changes.
 
 use std::rc::Rc;
 
-use super::expressions::LITERAL_KEY;
-use super::machine::{Arguments, Env, Machine, Written};
-use super::value::{Atom, Check, Const, Container, Hop, HopKind, Taint, Value};
+use super::env::Env;
+use super::fold;
+use super::machine::{Machine, Owner};
+use super::taint::{Hop, HopKind, Place, Taint};
+use super::value::{Arguments, Atom, Const, Container, Kind, Value};
 use crate::pack::{Shape, Trust};
+use crate::project::FileId;
+use crate::python::ast::name::Name;
 use crate::python::ast::{self, Expr};
+use crate::python::span;
+
+/// Methods by this name that an unknown receiver may mean.
+const MOST_CANDIDATES: usize = 6;
+
+/// A call: where it stands, and its syntax.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct At<'c> {
+    pub place: Place,
+    pub call: Option<&'c ast::ExprCall>,
+    /// The function that is called is an argument of the call there, not its callee.
+    pub handed: bool,
+}
+
+impl<'c> At<'c> {
+    /// A place that is no call.
+    pub fn place(place: Place) -> At<'c> {
+        At {
+            place,
+            call: None,
+            handed: false,
+        }
+    }
+
+    /// The same, for a function that the call is given.
+    pub fn of_function(self, _argument: usize) -> At<'c> {
+        At {
+            handed: true,
+            ..self
+        }
+    }
+
+    /// Where the first argument stands.
+    pub fn first(&self) -> Option<Place> {
+        let first = self.call?.arguments.args.first()?;
+        Some(self.within(self.place.file, first))
+    }
+
+    fn within(&self, file: FileId, expr: &Expr) -> Place {
+        Place {
+            file,
+            span: span(expr),
+        }
+    }
+
+    /// Where the arguments stand.
+    pub fn arguments(&self) -> Vec<Place> {
+        let Some(call) = self.call else {
+            return Vec::new();
+        };
+        let keywords = call.arguments.keywords.iter().map(|k| &k.value);
+        let all = call.arguments.args.iter().chain(keywords);
+        all.map(|expr| self.within(self.place.file, expr)).collect()
+    }
+}
 
 impl<'a> Machine<'a> {
     pub(super) fn call_expression(&mut self, call: &'a ast::ExprCall, env: &mut Env) -> Value {
+        let at = At {
+            place: self.place(call),
+            call: Some(call),
+            handed: false,
+        };
         // The receiver is evaluated once, for all that depends on it.
-        let (callee, receiver) = match &*call.func {
+        match &*call.func {
             Expr::Attribute(attribute) => {
                 let owner = self.value(&attribute.value, env);
-                let digest = matches!(attribute.attr.as_str(), "digest" | "hexdigest");
-                if digest && owner.atoms().iter().any(|a| matches!(a, Atom::Digest(_))) {
-                    return owner;
-                }
-                (self.attribute(&owner, attribute), owner)
+                let arguments = self.arguments(&call.arguments, env);
+                self.call_method(call, attribute, &owner, &arguments, at, env)
             }
-            func => (self.read(func, env), Value::unknown()),
-        };
-        let arguments = self.arguments(&call.arguments, env);
-        let at = self.place(call);
-        self.sends(call, &callee, &arguments);
-        let mut out = Value::unknown();
-        let mut understood = false;
-        for atom in callee.atoms() {
-            let result = match atom {
-                Atom::External(name) => self.call_external(name, call, &receiver, &arguments, env),
-                Atom::Function(def, bound) => self.call(*def, *bound, arguments.clone(), at, env),
-                Atom::Class(class) => {
-                    let init = self.class_member(*class, Some(*class), "__init__");
-                    for atom in init.atoms() {
-                        if let Atom::Function(def, bound) = atom {
-                            self.call(*def, *bound, arguments.clone(), at, env);
-                        }
-                    }
-                    Atom::Instance(*class).into()
-                }
-                Atom::Instance(class) => {
-                    let method = self.class_member(*class, Some(*class), "__call__");
-                    match method.atoms() {
-                        [Atom::Function(def, bound)] => {
-                            self.call(*def, *bound, arguments.clone(), at, env)
-                        }
-                        _ => continue,
+            func => {
+                let callee = self.read(func, env);
+                let arguments = self.arguments(&call.arguments, env);
+                self.sends(&callee, None, &arguments);
+                match self.call_value(&callee, &Value::unknown(), &arguments, at, env) {
+                    Some(value) => value,
+                    None => {
+                        let passed = callee.filter(|a| matches!(a, Atom::Container(_)));
+                        self.call_unknown(None, &passed, &arguments, at, env)
                     }
                 }
-                Atom::Untrusted(taint) => self.call_member(taint, call, &receiver, &arguments),
-                _ => continue,
-            };
-            understood = true;
-            out = out.join(&result);
+            }
         }
-        if !understood {
-            out = self.call_unknown(call, &receiver, &arguments, env);
-        }
-        self.mutate(call, &arguments, env);
-        out
     }
 
-    fn arguments(&mut self, arguments: &'a ast::Arguments, env: &mut Env) -> Arguments {
+    pub(super) fn arguments(&mut self, arguments: &'a ast::Arguments, env: &mut Env) -> Arguments {
         let mut out = Arguments::default();
         for argument in &arguments.args {
-            let value = match argument {
-                Expr::Starred(star) => {
-                    let value = self.value(&star.value, env);
-                    let any = self.element(&value, argument);
-                    out.spread = std::mem::take(&mut out.spread).join(&any);
-                    continue;
-                }
-                _ => self.value(argument, env),
+            let Expr::Starred(star) = argument else {
+                let value = self.value(argument, env);
+                out.positional.push(value);
+                continue;
             };
-            out.positional.push(value);
+            let value = self.value(&star.value, env);
+            match value.atoms() {
+                [Atom::Container(container)]
+                    if container.in_order().is_some() && out.spread.is_empty() =>
+                {
+                    out.positional
+                        .extend(container.in_order().unwrap_or_default());
+                }
+                _ => {
+                    let any = self.iterated(&value, self.place(argument));
+                    out.spread = std::mem::take(&mut out.spread).join(&any);
+                }
+            }
         }
         for keyword in &arguments.keywords {
             let value = self.value(&keyword.value, env);
-            match &keyword.arg {
-                Some(name) => out.named.push((name.to_string(), value)),
-                None => {
-                    for atom in value.atoms() {
-                        if let Atom::Container(container) = atom {
+            let Some(name) = &keyword.arg else {
+                for atom in value.atoms() {
+                    let rest = match atom {
+                        Atom::Container(container) => {
                             for (key, value) in &container.items {
                                 if let Const::Str(name) = key {
-                                    out.named.push((name.to_string(), value.clone()));
+                                    out.named.push((Name::new(name), value.clone()));
                                 }
                             }
+                            container.rest.clone()
                         }
-                    }
-                    let any = self.element(&value, keyword);
-                    out.spread = std::mem::take(&mut out.spread).join(&any);
+                        atom => self.item(&atom.clone().into(), None, self.place(keyword)),
+                    };
+                    out.spread = std::mem::take(&mut out.spread).join(&rest);
                 }
-            }
+                continue;
+            };
+            out.named.push((name.id.clone(), value));
         }
         out
+    }
+
+    fn call_method(
+        &mut self,
+        call: &'a ast::ExprCall,
+        attribute: &'a ast::ExprAttribute,
+        owner: &Value,
+        arguments: &Arguments,
+        at: At<'a>,
+        env: &mut Env,
+    ) -> Value {
+        let name = attribute.attr.as_str();
+        let mut out = Value::unknown();
+        let mut after = Value::unknown();
+        let mut changed = false;
+        let mut unknown = Value::unknown();
+        for atom in owner.atoms() {
+            let own: Value = atom.clone().into();
+            let mut kept = atom.clone();
+            let result = match atom {
+                Atom::Container(container) => {
+                    let mut container = (**container).clone();
+                    let result = self.container_method(&mut container, name, arguments, at);
+                    let now = Atom::Container(Rc::new(container));
+                    changed |= now != kept;
+                    kept = now;
+                    Some(result)
+                }
+                Atom::Const(Const::Str(text) | Const::Bytes(text)) => {
+                    Some(self.text_method(text, name, arguments, at))
+                }
+                Atom::Const(_) | Atom::Pattern(_) => {
+                    Some(self.text_method("\0", name, arguments, at))
+                }
+                Atom::Digest(_) if matches!(name, "digest" | "hexdigest" | "lower") => Some(own),
+                Atom::Pickled(_) | Atom::Verified => Some(own),
+                Atom::Untrusted(taint) => {
+                    if let Some(grown) = self.received(taint, name, arguments, at) {
+                        after = after.join(&grown);
+                        changed = true;
+                    }
+                    Some(self.call_member(taint, name, arguments, at, env))
+                }
+                _ => {
+                    let callee = self.attribute_called(&own, name, at, env);
+                    self.sends(&callee, Some(name), arguments);
+                    let result = self.call_value(&callee, &own, arguments, at, env);
+                    if matches!(atom, Atom::Made(_) | Atom::Object(_))
+                        && let Some(grown) = self.grown(name, arguments)
+                    {
+                        after = after.join(&grown);
+                        changed = true;
+                    }
+                    result
+                }
+            };
+            after.add(kept);
+            match result {
+                Some(result) => out = out.join(&result),
+                None => unknown.add(atom.clone()),
+            }
+        }
+        if owner.is_empty() || !unknown.is_empty() {
+            self.sends(&Value::unknown(), Some(name), arguments);
+            let result = self.call_unknown(Some(name), &unknown, arguments, at, env);
+            out = out.join(&result);
+            if owner.is_empty()
+                && let Some(grown) = self.grown(name, arguments)
+            {
+                after = after.join(&grown);
+                changed = true;
+            }
+        }
+        if changed {
+            self.store_into(&attribute.value, after, env);
+        } else if let Expr::Name(name) = &*attribute.value {
+            // The method may have changed its object's fields.
+            env.forget(&name.id);
+        }
+        let _ = call;
+        out
+    }
+
+    /// What an object of unknown kind holds more after `append` and its like.
+    fn grown(&self, name: &str, arguments: &Arguments) -> Option<Value> {
+        if !is_mutator(name) {
+            return None;
+        }
+        let given = arguments.any();
+        let taints = given.taints();
+        if taints.is_empty() {
+            return None;
+        }
+        Some(
+            taints
+                .into_iter()
+                .map(|taint| Atom::Untrusted(taint.clone()))
+                .collect(),
+        )
+    }
+
+    /// What untrusted data, a stream for example, holds more after `write` and its like; files keep it under their path.
+    fn received(
+        &mut self,
+        taint: &Taint,
+        name: &str,
+        arguments: &Arguments,
+        _at: At<'a>,
+    ) -> Option<Value> {
+        if !is_mutator(name) {
+            return None;
+        }
+        if let Some(key) = &taint.key
+            && *taint.channel == *super::stores::LOCAL_FILE
+        {
+            self.write_store(&taint.channel, key, &arguments.any());
+        }
+        self.grown(name, arguments)
+    }
+
+    /// Calls each thing that `callee` can be; nothing when none of them is understood.
+    pub(super) fn call_value(
+        &mut self,
+        callee: &Value,
+        receiver: &Value,
+        arguments: &Arguments,
+        at: At<'a>,
+        env: &mut Env,
+    ) -> Option<Value> {
+        let mut out = None;
+        for atom in callee.atoms() {
+            let result = match atom {
+                Atom::External(name) => self.call_external(name, receiver, arguments, at, env),
+                Atom::Function(id, bound) => {
+                    let (value, changed) = self.call(*id, *bound, arguments, at.place, env);
+                    self.give_back(&changed, at, env);
+                    value
+                }
+                Atom::Class(class) => {
+                    let made = self.construct(*class, arguments, at, env);
+                    self.forget_passed(at, env);
+                    made
+                }
+                Atom::Record(fields) => Self::named_tuple(fields, arguments),
+                Atom::Instance(instance) => {
+                    let method = self.member(*instance, "__call__", at, env);
+                    if method.is_empty() {
+                        continue;
+                    }
+                    self.call_value(&method, &atom.clone().into(), arguments, at, env)?
+                }
+                Atom::Partial(partial) => {
+                    let all = arguments.after(&partial.arguments);
+                    self.apply(&partial.function, &all, at, env)
+                }
+                Atom::Untrusted(taint) => self.call_member_itself(taint, arguments, at),
+                Atom::Object(_) => atom.clone().into(),
+                Atom::Verified | Atom::Pickled(_) => atom.clone().into(),
+                _ => continue,
+            };
+            out = Some(out.unwrap_or_else(Value::unknown).join(&result));
+        }
+        out
+    }
+
+    /// Calls `function` with `arguments`, whatever it is.
+    pub(super) fn apply(
+        &mut self,
+        function: &Value,
+        arguments: &Arguments,
+        at: At<'a>,
+        env: &mut Env,
+    ) -> Value {
+        let none = Value::unknown();
+        match self.call_value(function, &none, arguments, at, env) {
+            Some(value) => value,
+            None => {
+                let all = arguments.any();
+                let out = self.stepped(&all, None, Shape::Any, false, at.place);
+                out.map_taints(&|taint| taint.clone().through_unknown())
+            }
+        }
+    }
+
+    /// Arguments whose objects the callee changed hold that now.
+    fn give_back(&mut self, changed: &[(usize, Value)], at: At<'a>, env: &mut Env) {
+        self.forget_passed(at, env);
+        let Some(call) = at.call.filter(|_| !at.handed) else {
+            return;
+        };
+        for (n, value) in changed {
+            if let Some(argument) = call.arguments.args.get(*n) {
+                self.store_into(argument, value.clone(), env);
+            }
+        }
+    }
+
+    /// Fields of objects that are passed on may change.
+    fn forget_passed(&self, at: At<'a>, env: &mut Env) {
+        let Some(call) = at.call else {
+            return;
+        };
+        let keywords = call.arguments.keywords.iter().map(|k| &k.value);
+        let receiver = match &*call.func {
+            Expr::Attribute(attribute) => Some(&*attribute.value),
+            _ => None,
+        };
+        let passed = call.arguments.args.iter().chain(keywords).chain(receiver);
+        for expr in passed {
+            if let Expr::Name(name) = expr {
+                env.forget(&name.id);
+            }
+        }
+    }
+
+    /// Puts `value` where `target` reads from: a variable, a field, an element.
+    pub(super) fn store_into(&mut self, target: &'a Expr, value: Value, env: &mut Env) {
+        match target {
+            Expr::Name(name) => self.store_name(&name.id, value, env),
+            Expr::Attribute(_) => self.assign(target, value, env),
+            Expr::Subscript(node) => {
+                let key = self.value(&node.slice, env);
+                let owner = self.value(&node.value, env);
+                let mut after = Value::unknown();
+                let mut changed = false;
+                for atom in owner.atoms() {
+                    after.add(match atom {
+                        Atom::Container(container) => {
+                            let mut container = (**container).clone();
+                            container.set(key.constant(), value.clone());
+                            changed = true;
+                            Atom::Container(Rc::new(container))
+                        }
+                        other => other.clone(),
+                    });
+                }
+                if changed {
+                    self.store_into(&node.value, after, env);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// An object that `name` refers to has changed in place: a local one, or one of the functions or the module around.
+    fn store_name(&mut self, name: &Name, value: Value, env: &mut Env) {
+        let Some(frame) = self.frames.last_mut() else {
+            return;
+        };
+        if env.get(name).is_some() {
+            frame.changed.push(name.clone());
+            return self.bind(name, value, env);
+        }
+        if let Some(outer) = frame.outer.clone()
+            && outer.get(name).is_some()
+        {
+            outer.assign(name, &value);
+            return;
+        }
+        let file = frame.file;
+        let home = self.modules.get(&file).and_then(|vars| {
+            let vars = vars.borrow();
+            vars.get(name)?.atoms().iter().find_map(|atom| match atom {
+                Atom::Imported(home, name) => Some((*home, name.clone())),
+                _ => None,
+            })
+        });
+        let (file, name) = home.unwrap_or((file, name.clone()));
+        self.set_field(Owner::Module(file), &name, &value);
+    }
+
+    /// `untrusted(...)`: the member of an object, which is the source itself, called.
+    fn call_member_itself(&mut self, taint: &Taint, arguments: &Arguments, at: At<'a>) -> Value {
+        let first = arguments.positional.first();
+        let mut taint = taint
+            .widen(at.place, || self.snippet(at.place), taint.shape)
+            .unwrap_or_else(|| taint.clone());
+        // Called again, it may give something else: the next bytes of a socket.
+        taint.known_as = None;
+        if let Some(key) = first.and_then(Value::text)
+            && taint.key.is_none()
+        {
+            taint.part = format!("{}{key:?}", taint.part).into();
+            taint.key = Some(key);
+        }
+        Atom::Untrusted(taint).into()
     }
 
     /// `untrusted.method(...)`.
     fn call_member(
         &mut self,
         taint: &Taint,
-        call: &'a ast::ExprCall,
-        receiver: &Value,
+        name: &str,
         arguments: &Arguments,
+        at: At<'a>,
+        env: &mut Env,
     ) -> Value {
-        let Expr::Attribute(attribute) = &*call.func else {
-            let value: Value = Atom::Untrusted(taint.clone()).into();
-            return self.widened(value, call);
-        };
-        let name = attribute.attr.as_str();
-        if matches!(
-            name,
-            "isdigit"
-                | "isalnum"
-                | "isidentifier"
-                | "startswith"
-                | "endswith"
-                | "count"
-                | "index"
-                | "find"
-        ) {
+        const TAME: [&str; 6] = [
+            "isdigit",
+            "isalnum",
+            "isidentifier",
+            "isalpha",
+            "isdecimal",
+            "isnumeric",
+        ];
+        if TAME.contains(&name) {
+            let mut out = Value::clean();
+            if taint.exact {
+                out.add(Atom::Tame(taint.identity()));
+            }
+            return out;
+        }
+        if self.model.stops_method(name) {
             return Value::clean();
         }
+        if let Some((_, source)) = self.open_source(name)
+            && taint.trust > source.trust.unwrap_or(Trust::Unknown)
+        {
+            return self.open_source_value(name, at).unwrap_or_default();
+        }
+        if let Some(sink) = self.model.open_sink(name) {
+            return self.reach_sink(sink, name, &Value::unknown(), arguments, at, env);
+        }
         let step = self.model.method_step(name);
-        let first = arguments.positional.first();
-        let key = first.and_then(Value::text);
-        let fallback = arguments.positional.get(1);
-        // `request.get_data` is the source itself; `request.cookies.get` reads one of its values.
-        let is_member_itself = receiver.taints().is_empty();
-        let has_default = fallback.is_some_and(is_literal) && fallback.is_some_and(is_not_none);
+        if let Some(into) = step.and_then(|step| step.into) {
+            let given: Value = Atom::Untrusted(taint.clone()).into();
+            self.pour(&given, into, arguments, at, env);
+        }
+        let key = arguments.positional.first().and_then(Value::text);
+        let fallback = match name {
+            "get" | "pop" | "setdefault" | "getlist" => arguments.get(1, "default"),
+            _ => None,
+        };
+        let has_default = fallback.is_some_and(|v| v.is_literal() && !v.may_be_none());
         let shape = match (taint.shape, step) {
-            (shape, _) if is_member_itself => shape,
             (Shape::Mapping, _) if name == "get" && has_default => Shape::Bytes,
             (_, Some(step)) => step.shape,
             _ => Shape::Any,
         };
         // A method of what may be `None`; a key that may be missing.
         let mut raises: Vec<Rc<str>> = Vec::new();
-        if taint.shape == Shape::Any && !is_member_itself {
+        if taint.shape == Shape::Any {
             raises.push("AttributeError".into());
         }
         if name == "pop" && fallback.is_none() {
             raises.extend(taint.on_missing.clone());
         }
-        let place = self.place(call);
-        let widened = taint.widen(place, self.snippet(call), shape);
+        let widened = taint.widen(at.place, || self.snippet(at.place), shape);
         let mut taint = widened.unwrap_or_else(|| {
             let quiet = step.is_some_and(|s| s.quiet);
-            taint.then(Hop::new(
-                place,
-                HopKind::Step,
-                self.snippet(call),
-                shape,
-                quiet,
-            ))
+            let note = self.snippet(at.place);
+            taint.then(Hop::new(at.place, HopKind::Step, note, shape, quiet))
         });
         taint = taint.raising(&raises);
-        if step.is_none() && !is_member_itself {
+        taint.prefix = 0;
+        if step.is_none() {
             taint = taint.through_unknown();
         }
-        if is_member_itself {
-            // Called again, a method may give something else: the next bytes of a socket.
-            taint.known_as = None;
-        } else if taint.shape != Shape::Mapping {
+        let is_lookup = matches!(name, "get" | "getlist" | "pop");
+        if !is_lookup {
+            taint.exact &= matches!(name, "strip" | "encode" | "decode");
+        }
+        if taint.shape != Shape::Mapping {
             taint.on_missing = None;
         }
-        if let (Some(key), "get" | "getlist" | "pop") = (key, name) {
+        if let (Some(key), true) = (key, is_lookup) {
             taint.part = format!("{}{key:?}", taint.part).into();
             if taint.key.is_none() {
                 taint.key = Some(key);
             }
         }
         let value: Value = Atom::Untrusted(taint).into();
+        self.hand_on(arguments, at, env);
         match fallback {
             Some(fallback) => value.join(fallback),
             None => value,
         }
     }
 
-    /// A call of something that nothing is known of: it may return what it was given.
+    /// `text.method(...)` of a text that is a constant, or carries no payload.
+    fn text_method(&mut self, text: &str, name: &str, arguments: &Arguments, at: At<'a>) -> Value {
+        if !text.contains('\0')
+            && let Some(value) = fold::method(text, name, arguments)
+        {
+            return value;
+        }
+        if let ("format", Some(out)) = (name, fold_format(text, arguments)) {
+            return out;
+        }
+        let given = match name {
+            // Neither says anything of what comes out.
+            "startswith" | "endswith" | "split" | "strip" | "find" | "index" | "count"
+            | "encode" | "decode" => Value::unknown(),
+            "replace" => arguments.positional.get(1).cloned().unwrap_or_default(),
+            _ => arguments.any(),
+        };
+        let out = self.stepped(&given, None, Shape::Bytes, true, at.place);
+        match out.is_untrusted() || out.pickled().is_some() {
+            true => out.filter(|atom| !matches!(atom, Atom::Const(_))),
+            false if matches!(name, "split" | "rsplit" | "partition" | "splitlines") => {
+                Container::of(Value::clean()).into()
+            }
+            false => Value::clean(),
+        }
+    }
+
+    /// A method of a list, tuple, set or dictionary; changes the container as Python does.
+    fn container_method(
+        &mut self,
+        container: &mut Container,
+        name: &str,
+        arguments: &Arguments,
+        at: At<'a>,
+    ) -> Value {
+        let first = arguments.positional.first().cloned().unwrap_or_default();
+        let second = arguments.positional.get(1).cloned();
+        let index = |value: &Value| match value.constant() {
+            Some(Const::Int(n)) => Some(*n),
+            _ => None,
+        };
+        match name {
+            "append" | "add" | "put" | "put_nowait" | "push" => {
+                match container.kind {
+                    Kind::Sequence(_) => container.insert(None, first),
+                    _ => container.blur(&first),
+                }
+                Const::None.into()
+            }
+            "appendleft" => {
+                container.insert(Some(0), first);
+                Const::None.into()
+            }
+            "insert" => {
+                let at = index(&first).and_then(|n| usize::try_from(n).ok());
+                match (at, second) {
+                    (Some(at), Some(value)) => container.insert(Some(at), value),
+                    (_, value) => container.blur(&value.unwrap_or_default()),
+                }
+                Const::None.into()
+            }
+            "extend" | "extendleft" => {
+                match (container.in_order(), first.atoms()) {
+                    (Some(mut items), [Atom::Container(more)])
+                        if name == "extend" && more.in_order().is_some() =>
+                    {
+                        items.extend(more.in_order().unwrap_or_default());
+                        *container = Container::sequence(items);
+                    }
+                    _ => {
+                        let more = self.iterated(&first, at.place);
+                        container.blur(&more);
+                    }
+                }
+                Const::None.into()
+            }
+            "pop" | "popleft" if container.kind != Kind::Mapping => {
+                if let Kind::Sequence(Some(_)) = container.kind {
+                    let at = match name {
+                        "popleft" => Some(0),
+                        _ if arguments.positional.is_empty() => Some(-1),
+                        _ => index(&first),
+                    };
+                    match at {
+                        Some(at) => return container.remove(at),
+                        None => {
+                            let any = container.any();
+                            container.blur(&Value::unknown());
+                            return any;
+                        }
+                    }
+                }
+                container.any()
+            }
+            "remove" | "clear" | "discard" | "reverse" | "sort" => {
+                match name {
+                    "clear" => {
+                        let kind = container.kind;
+                        *container = Container {
+                            kind: match kind {
+                                Kind::Sequence(_) => Kind::Sequence(Some(0)),
+                                kind => kind,
+                            },
+                            ..Container::default()
+                        };
+                    }
+                    "remove" => {
+                        let position = container.in_order().and_then(|items| {
+                            let constant = first.constant()?;
+                            let all = items.iter().all(|v| v.constant().is_some());
+                            let found = items.iter().position(|v| v.constant() == Some(constant));
+                            // Without it another element may be equal to what is removed.
+                            found.filter(|n| {
+                                all || items.iter().take(*n).all(|v| v.constant().is_some())
+                            })
+                        });
+                        match position.and_then(|n| i64::try_from(n).ok()) {
+                            Some(at) => {
+                                container.remove(at);
+                            }
+                            None => container.blur(&Value::unknown()),
+                        }
+                    }
+                    "reverse" => {
+                        if let Some(mut items) = container.in_order() {
+                            items.reverse();
+                            *container = Container::sequence(items);
+                        }
+                    }
+                    _ => container.blur(&Value::unknown()),
+                }
+                Const::None.into()
+            }
+            "get" | "pop" | "setdefault" | "getlist" => {
+                let key = first.constant().cloned();
+                let there = key
+                    .as_ref()
+                    .is_some_and(|k| container.items.contains_key(k));
+                let found = container.at(key.as_ref());
+                let default = second.unwrap_or_default();
+                let value = match there {
+                    true => found,
+                    false => found.join(&default),
+                };
+                match (name, key) {
+                    ("pop", Some(key)) => {
+                        container.items.remove(&key);
+                    }
+                    ("setdefault", key) if !there => container.set(key.as_ref(), value.clone()),
+                    _ => {}
+                }
+                value
+            }
+            "update" => {
+                for atom in first.atoms() {
+                    match atom {
+                        Atom::Container(other) if other.kind == Kind::Mapping => {
+                            for (key, value) in &other.items {
+                                container.items.insert(key.clone(), value.clone());
+                            }
+                            container.rest = container.rest.clone().join(&other.rest);
+                            container.keys = container.keys.clone().join(&other.keys);
+                        }
+                        other => {
+                            let any = self.item(&other.clone().into(), None, at.place);
+                            container.rest = container.rest.clone().join(&any);
+                        }
+                    }
+                }
+                for (name, value) in &arguments.named {
+                    let key = Const::Str(name.as_str().into());
+                    container.items.insert(key, value.clone());
+                }
+                Const::None.into()
+            }
+            "keys" => {
+                let keys = Value::from(Atom::Container(Rc::new(container.clone())));
+                Container::of(self.iterated(&keys, at.place)).into()
+            }
+            "values" => match container.kind {
+                Kind::Mapping => Container::of(container.any()).into(),
+                _ => container.any(),
+            },
+            "items" => {
+                let mut pairs: Vec<Value> = Vec::new();
+                for (key, value) in &container.items {
+                    let key = Atom::Const(key.clone()).into();
+                    pairs.push(Container::sequence([key, value.clone()]).into());
+                }
+                if !container.rest.is_empty() || !container.keys.is_empty() {
+                    let pair = [container.keys.clone(), container.rest.clone()];
+                    pairs.push(Container::sequence(pair).into());
+                }
+                let any = pairs.iter().fold(Value::unknown(), |all, p| all.join(p));
+                Container::of(any).into()
+            }
+            "popitem" => {
+                let any = container.any();
+                Container::sequence([Value::clean(), any]).into()
+            }
+            "copy" | "union" | "difference" | "intersection" => {
+                let mut out = container.clone();
+                for value in &arguments.positional {
+                    out.blur(&self.iterated(value, at.place));
+                }
+                out.into()
+            }
+            "index" | "count" | "issubset" | "issuperset" | "isdisjoint" => Value::clean(),
+            "_replace" | "_asdict" => {
+                let mut out = container.clone();
+                for (name, value) in &arguments.named {
+                    let key = Const::Str(name.as_str().into());
+                    out.items.insert(key, value.clone());
+                }
+                out.into()
+            }
+            // A named tuple's function field, a list's `join` of something else.
+            _ => {
+                let any = container.any().join(&arguments.any());
+                self.stepped(&any, None, Shape::Any, false, at.place)
+            }
+        }
+    }
+
+    /// A call of something that nothing is known of: it may return what it was given. A method may be one of the
+    /// project's that lead to loads.
     fn call_unknown(
         &mut self,
-        call: &'a ast::ExprCall,
+        method: Option<&str>,
         receiver: &Value,
         arguments: &Arguments,
+        at: At<'a>,
         env: &mut Env,
     ) -> Value {
+        if let Some(name) = method {
+            if let Some(sink) = self.model.open_sink(name) {
+                return self.reach_sink(sink, name, receiver, arguments, at, env);
+            }
+            if let Some(value) = self.open_source_value(name, at) {
+                return value;
+            }
+            self.register_open(name, arguments);
+        }
         let all = arguments
             .all()
             .fold(receiver.clone(), |all, value| all.join(value));
-        self.hand_on(arguments, call, env);
+        self.hand_on(arguments, at, env);
+        let mut found = Value::unknown();
+        if let Some(name) = method {
+            found = self.dispatched(name, receiver, arguments, at, env);
+            if let Some(apply) = self.model.apply("", name) {
+                found = found.join(&self.applied(apply, arguments, at, env));
+            }
+            let stops = self.model.stops_method(name);
+            if stops {
+                return found.join(&Value::clean());
+            }
+        }
         // Constants in, who knows what out.
-        let out = self.stepped(&all, None, Shape::Any, false, call);
+        let out = self.stepped(&all, None, Shape::Any, false, at.place);
         let out = out.map_taints(&|taint| taint.clone().through_unknown());
-        let kept = |atom: &&Atom| matches!(atom, Atom::Untrusted(_) | Atom::Pickled(_));
-        out.atoms().iter().filter(kept).cloned().collect()
+        let kept = |atom: &Atom| matches!(atom, Atom::Untrusted(_) | Atom::Pickled(_));
+        out.filter(kept).join(&found)
     }
 
-    /// Notes what the program has pickled and hands to a client or a server: a cookie, a request's body.
-    fn sends(&mut self, call: &ast::ExprCall, callee: &Value, arguments: &Arguments) {
-        let method = call
-            .func
-            .as_attribute_expr()
-            .map(|attribute| attribute.attr.as_str());
-        let names = callee.atoms().iter().filter_map(|atom| match atom {
-            Atom::External(name) => Some(&**name),
-            _ => None,
-        });
-        for carrier in self.model.carriers(names, method) {
-            let value = match &carrier.value {
-                Some(value) => arguments.get(carrier.position.unwrap_or(usize::MAX), value),
-                None => None,
+    /// Calls the project's methods called `name` that lead to loads, for a receiver that nothing is known of.
+    fn dispatched(
+        &mut self,
+        name: &str,
+        receiver: &Value,
+        arguments: &Arguments,
+        at: At<'a>,
+        env: &mut Env,
+    ) -> Value {
+        let candidates = self.leading.get(name).cloned().unwrap_or_default();
+        let is_data = receiver
+            .atoms()
+            .iter()
+            .any(|a| matches!(a, Atom::Untrusted(_) | Atom::Const(_)));
+        if candidates.is_empty() || candidates.len() > MOST_CANDIDATES || is_data {
+            return Value::unknown();
+        }
+        let mut out = Value::unknown();
+        for def in candidates {
+            let Some(id) = self.by_def.get(&def).copied() else {
+                continue;
             };
-            if let Some(place) = value.and_then(Value::pickled) {
-                let key = carrier
-                    .key
-                    .as_ref()
-                    .and_then(|key| arguments.get(0, key)?.text());
-                self.written.push(Written {
-                    channel: carrier.channel.clone(),
-                    key: key.as_deref().map(str::to_owned),
-                    place,
-                });
+            if self.frames.iter().any(|f| f.def == Some(def)) {
+                continue;
             }
+            // Which method is meant is a guess: nothing is rewritten on it.
+            let given = arguments.map(|value| {
+                let step = |taint: &Taint| {
+                    let note = format!(".{name}() of an object of unknown class");
+                    let hop = Hop::new(at.place, HopKind::Step, note, taint.shape, false);
+                    taint.then(hop).through_unknown()
+                };
+                value.map_taints(&step)
+            });
+            let (value, _) = self.call(id, None, &given, at.place, env);
+            out = out.join(&value);
         }
-    }
-
-    /// `list.append(x)`, `buffer.write(x)`: the receiver now holds what it was given.
-    fn mutate(&mut self, call: &'a ast::ExprCall, arguments: &Arguments, env: &mut Env) {
-        const MUTATORS: [&str; 9] = [
-            "append",
-            "appendleft",
-            "add",
-            "insert",
-            "extend",
-            "extendleft",
-            "update",
-            "write",
-            "put",
-        ];
-        let Expr::Attribute(attribute) = &*call.func else {
-            return;
-        };
-        let Expr::Name(name) = &*attribute.value else {
-            return;
-        };
-        if !MUTATORS.contains(&attribute.attr.as_str()) {
-            return;
-        }
-        let Some(before) = env.vars.get(name.id.as_str()).cloned() else {
-            return;
-        };
-        let given = arguments
-            .all()
-            .fold(Value::unknown(), |all, value| all.join(value));
-        let mut after = Value::unknown();
-        let mut held = false;
-        for atom in before.atoms() {
-            match atom {
-                Atom::Container(container) => {
-                    let mut container = (**container).clone();
-                    container.rest = container.rest.join(&given);
-                    after.add(Atom::Container(Rc::new(container)));
-                    held = true;
-                }
-                other => after.add(other.clone()),
-            }
-        }
-        if !held {
-            for taint in given.taints() {
-                after.add(Atom::Untrusted(taint.clone()));
-            }
-        }
-        self.bind(&name.id, after, env);
+        out
     }
 
     /// Functions among the arguments are called with whatever else was given; sinks among them are reached.
-    fn hand_on(&mut self, arguments: &Arguments, call: &'a ast::ExprCall, env: &mut Env) {
-        let exprs = call
-            .arguments
-            .args
-            .iter()
-            .chain(call.arguments.keywords.iter().map(|k| &k.value));
-        let exprs: Vec<&Expr> = exprs.collect();
-        let others = |this: &Self| {
-            arguments
-                .all()
-                .map(|value| this.stepped(value, None, Shape::Any, true, call))
-                .fold(Value::unknown(), |all, value| all.join(&value))
+    pub(super) fn hand_on(&mut self, arguments: &Arguments, at: At<'a>, env: &mut Env) {
+        let is_callable = |atom: &Atom| {
+            matches!(
+                atom,
+                Atom::External(_) | Atom::Function(..) | Atom::Partial(_)
+            )
         };
-        for value in arguments.all() {
+        let callable = |value: &&Value| value.atoms().iter().any(is_callable);
+        let functions: Vec<Value> = arguments.all().filter(callable).cloned().collect();
+        if functions.is_empty() {
+            return;
+        }
+        let others = arguments
+            .all()
+            .map(|value| self.stepped(value, None, Shape::Any, true, at.place))
+            .fold(Value::unknown(), |all, value| all.join(&value));
+        for value in functions {
             for atom in value.atoms() {
+                let given = Arguments {
+                    spread: others.clone(),
+                    ..Arguments::default()
+                };
                 match atom {
-                    Atom::External(name) => {
-                        let Some(sink) = self.model.sink(name) else {
-                            continue;
-                        };
-                        let value = others(self);
-                        let place = exprs.iter().find_map(|expr| {
-                            let place = self.place(*expr);
-                            self.sites.iter().any(|s| s.place == place).then_some(place)
-                        });
-                        if let Some(place) = place {
-                            self.record(place, sink, name, value, env);
+                    Atom::External(name) if self.model.sink(name).is_some() => {
+                        let at = at.of_function(0);
+                        self.call_value(&atom.clone().into(), &Value::unknown(), &given, at, env);
+                    }
+                    Atom::Function(id, bound) => {
+                        let running = self
+                            .function(*id)
+                            .is_some_and(|f| self.frames.iter().any(|g| g.def == Some(f.def)));
+                        if !running && others.is_untrusted() {
+                            self.call(*id, *bound, &given, at.place, env);
                         }
                     }
-                    Atom::Function(def, bound)
-                        if !self.frames.iter().any(|f| f.def == Some(*def)) =>
-                    {
-                        let value = others(self);
-                        if !value.taints().is_empty() {
-                            let given = Arguments {
-                                spread: value,
-                                ..Arguments::default()
-                            };
-                            let at = self.place(call);
-                            self.call(*def, *bound, given, at, env);
-                        }
+                    Atom::Partial(partial) if others.is_untrusted() => {
+                        let all = given.after(&partial.arguments);
+                        self.apply(&partial.function.clone(), &all, at.of_function(0), env);
                     }
                     _ => {}
                 }
             }
         }
     }
-
-    /// Modelled objects that are data themselves, when they are passed on: a request or an upload as a file.
-    fn whole(&self, value: Value, at: &'a ast::ExprCall) -> Value {
-        let mut out = Value::unknown();
-        for atom in value.atoms() {
-            let object = match atom {
-                Atom::Object(ty) => self.model.object(ty),
-                _ => None,
-            };
-            match object.and_then(|object| Some((object.trust, object.whole.as_ref()?))) {
-                Some((trust, member)) => {
-                    let argument = at.arguments.args.first();
-                    let (place, note) = match argument {
-                        Some(argument) => (self.place(argument), self.snippet(argument)),
-                        None => (self.place(at), self.snippet(at)),
-                    };
-                    out =
-                        out.join(&self.entering(trust, &member.channel, member.shape, place, note));
-                }
-                None => out.add(atom.clone()),
-            }
-        }
-        out
-    }
-
-    fn call_external(
-        &mut self,
-        name: &Rc<str>,
-        call: &'a ast::ExprCall,
-        receiver: &Value,
-        arguments: &Arguments,
-        env: &mut Env,
-    ) -> Value {
-        let at = self.place(call);
-        let model = self.model;
-        let first = arguments.positional.first().cloned();
-        let first = first.or_else(|| arguments.named.first().map(|(_, value)| value.clone()));
-        let first = first.map(|value| self.whole(value, call));
-        if let Some(sink) = model.sink(name) {
-            let value = first.unwrap_or_else(|| arguments.spread.clone());
-            self.record(at, sink, name, value.clone(), env);
-            return self.stepped(&value, Some(name), Shape::Any, false, call);
-        }
-        if model.exits(name) {
-            env.dead = true;
-            return Value::unknown();
-        }
-        if model.is_writer(name) {
-            return Atom::Pickled(at).into();
-        }
-        if model.stops(name) {
-            return Value::clean();
-        }
-        if model.makes_digest(name) {
-            let literal_key = first.as_ref().is_some_and(is_literal);
-            let data = arguments.get(1, "msg");
-            let of = data
-                .iter()
-                .flat_map(|v| v.taints())
-                .map(Taint::identity)
-                .collect();
-            return Atom::Digest(Check { of, literal_key }).into();
-        }
-        if model.compares_digests(name) {
-            return arguments
-                .all()
-                .flat_map(Value::atoms)
-                .filter_map(|atom| match atom {
-                    Atom::Digest(check) => Some(Atom::Checked(check.clone())),
-                    _ => None,
-                })
-                .collect();
-        }
-        if let Some(method) = name.strip_suffix(LITERAL_KEY) {
-            // Anybody can sign, so what comes out is what went in.
-            let given = first.unwrap_or_else(|| arguments.spread.clone());
-            let out = self.stepped(&given, Some(method), Shape::Bytes, false, call);
-            return out.map_taints(&|taint| Taint {
-                sham: Some("literal-key"),
-                ..taint.clone()
-            });
-        }
-        if model.verifies(name) {
-            return Atom::Verified.into();
-        }
-        if model.makes_verifier(name) {
-            let literal = first.as_ref().is_some_and(is_literal);
-            return Atom::Made(Rc::clone(name), literal).into();
-        }
-        if let Some(returns) = model.returns(name) {
-            let object = |ty: &String| match ty.as_str() {
-                "" => Value::unknown(),
-                ty => Atom::Object(ty.into()).into(),
-            };
-            return match returns.types.as_slice() {
-                [ty] => object(ty),
-                types => Container::sequence(types.iter().map(object)).into(),
-            };
-        }
-        self.register(name, arguments);
-        if let Some(source) = model.source(name) {
-            let note = self.snippet(call);
-            let trust = source.trust.unwrap_or(Trust::Unknown);
-            let mut out = self.entering(trust, &source.channel, source.shape, at, note);
-            // What a path from outside leads to comes from there too.
-            for value in arguments.all() {
-                let given = self.stepped(value, Some(name), source.shape, false, call);
-                for taint in given.taints() {
-                    if taint.trust < trust {
-                        // What is there was written by somebody else, in a format of their choice.
-                        out = Value::from(Atom::Untrusted(Taint {
-                            channel: NAMED_SOURCE.into(),
-                            ..taint.clone()
-                        }));
-                    }
-                }
-            }
-            return out;
-        }
-        if let Some(step) = model.step(name) {
-            let given = first.unwrap_or_else(|| arguments.spread.clone());
-            return self.stepped(&given, Some(name), step.shape, step.quiet, call);
-        }
-        if let Some(object) = model.object(name) {
-            return Atom::Object(object.name.as_str().into()).into();
-        }
-        self.hand_on(arguments, call, env);
-        let all = arguments
-            .all()
-            .fold(Value::unknown(), |all, value| all.join(value));
-        let passed = self.stepped(&all, Some(name), Shape::Any, false, call);
-        let from_receiver = self.stepped(receiver, Some(name), Shape::Any, false, call);
-        let mut out: Value = passed
-            .join(&from_receiver)
-            .map_taints(&|taint| taint.clone().through_unknown())
-            .atoms()
-            .iter()
-            .filter(|atom| matches!(atom, Atom::Untrusted(_) | Atom::Pickled(_)))
-            .cloned()
-            .collect();
-        if out.atoms().is_empty() {
-            let literal = first.as_ref().is_some_and(is_literal);
-            out.add(Atom::Made(Rc::clone(name), literal));
-        }
-        out
-    }
 }
 
-/// Channel of data whose place the client names, not its content: a path, an address.
-pub(super) const NAMED_SOURCE: &str = "named-source";
-
-fn is_not_none(value: &Value) -> bool {
-    !value.atoms().contains(&Atom::Const(Const::None))
+/// Whether a method so called puts its arguments into its receiver.
+pub(super) fn is_mutator(name: &str) -> bool {
+    matches!(
+        name,
+        "append"
+            | "appendleft"
+            | "add"
+            | "insert"
+            | "extend"
+            | "extendleft"
+            | "update"
+            | "write"
+            | "writelines"
+            | "put"
+            | "put_nowait"
+            | "push"
+            | "set"
+            | "feed"
+    )
 }
 
-fn is_literal(value: &Value) -> bool {
-    !value.atoms().is_empty() && value.atoms().iter().all(|a| matches!(a, Atom::Const(_)))
+/// `"...{}...".format(...)` of constants; or the text with holes when something carries no payload.
+fn fold_format(text: &str, arguments: &Arguments) -> Option<Value> {
+    if arguments.any().is_untrusted() || text.contains('\0') {
+        return None;
+    }
+    let mut parts: Vec<Value> = Vec::new();
+    let mut rest = text;
+    let mut next = 0;
+    while let Some((before, after)) = rest.split_once('{') {
+        let (field, after) = after.split_once('}')?;
+        parts.push(Value::str(before));
+        let value = match (field, field.parse::<usize>()) {
+            ("", _) => {
+                next += 1;
+                arguments.positional.get(next - 1)
+            }
+            (_, Ok(n)) => arguments.positional.get(n),
+            (name, _) => arguments.named(name),
+        };
+        parts.push(value.cloned().unwrap_or_default());
+        rest = after;
+    }
+    parts.push(Value::str(rest));
+    Some(fold::pattern(&parts)?.into())
 }

@@ -2,11 +2,20 @@
 
 use std::rc::Rc;
 
-use super::machine::{Arguments, Env, Function, Machine};
-use super::value::{Atom, Def, Value};
-use crate::pack::{self, FrameworkId, Parameters, Shape, Trust};
+use super::env::Env;
+use super::functions::{Code, Function};
+use super::machine::Machine;
+use super::taint::Place;
+use super::value::{Arguments, Atom, Def, FunctionId, Instance, Value};
+use crate::pack::{self, Argument, FrameworkId, Member, Parameters, Shape, Trust};
+use crate::project::FileId;
+use crate::python::ast::name::Name;
 use crate::python::ast::{self, Expr};
 use crate::python::{SourceFile, dotted, span};
+
+const VERBS: [&str; 8] = [
+    "get", "post", "put", "patch", "delete", "head", "options", "trace",
+];
 
 /// A function that a framework calls with a client's data.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -17,72 +26,114 @@ pub struct Handler {
     row: usize,
     /// The function.
     pub def: Def,
+    /// The function the framework calls, where decorators have wrapped it.
+    wrapper: Option<FunctionId>,
     /// The class whose method it is.
     class: Option<Def>,
     /// Its route, where it is a literal.
     pub route: Option<String>,
+    /// HTTP methods it answers, where they are known, in capitals.
+    pub verbs: Vec<String>,
+    /// The decorator that lets only known users through.
+    pub auth: Option<String>,
     /// Known by its signature alone: not a handler if the project itself calls it.
     by_signature: bool,
 }
 
 impl Handler {
+    fn new((framework, row): (FrameworkId, usize), def: Def) -> Handler {
+        Handler {
+            framework,
+            row,
+            def,
+            wrapper: None,
+            class: None,
+            route: None,
+            verbs: Vec::new(),
+            auth: None,
+            by_signature: false,
+        }
+    }
+
     /// Whether this is only a guess from the signature.
     pub(super) fn is_guess(&self) -> bool {
         self.by_signature
     }
 
-    /// The class whose method it is.
-    pub(super) fn class(&self) -> Option<Def> {
-        self.class
+    /// An instance of the class whose method it is.
+    pub(super) fn instance(&self) -> Option<Instance> {
+        self.class.map(|class| Instance { class, made: None })
+    }
+
+    /// What decorators have made of it.
+    pub(super) fn wrapper(&self) -> Option<FunctionId> {
+        self.wrapper
+    }
+
+    /// `POST /cart, behind login_required`; empty when nothing of it is known.
+    pub fn describe(&self) -> String {
+        let mut words = Vec::new();
+        if !self.verbs.is_empty() {
+            words.push(self.verbs.join("/"));
+        }
+        words.extend(self.route.clone());
+        let mut text = words.join(" ");
+        if let Some(auth) = &self.auth {
+            if !text.is_empty() {
+                text.push_str(", ");
+            }
+            text.push_str(&format!("behind {auth}"));
+        }
+        text
     }
 }
 
-impl<'a> Machine<'a> {
-    fn rows(&self) -> impl Iterator<Item = (FrameworkId, usize, &'a pack::Handler)> + use<'a> {
-        self.model.frameworks().flat_map(|(id, framework)| {
-            let rows = framework.handlers.iter().enumerate();
-            rows.map(move |(n, row)| (id, n, row))
-        })
-    }
+/// What decorators say of the function below them.
+#[derive(Debug, Clone, Default)]
+pub(super) struct Decorated {
+    handlers: Vec<Handler>,
+    auth: Option<String>,
+}
 
-    fn imports(&self, framework: FrameworkId) -> bool {
-        let packages = self
-            .model
-            .framework(framework)
-            .map_or(&[][..], |f| &f.packages);
-        packages
-            .iter()
-            .any(|package| imports_package(self.source(), package))
+impl<'a> Machine<'a> {
+    fn handler_row(&self, handler: &Handler) -> Option<&'a pack::Handler> {
+        self.model.handler(handler.framework, handler.row)
     }
 
     fn add_handler(&mut self, handler: Handler) {
-        match self.known_handlers.insert(handler.def) {
-            true => self.handlers.push_back(handler),
+        match self.known_handlers.get(&handler.def).copied() {
+            None => {
+                self.known_handlers
+                    .insert(handler.def, handler.by_signature);
+                self.handlers.push_back(handler);
+            }
             // What is registered is certain, whatever was guessed before.
-            false if !handler.by_signature => {
+            Some(true) if !handler.by_signature => {
+                self.known_handlers.insert(handler.def, false);
                 let guessed = self.handlers.iter_mut().find(|h| h.def == handler.def);
-                if let Some(guess) = guessed.filter(|h| h.by_signature) {
-                    *guess = handler;
+                match guessed {
+                    Some(guess) => *guess = handler,
+                    None => self.handlers.push_back(handler),
                 }
             }
-            false => {}
+            Some(_) => {}
         }
     }
 
-    /// Sees whether `decorator` makes `def` a handler.
+    /// Sees whether `decorator` makes `def` a handler, or lets only known users through.
     pub(super) fn decorator(
         &mut self,
         decorator: &'a ast::Decorator,
+        callee: &Value,
         def: Def,
-        class: Option<Def>,
-        env: &mut Env,
+        decorated: &mut Decorated,
     ) {
-        let (callee, arguments) = match &decorator.expression {
+        let (target, arguments) = match &decorator.expression {
             Expr::Call(call) => (&*call.func, Some(&call.arguments)),
             expr => (expr, None),
         };
-        let value = self.read(callee, env);
-        let names: Vec<Rc<str>> = value
+        let model = self.model;
+        let names: Vec<Rc<str>> = callee
             .atoms()
             .iter()
             .filter_map(|atom| match atom {
@@ -90,81 +141,180 @@ impl<'a> Machine<'a> {
                 _ => None,
             })
             .collect();
-        let unknown = match callee {
-            Expr::Attribute(attribute) if names.is_empty() && value.atoms().is_empty() => {
-                Some(format!("*.{}", attribute.attr))
-            }
-            _ => None,
+        let last = match target {
+            Expr::Attribute(attribute) => attribute.attr.as_str(),
+            Expr::Name(name) => name.id.as_str(),
+            _ => "",
         };
-        for (framework, n, row) in self.rows() {
-            let matches = row.decorators.iter().any(|pattern| {
-                names.iter().any(|name| **name == **pattern)
-                    || (unknown.as_ref() == Some(pattern) && self.imports(framework))
+        if names.iter().any(|name| model.authenticates(name))
+            || (names.is_empty() && (last.ends_with("login_required") || last == "requires_auth"))
+        {
+            decorated.auth = Some(last.to_owned());
+        }
+        let mut rows: Vec<(FrameworkId, usize)> = names
+            .iter()
+            .flat_map(|name| model.decorated(name))
+            .copied()
+            .collect();
+        let of_unknown = matches!(target, Expr::Attribute(_))
+            && callee
+                .atoms()
+                .iter()
+                .all(|a| matches!(a, Atom::External(_)));
+        if rows.is_empty() && of_unknown {
+            let uses = self.uses(self.file());
+            let open = model.decorated_open(last).iter();
+            rows.extend(open.filter(|(framework, _)| uses.contains(framework)));
+        }
+        let Some(row) = rows.first() else {
+            return;
+        };
+        let text = |expr: &Expr| {
+            let literal = expr.as_string_literal_expr()?;
+            Some(literal.value.to_str().to_owned())
+        };
+        let route = arguments.and_then(|a| {
+            let keyword = |name: &str| a.find_keyword(name).map(|k| &k.value);
+            let first = a.args.first();
+            first
+                .or_else(|| keyword("path"))
+                .or_else(|| keyword("rule"))
+                .and_then(text)
+        });
+        let mut verbs: Vec<String> = arguments
+            .and_then(|a| a.find_keyword("methods"))
+            .map(|keyword| match &keyword.value {
+                Expr::List(node) => node.elts.iter().filter_map(text).collect(),
+                Expr::Tuple(node) => node.elts.iter().filter_map(text).collect(),
+                Expr::Set(node) => node.elts.iter().filter_map(text).collect(),
+                _ => Vec::new(),
+            })
+            .unwrap_or_default();
+        if verbs.is_empty() && VERBS.contains(&last) {
+            verbs.push(last.to_owned());
+        }
+        decorated.handlers.push(Handler {
+            route,
+            verbs: verbs.iter().map(|v| v.to_uppercase()).collect(),
+            ..Handler::new(*row, def)
+        });
+    }
+
+    /// Registers what the decorators of `def` said, all together.
+    pub(super) fn decorated(
+        &mut self,
+        decorated: Decorated,
+        class: Option<Def>,
+        wrapper: Option<FunctionId>,
+    ) {
+        for handler in decorated.handlers {
+            self.add_handler(Handler {
+                class,
+                wrapper,
+                auth: decorated.auth.clone(),
+                ..handler
             });
-            if matches {
-                let route = arguments
-                    .and_then(|a| a.args.first())
-                    .and_then(Expr::as_string_literal_expr)
-                    .map(|literal| literal.value.to_str().to_owned());
-                self.add_handler(Handler {
-                    framework,
-                    row: n,
-                    def,
-                    class,
-                    route,
-                    by_signature: false,
-                });
-            }
         }
     }
 
-    /// Sees whether the function `node` looks like a handler by its first parameter.
-    pub(super) fn handler_by_signature(&mut self, node: &'a ast::StmtFunctionDef, def: Def) {
+    /// Sees whether the function `node` looks like a handler by its parameters.
+    pub(super) fn handler_by_signature(
+        &mut self,
+        node: &'a ast::StmtFunctionDef,
+        def: Def,
+        class: Option<Def>,
+    ) {
         if self.frames.last().is_some_and(|frame| frame.def.is_some()) {
             return;
         }
-        let Some(first) = node.parameters.iter().next() else {
+        let skip = usize::from(class.is_some());
+        let parameters = node.parameters.iter_non_variadic_params().skip(skip);
+        let names: Vec<&str> = parameters.map(|p| p.name().as_str()).collect();
+        let Some(first) = names.first() else {
             return;
         };
-        for (framework, n, row) in self.rows() {
-            if row.first_named.as_deref() == Some(first.name().as_str()) && self.imports(framework)
-            {
-                self.add_handler(Handler {
-                    framework,
-                    row: n,
-                    def,
-                    class: None,
-                    route: None,
-                    by_signature: true,
-                });
-            }
+        let model = self.model;
+        let by_first = match class {
+            None => model.first_named(first),
+            Some(_) => &[],
+        };
+        let by_all = model.signatures().iter().filter(|(framework, row)| {
+            let row = model.handler(*framework, *row);
+            row.is_some_and(|row| {
+                let class_fits = class.is_none() || node.name == *"__call__";
+                class_fits && row.signature == names
+            })
+        });
+        let rows: Vec<(FrameworkId, usize)> = by_first.iter().chain(by_all).copied().collect();
+        if rows.is_empty() {
+            return;
+        }
+        let uses = self.uses(self.file());
+        for row in rows
+            .into_iter()
+            .filter(|(framework, _)| uses.contains(framework))
+        {
+            self.add_handler(Handler {
+                class,
+                by_signature: true,
+                ..Handler::new(row, def)
+            });
         }
     }
 
     /// Sees which methods of `class` are handlers.
-    pub(super) fn handlers_by_base(&mut self, class: Def) {
+    pub(super) fn handlers_by_base(&mut self, class: Def, name: &str) {
+        let model = self.model;
         let bases = self.outside_bases(class);
-        let Some(info) = self.classes.get(&class).cloned() else {
-            return;
-        };
-        for (framework, n, row) in self.rows() {
-            if !row
-                .bases
-                .iter()
-                .any(|base| bases.iter().any(|b| **b == **base))
-            {
+        let mut rows: Vec<(FrameworkId, usize)> = bases
+            .iter()
+            .flat_map(|base| model.based(base))
+            .copied()
+            .collect();
+        let lasts = bases
+            .iter()
+            .map(|b| b.rsplit('.').next().unwrap_or(b).to_owned());
+        let project = self.project;
+        let own = self.lineage(class).into_iter().skip(1).map(|def| {
+            let source = project.source(def.file);
+            let text = source.slice(crate::text::Span::new(def.start, def.start + 200));
+            let name = text.split("class ").nth(1).unwrap_or("");
+            let end = |c: char| !(c.is_alphanumeric() || c == '_');
+            name.split(end).next().unwrap_or("").to_owned()
+        });
+        let _ = name;
+        for last in lasts.chain(own).collect::<Vec<_>>() {
+            rows.extend(model.based_ending(&last));
+        }
+        rows.sort();
+        rows.dedup();
+        for (framework, n) in rows {
+            let Some(row) = model.handler(framework, n) else {
                 continue;
-            }
-            for method in &row.methods {
-                for atom in info.attributes.get(method).iter().flat_map(|v| v.atoms()) {
-                    if let Atom::Function(def, _) = atom {
+            };
+            for table in self.attribute_tables(class) {
+                let mut names: Vec<&Name> = table
+                    .keys()
+                    .filter(|name| is_one(&row.methods, name))
+                    .collect();
+                names.sort();
+                for name in names {
+                    for atom in table.get(name).iter().flat_map(|v| v.atoms()) {
+                        let Atom::Function(id, _) = atom else {
+                            continue;
+                        };
+                        let Some(function) = self.function(*id) else {
+                            continue;
+                        };
+                        let verb = name.strip_prefix("do_").unwrap_or(name);
+                        let verb = verb.strip_prefix("on_").unwrap_or(verb).to_lowercase();
                         self.add_handler(Handler {
-                            framework,
-                            row: n,
-                            def: *def,
                             class: Some(class),
-                            route: None,
-                            by_signature: false,
+                            verbs: match VERBS.contains(&verb.as_str()) {
+                                true => vec![verb.to_uppercase()],
+                                false => Vec::new(),
+                            },
+                            ..Handler::new((framework, n), function.def)
                         });
                     }
                 }
@@ -174,19 +324,55 @@ impl<'a> Machine<'a> {
 
     /// Sees whether calling `name` registers one of `arguments` as a handler.
     pub(super) fn register(&mut self, name: &str, arguments: &Arguments) {
-        for (framework, n, row) in self.rows() {
-            for registration in row.registered.iter().filter(|r| r.call == name) {
+        let rows = self.model.registered(name);
+        let is = |call: &str| call == name;
+        self.register_rows(rows, &is, arguments);
+        if rows.is_empty()
+            && let Some((_, last)) = name.rsplit_once('.')
+        {
+            self.register_open(last, arguments);
+        }
+    }
+
+    /// The same for a method `last` of a receiver that nothing is known of.
+    pub(super) fn register_open(&mut self, last: &str, arguments: &Arguments) {
+        let model = self.model;
+        let open = model.registered_open(last);
+        if open.is_empty() {
+            return;
+        }
+        let uses = self.uses(self.file());
+        let rows: Vec<_> = open
+            .iter()
+            .filter(|(f, _)| uses.contains(f))
+            .copied()
+            .collect();
+        let is = |call: &str| call.strip_prefix("*.") == Some(last);
+        self.register_rows(&rows, &is, arguments);
+    }
+
+    fn register_rows(
+        &mut self,
+        rows: &[(FrameworkId, usize)],
+        is: &dyn Fn(&str) -> bool,
+        arguments: &Arguments,
+    ) {
+        let model = self.model;
+        for (framework, n) in rows {
+            let Some(row) = model.handler(*framework, *n) else {
+                continue;
+            };
+            for registration in row.registered.iter().filter(|r| is(&r.call)) {
                 let given = arguments.get(registration.argument, &registration.keyword);
                 let route = arguments.positional.first().and_then(Value::text);
                 for atom in given.iter().flat_map(|value| value.atoms()) {
-                    if let Atom::Function(def, bound) = atom {
+                    if let Atom::Function(id, bound) = atom
+                        && let Some(function) = self.function(*id)
+                    {
                         self.add_handler(Handler {
-                            framework,
-                            row: n,
-                            def: *def,
-                            class: *bound,
+                            class: bound.map(|b| b.class),
                             route: route.as_deref().map(str::to_owned),
-                            by_signature: false,
+                            ..Handler::new((*framework, *n), function.def)
                         });
                     }
                 }
@@ -196,136 +382,273 @@ impl<'a> Machine<'a> {
 
     /// The attribute `name` that a framework sets on instances of `class`.
     pub(super) fn handler_field(&self, class: Def, name: &str) -> Option<Value> {
+        let model = self.model;
         let bases = self.outside_bases(class);
-        self.rows().find_map(|(_, _, row)| {
-            let ty = row.fields.get(name)?;
-            let matches = row
-                .bases
-                .iter()
-                .any(|base| bases.iter().any(|b| **b == **base));
-            matches.then(|| Atom::Object(ty.as_str().into()).into())
+        let mut rows = bases.iter().flat_map(|base| model.based(base));
+        rows.find_map(|(framework, n)| {
+            let ty = model.handler(*framework, *n)?.fields.get(name)?;
+            Some(Value::object(ty))
         })
     }
 
     /// What the framework passes to `handler`.
     pub(super) fn handler_arguments(&mut self, handler: &Handler) -> Arguments {
-        let Some(function) = self.functions.get(&handler.def).cloned() else {
+        let Some(function) = self.function_at(handler.def) else {
             return Arguments::default();
         };
-        let row = self
-            .model
-            .framework(handler.framework)
-            .and_then(|f| f.handlers.get(handler.row));
-        let Some(row) = row else {
+        let Some(row) = self.handler_row(handler) else {
             return Arguments::default();
         };
-        let skip = usize::from(function.class.is_some() && !function.is_static());
+        let skip = usize::from(function.takes_self());
         let mut arguments = Arguments::default();
-        let parameters = function.parameters().into_iter().flat_map(|p| p.iter());
-        for (n, parameter) in parameters.skip(skip).enumerate() {
-            let name = parameter.name().as_str();
-            let value = match (&row.first, n) {
-                (Some(first), 0) => Atom::Object(first.as_str().into()).into(),
-                _ => self.handler_parameter(&function, handler, row, parameter),
+        let Some(parameters) = function.parameters() else {
+            return arguments;
+        };
+        for (n, parameter) in parameters.iter_non_variadic_params().skip(skip).enumerate() {
+            let name = &parameter.name().id;
+            let value = match (&row.first, row.arguments.get(n), n) {
+                (_, Some(argument), _) => {
+                    self.handler_argument(&function, row, argument, name, &parameter.parameter)
+                }
+                (Some(first), None, 0) => Value::object(first),
+                _ => self.handler_parameter(
+                    &function,
+                    handler,
+                    row,
+                    ast::AnyParameterRef::NonVariadic(parameter),
+                ),
             };
-            arguments.named.push((name.to_owned(), value));
+            match parameters.kwonlyargs.iter().any(|p| p.name().id == *name) {
+                true => arguments.named.push((name.clone(), value)),
+                false => arguments.positional.push(value),
+            }
+        }
+        for variadic in parameters.vararg.iter().chain(&parameters.kwarg) {
+            let value = self.handler_parameter(
+                &function,
+                handler,
+                row,
+                ast::AnyParameterRef::Variadic(variadic),
+            );
+            let value = value.filter(|a| matches!(a, Atom::Untrusted(_)));
+            arguments.spread = std::mem::take(&mut arguments.spread).join(&value);
         }
         arguments
+    }
+
+    fn handler_argument(
+        &mut self,
+        function: &Function<'a>,
+        row: &'a pack::Handler,
+        argument: &'a Argument,
+        name: &Name,
+        parameter: &'a ast::Parameter,
+    ) -> Value {
+        match argument {
+            Argument::Clean => Value::clean(),
+            Argument::Is(ty) => Value::object(ty),
+            Argument::Data(data) => {
+                let place = Place {
+                    file: function.def.file,
+                    span: span(parameter),
+                };
+                let note = format!("parameter {name} of handler {}()", function.name());
+                let trust = row.trust.unwrap_or(Trust::Http);
+                self.entering(trust, &data.channel, data.shape, place, note)
+            }
+        }
     }
 
     fn handler_parameter(
         &mut self,
         function: &Function<'a>,
         handler: &Handler,
-        row: &pack::Handler,
+        row: &'a pack::Handler,
         parameter: ast::AnyParameterRef<'a>,
     ) -> Value {
         let file = function.def.file;
-        let source = self.project.source(file);
+        let project = self.project;
+        let source = project.source(file);
         let scope = source.scopes().at(function.def.start.saturating_sub(1));
         let mut types = Vec::new();
         if let Some(annotation) = parameter.annotation() {
             annotation_names(source, scope, annotation, &mut types);
         }
         if let Some(object) = types.iter().find_map(|ty| self.model.object(ty)) {
-            return Atom::Object(object.name.as_str().into()).into();
+            return Value::object(&object.name);
         }
         let name = parameter.name().as_str();
         let default = parameter.default().and_then(Expr::as_call_expr);
-        let default = default
+        let default_names = default
             .map(|call| source.names(scope, &call.func))
             .unwrap_or_default();
-        let is_clean = types.iter().any(|ty| row.clean_annotations.contains(ty))
-            || default
-                .iter()
-                .chain(&types)
-                .any(|ty| row.clean_defaults.contains(ty));
+        let is_clean = types.iter().any(|ty| row.clean_annotations.contains(ty));
+        let made = default_names
+            .iter()
+            .chain(&types)
+            .any(|ty| row.clean_defaults.contains(ty));
+        if made {
+            return self.dependency(file, parameter, default);
+        }
         let untrusted = match row.parameters {
             Parameters::Clean => false,
             Parameters::Untrusted => !is_clean,
-            Parameters::Route => handler
-                .route
-                .as_ref()
-                .is_none_or(|route| in_route(route, name)),
+            Parameters::Route => {
+                let variadic = matches!(parameter, ast::AnyParameterRef::Variadic(_));
+                let route = handler.route.as_ref();
+                variadic || route.is_none_or(|route| in_route(route, name))
+            }
         };
         if !untrusted {
-            return Value::clean();
+            return match self.parameter_default(function, name) {
+                Some(value) => value,
+                None => Value::clean(),
+            };
         }
         let shape = match types.iter().any(|ty| ty == "builtins.bytes") {
             true => Shape::Bytes,
             false => Shape::Any,
         };
-        let marker = default
+        let marker = default_names
             .iter()
             .chain(&types)
             .find_map(|ty| ty.strip_prefix("fastapi."));
-        let channel = match (row.parameters, marker) {
-            (Parameters::Route, _) => "path".to_owned(),
-            (_, Some(marker)) => marker.to_lowercase(),
-            (_, None) => "parameter".to_owned(),
+        let channel = match (row.parameters, marker, &row.channel) {
+            (_, _, Some(channel)) => channel.clone(),
+            (Parameters::Route, _, _) => "path".to_owned(),
+            (_, Some(marker), _) => marker.to_lowercase(),
+            (_, None, _) => "parameter".to_owned(),
         };
-        let place = super::value::Place {
+        let place = Place {
             file,
             span: span(&parameter),
         };
         let note = format!("parameter {name} of handler {}()", function.name());
-        self.entering(Trust::Http, &channel, shape, place, note)
+        self.entering(
+            row.trust.unwrap_or(Trust::Http),
+            &channel,
+            shape,
+            place,
+            note,
+        )
     }
 
-    /// What a function that nobody calls may be given.
-    pub(super) fn outside_arguments(&mut self, def: Def) -> Arguments {
-        let Some(function) = self.functions.get(&def).cloned() else {
-            return Arguments::default();
-        };
-        let source = self.project.source(def.file);
-        let scope = source.scopes().at(def.start.saturating_sub(1));
-        let skip = usize::from(function.class.is_some() && !function.is_static());
-        let mut arguments = Arguments::default();
-        let parameters = function.parameters().into_iter().flat_map(|p| p.iter());
-        for parameter in parameters.skip(skip) {
-            let name = parameter.name().as_str();
-            let mut types = Vec::new();
-            if let Some(annotation) = parameter.annotation() {
-                annotation_names(source, scope, annotation, &mut types);
-            }
-            let value = match types.iter().find_map(|ty| self.model.object(ty)) {
-                Some(object) => Atom::Object(object.name.as_str().into()).into(),
-                None => {
-                    let place = super::value::Place {
-                        file: def.file,
-                        span: span(&parameter),
-                    };
-                    let note = format!(
-                        "parameter {name} of {}(), which nothing in the project calls",
-                        function.name()
-                    );
-                    self.entering(Trust::Unknown, "parameter", Shape::Any, place, note)
-                }
-            };
-            arguments.named.push((name.to_owned(), value));
-        }
-        arguments
+    fn parameter_default(&self, function: &Function<'a>, name: &str) -> Option<Value> {
+        function.defaults.get(name).cloned()
     }
+
+    /// What a dependency such as `Depends(get_cart)` gives: what the function returns that the framework calls.
+    fn dependency(
+        &mut self,
+        file: FileId,
+        parameter: ast::AnyParameterRef<'a>,
+        default: Option<&'a ast::ExprCall>,
+    ) -> Value {
+        let in_annotation = parameter.annotation().and_then(dependency_call);
+        let Some(call) = default.or(in_annotation) else {
+            return Value::clean();
+        };
+        let target = call.arguments.args.first();
+        let target = target.or_else(|| call.arguments.find_keyword("dependency").map(|k| &k.value));
+        let Some(Expr::Name(name)) = target else {
+            return Value::clean();
+        };
+        let value = self.global(file, &name.id).unwrap_or_default();
+        let mut out = Value::unknown();
+        for atom in value.atoms() {
+            let Atom::Function(id, _) = atom else {
+                continue;
+            };
+            let Some(function) = self.function(*id) else {
+                continue;
+            };
+            let known = self
+                .handlers
+                .iter()
+                .find(|h| h.def == function.def)
+                .cloned();
+            let row = self.dependency_row();
+            let handler = known.or_else(|| Some(Handler::new(row?, function.def)));
+            let Some(handler) = handler else {
+                continue;
+            };
+            let given = self.handler_arguments(&handler);
+            let place = Place {
+                file,
+                span: span(&parameter),
+            };
+            let (got, _) = self.call(*id, None, &given, place, &mut Env::default());
+            // A dependency that yields gives what it yields.
+            let is_generator = matches!(function.code, Code::Def(_));
+            for atom in got.atoms() {
+                match atom {
+                    Atom::Container(container)
+                        if is_generator && container.kind == super::value::Kind::Bag =>
+                    {
+                        out = out.join(&container.any());
+                    }
+                    atom => out.add(atom.clone()),
+                }
+            }
+        }
+        match out.is_empty() {
+            true => Value::clean(),
+            false => out,
+        }
+    }
+
+    fn dependency_row(&self) -> Option<(FrameworkId, usize)> {
+        self.model.registered("fastapi.Depends").first().copied()
+    }
+
+    /// A member of an object of the modelled type `ty`.
+    pub(super) fn object_member(&mut self, ty: &str, name: &str, place: Place) -> Value {
+        let Some(object) = self.model.object(ty) else {
+            return Value::unknown();
+        };
+        match object.members.get(name) {
+            Some(Member::Data(data)) => {
+                let note = self.snippet(place);
+                let taint = super::taint::Taint::enter(
+                    object.trust,
+                    &data.channel,
+                    data.shape,
+                    place,
+                    note,
+                );
+                Atom::Untrusted(super::taint::Taint {
+                    known_as: Some(format!("{}.{name}", object.name).into()),
+                    on_missing: data.on_missing.as_deref().map(Rc::from),
+                    ..taint
+                })
+                .into()
+            }
+            Some(Member::Is(ty)) => Value::object(ty),
+            None => Value::external(&format!("{}.{name}", object.name)),
+        }
+    }
+}
+
+/// The call in `Annotated[Cart, Depends(get_cart)]`.
+fn dependency_call(annotation: &Expr) -> Option<&ast::ExprCall> {
+    match annotation {
+        Expr::Subscript(node) => match &*node.slice {
+            Expr::Tuple(tuple) => tuple.elts.iter().find_map(Expr::as_call_expr),
+            _ => None,
+        },
+        _ => None,
+    }
+}
+
+/// Whether `name` is one of `patterns`, of which `on_*` means all that start so.
+fn is_one(patterns: &[String], name: &str) -> bool {
+    patterns
+        .iter()
+        .any(|pattern| match pattern.strip_suffix('*') {
+            Some("") => !name.starts_with("__"),
+            Some(start) => name.starts_with(start),
+            None => pattern == name,
+        })
 }
 
 /// Names in an annotation: of `Annotated[UploadFile, File()]` both `UploadFile` and `File`.
@@ -369,16 +692,4 @@ fn in_route(route: &str, name: &str) -> bool {
         rest = after;
     }
     false
-}
-
-/// Whether `source` imports `package` or something of it, anywhere.
-fn imports_package(source: &SourceFile, package: &str) -> bool {
-    let scopes = source.scopes();
-    scopes.imports().any(|import| {
-        let target = import.target.as_str();
-        target == package
-            || target
-                .strip_prefix(package)
-                .is_some_and(|rest| rest.starts_with('.'))
-    })
 }

@@ -1,4 +1,4 @@
-//! The abstract interpreter's state: environments, functions, calls into the project and their summaries.
+//! The abstract interpreter's state: functions, classes, fields, the frames of running code, and what was reached.
 //!
 //! Invariant: bounded. Depth, work and the width of values have limits; where one is met, what was known so far
 //! stays, and nothing that was found is dropped.
@@ -7,103 +7,25 @@ use std::cell::RefCell;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::rc::Rc;
 
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::env::{Checked, Env, Scope, Vars, Verdict};
+use super::functions::{Calling, Function, Summary};
 use super::handlers::Handler;
+use super::modules::Names;
+use super::restricted::Restriction;
 use super::sites::{Form, Site};
-use super::value::{Atom, Def, Hop, HopKind, Identity, Place, Taint, Value};
-use crate::pack::{Model, Shape, SinkId, Trust};
+use super::taint::{Hop, HopKind, Place, Taint};
+use super::value::{Atom, Def, FunctionId, Instance, Value};
+use crate::pack::{FrameworkId, Model, Shape, SinkId, Trust};
 use crate::project::{FileId, Project};
-use crate::python::ast::{self, Expr, Stmt};
+use crate::python::ast::name::Name;
 use crate::python::{Ranged, SourceFile, span};
 
-/// Calls deeper than this are not followed.
-const DEEPEST: usize = 40;
-/// Sets of arguments for which one function is interpreted, but for those that a client or peer supplies.
-const MOST_CONTEXTS: usize = 12;
-/// Expressions and statements evaluated in one pass over a project before giving up.
-const MOST_WORK: usize = 1_500_000;
-
-/// Variables by name.
-pub(super) type Vars = HashMap<String, Value>;
-
-/// A checked value: what, and why the check does not count if it does not.
-pub(super) type Checked = (Identity, Option<&'static str>);
-
-/// The state at one point of one function.
-#[derive(Debug, Clone, Default)]
-pub(super) struct Env {
-    pub vars: Vars,
-    pub checked: Vec<Checked>,
-    /// This point cannot be reached.
-    pub dead: bool,
-}
-
-impl Env {
-    /// Either this state or `other`.
-    pub fn join(self, other: Env) -> Env {
-        match (self.dead, other.dead) {
-            (true, _) => other,
-            (_, true) => self,
-            _ => {
-                let mut joined = self;
-                for (name, value) in other.vars {
-                    let mine = joined.vars.remove(&name).unwrap_or_default();
-                    joined.vars.insert(name, mine.join(&value));
-                }
-                joined.checked.retain(|c| other.checked.contains(c));
-                joined
-            }
-        }
-    }
-}
-
-/// The code of a function.
-#[derive(Debug, Clone, Copy)]
-pub(super) enum Code<'a> {
-    Def(&'a ast::StmtFunctionDef),
-    Lambda(&'a ast::ExprLambda),
-}
-
-#[derive(Debug)]
-pub(super) struct Function<'a> {
-    pub def: Def,
-    pub code: Code<'a>,
-    pub class: Option<Def>,
-    pub closure: Option<Rc<RefCell<Vars>>>,
-    /// Values of default arguments: made once, where the function is defined.
-    pub defaults: Vars,
-}
-
-impl<'a> Function<'a> {
-    pub fn name(&self) -> &'a str {
-        match self.code {
-            Code::Def(node) => node.name.as_str(),
-            Code::Lambda(_) => "<lambda>",
-        }
-    }
-
-    pub fn parameters(&self) -> Option<&'a ast::Parameters> {
-        match self.code {
-            Code::Def(node) => Some(&node.parameters),
-            Code::Lambda(node) => node.parameters.as_deref(),
-        }
-    }
-
-    pub fn is_static(&self) -> bool {
-        match self.code {
-            Code::Def(node) => node
-                .decorator_list
-                .iter()
-                .any(|d| matches!(&d.expression, Expr::Name(n) if n.id == "staticmethod")),
-            Code::Lambda(_) => true,
-        }
-    }
-}
-
-#[derive(Debug)]
-pub(super) struct Class {
-    pub bases: Vec<Value>,
-    pub attributes: Vars,
-}
+/// Expressions and statements evaluated for one entry point before giving up on it.
+const MOST_WORK_EACH: usize = 60_000;
+/// The same for one pass over a project.
+const MOST_WORK: usize = 3_000_000;
 
 /// One call on the way from an entry point to a load.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -120,10 +42,23 @@ pub(super) struct Reached {
     pub site: usize,
     pub value: Value,
     pub checked: Vec<Checked>,
+    /// The call is harmless by its arguments, its class or a hook.
+    pub safe: Option<Safe>,
     /// Outermost call first.
     pub chain: Vec<CallAt>,
     /// The function that holds the load.
     pub holder: Option<Def>,
+}
+
+/// Why a load that is reached does no harm whatever arrives.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Safe {
+    /// Its arguments say so.
+    Arguments,
+    /// Its class refuses what is not on a list.
+    Class,
+    /// A hook is in place.
+    Hook,
 }
 
 /// What the program pickled and handed on.
@@ -137,74 +72,77 @@ pub struct Written {
     pub place: Place,
 }
 
-/// Arguments of a call.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub(super) struct Arguments {
-    pub positional: Vec<Value>,
-    pub named: Vec<(String, Value)>,
-    /// Elements of `*args` and `**kwargs` of unknown place.
-    pub spread: Value,
+/// A class of the project.
+#[derive(Debug, Default)]
+pub(super) struct Class {
+    pub bases: Vec<Value>,
+    pub attributes: Rc<Vars>,
+    /// Annotated names of its body in their order: the fields of a dataclass.
+    pub annotated: Vec<Name>,
+    /// What its body annotates them with, where that is a class of the project.
+    pub types: FxHashMap<Name, Value>,
 }
 
-impl Arguments {
-    /// The argument at `position` or called `name`.
-    pub fn get(&self, position: usize, name: &str) -> Option<&Value> {
-        let by_name = self.named.iter().find(|(n, _)| n == name).map(|(_, v)| v);
-        self.positional.get(position).or(by_name)
-    }
-
-    /// All argument values.
-    pub fn all(&self) -> impl Iterator<Item = &Value> {
-        let named = self.named.iter().map(|(_, value)| value);
-        self.positional.iter().chain(named).chain([&self.spread])
-    }
-}
-
-/// What a call's outcome depends on: function, instance, arguments, and the signatures checked before.
-type Calling = (Def, Option<Def>, Arguments, Vec<Checked>);
-
-struct Summary {
-    returns: Value,
-    reached: Vec<Reached>,
-}
-
+/// A function, module or class body that is running.
 pub(super) struct Frame {
     pub file: FileId,
     pub def: Option<Def>,
+    /// The class whose method it is, or whose body.
     pub class: Option<Def>,
-    pub closure: Option<Rc<RefCell<Vars>>>,
+    pub instance: Option<Instance>,
+    /// Variables that functions defined here see.
+    pub scope: Option<Rc<Scope>>,
+    /// Variables of the functions around.
+    pub outer: Option<Rc<Scope>>,
     pub returns: Value,
-    pub yields: bool,
+    pub yielded: Option<Value>,
+    /// What was checked at each return so far.
+    pub returned_checked: Option<Vec<Checked>>,
     pub loop_exits: Vec<Env>,
-    pub globals: HashSet<String>,
+    pub globals: HashSet<Name>,
+    pub nonlocals: HashSet<Name>,
+    /// Parameters whose objects were changed in place.
+    pub changed: Vec<Name>,
+    pub called_at: Option<Place>,
+    /// Tells apart functions that this frame defines from those of another.
+    pub context: u32,
 }
 
 impl Frame {
-    /// A frame in which nothing has run yet: of a module, a class body (`class`) or a function (`def`).
-    pub fn new(
-        file: FileId,
-        def: Option<Def>,
-        class: Option<Def>,
-        closure: Option<Rc<RefCell<Vars>>>,
-    ) -> Frame {
+    /// A frame in which nothing has run yet.
+    pub fn new(file: FileId) -> Frame {
         Frame {
             file,
-            def,
-            class,
-            closure,
+            def: None,
+            class: None,
+            instance: None,
+            scope: None,
+            outer: None,
             returns: Value::unknown(),
-            yields: false,
+            yielded: None,
+            returned_checked: None,
             loop_exits: Vec::new(),
             globals: HashSet::new(),
+            nonlocals: HashSet::new(),
+            changed: Vec::new(),
+            called_at: None,
+            context: 0,
         }
+    }
+
+    /// Whether it is a module's.
+    pub fn is_module(&self) -> bool {
+        self.def.is_none() && self.class.is_none()
     }
 }
 
-/// What instance fields and attributes of outside objects are kept under.
+/// What fields and stored values are kept under.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Owner {
-    Class(Def),
+    Instance(Instance),
     External(Rc<str>),
+    Module(FileId),
+    Store(Rc<str>),
 }
 
 pub(super) struct Machine<'a> {
@@ -212,20 +150,33 @@ pub(super) struct Machine<'a> {
     pub model: &'a Model,
     pub sites: Vec<Site>,
     by_place: HashMap<Place, usize>,
-    pub functions: HashMap<Def, Rc<Function<'a>>>,
-    pub classes: HashMap<Def, Rc<Class>>,
-    pub modules: HashMap<FileId, Rc<RefCell<Vars>>>,
-    pub fields: HashMap<(Owner, String), Value>,
+    pub functions: Vec<Rc<Function<'a>>>,
+    pub(super) known_functions: FxHashMap<(Def, u32), FunctionId>,
+    pub by_def: FxHashMap<Def, FunctionId>,
+    pub classes: FxHashMap<Def, Rc<Class>>,
+    pub subclasses: FxHashMap<Def, Vec<Def>>,
+    pub restrictions: FxHashMap<Def, Restriction>,
+    pub modules: FxHashMap<FileId, Rc<RefCell<Vars>>>,
+    pub names: FxHashMap<FileId, Rc<Names<'a>>>,
+    pub defining: HashSet<(FileId, Name)>,
+    fields: FxHashMap<(Owner, Name), Value>,
+    read: FxHashSet<(Owner, Name)>,
+    stale: bool,
     pub handlers: VecDeque<Handler>,
-    pub known_handlers: HashSet<Def>,
+    pub known_handlers: HashMap<Def, bool>,
+    uses: FxHashMap<FileId, Rc<HashSet<FrameworkId>>>,
     pub visited: HashSet<Def>,
     pub written: Vec<Written>,
-    defining: HashSet<(FileId, String)>,
     pub frames: Vec<Frame>,
-    summaries: HashMap<Calling, Rc<Summary>>,
-    contexts: HashMap<Def, Vec<Rc<Summary>>>,
-    reached: Vec<Vec<Reached>>,
+    pub contexts: u32,
+    pub(super) summaries: HashMap<Calling, Rc<Summary>>,
+    pub(super) known_calls: FxHashMap<Def, Vec<Rc<Summary>>>,
+    pub(super) reached: Vec<Vec<Reached>>,
+    /// Methods that lead to loads, by name: what a call of an unknown receiver may mean.
+    pub leading: FxHashMap<Name, Vec<Def>>,
     work: usize,
+    entry_work: usize,
+    cut: bool,
 }
 
 impl<'a> Machine<'a> {
@@ -240,44 +191,78 @@ impl<'a> Machine<'a> {
             model,
             sites,
             by_place,
-            functions: HashMap::new(),
-            classes: HashMap::new(),
-            modules: HashMap::new(),
-            fields: HashMap::new(),
+            functions: Vec::new(),
+            known_functions: FxHashMap::default(),
+            by_def: FxHashMap::default(),
+            classes: FxHashMap::default(),
+            subclasses: FxHashMap::default(),
+            restrictions: FxHashMap::default(),
+            modules: FxHashMap::default(),
+            names: FxHashMap::default(),
+            defining: HashSet::new(),
+            fields: FxHashMap::default(),
+            read: FxHashSet::default(),
+            stale: false,
             handlers: VecDeque::new(),
-            known_handlers: HashSet::new(),
+            known_handlers: HashMap::new(),
+            uses: FxHashMap::default(),
             visited: HashSet::new(),
             written: Vec::new(),
-            defining: HashSet::new(),
             frames: Vec::new(),
+            contexts: 0,
             summaries: HashMap::new(),
-            contexts: HashMap::new(),
+            known_calls: FxHashMap::default(),
             reached: vec![Vec::new()],
+            leading: FxHashMap::default(),
             work: 0,
+            entry_work: 0,
+            cut: false,
         }
     }
 
-    /// Forgets everything but instance fields and sites: the next pass sees fields that were set after they were read.
+    /// Whether something was read that got another value later, so that another pass would see more.
+    pub fn is_stale(&self) -> bool {
+        self.stale
+    }
+
+    /// Forgets everything but fields, sites, functions and classes: the next pass sees fields that were set after they
+    /// were read.
     pub fn next_pass(&mut self) {
         self.modules.clear();
         self.summaries.clear();
-        self.contexts.clear();
+        self.known_calls.clear();
         self.visited.clear();
         self.handlers.clear();
         self.known_handlers.clear();
+        self.read.clear();
         self.reached = vec![Vec::new()];
+        self.stale = false;
         self.work = 0;
+        self.entry_work = 0;
     }
 
     /// Whether there is work left to spend; spends a unit.
     pub fn spend(&mut self) -> bool {
         self.work += 1;
-        self.work < MOST_WORK
+        self.entry_work += 1;
+        let left = !self.exhausted();
+        self.cut |= !left;
+        left
     }
 
-    /// Whether the bound on work was met.
+    /// Whether the bound on work was met for this entry point.
     pub fn exhausted(&self) -> bool {
-        self.work >= MOST_WORK
+        self.work >= MOST_WORK || self.entry_work >= MOST_WORK_EACH
+    }
+
+    /// Whether the bound on work was ever met.
+    pub fn was_cut(&self) -> bool {
+        self.cut
+    }
+
+    /// A new entry point begins.
+    pub fn begin_entry(&mut self) {
+        self.entry_work = 0;
     }
 
     /// The loads reached since the last call, when at the outermost level.
@@ -303,11 +288,33 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// Source text of `node` on one line, shortened.
-    pub fn snippet(&self, node: &impl Ranged) -> String {
-        let text = self.source().slice(span(node));
-        let line: Vec<&str> = text.split_whitespace().collect();
-        let line = line.join(" ");
+    /// Frameworks that `file` imports.
+    pub fn uses(&mut self, file: FileId) -> Rc<HashSet<FrameworkId>> {
+        if let Some(used) = self.uses.get(&file) {
+            return Rc::clone(used);
+        }
+        let imports = self.project.source(file).scopes().imports();
+        let used = self
+            .model
+            .used(imports.map(|import| import.target.as_str()));
+        let used = Rc::new(used);
+        self.uses.insert(file, Rc::clone(&used));
+        used
+    }
+
+    /// Source text at `place` on one line, shortened.
+    pub fn snippet(&self, place: Place) -> String {
+        let text = self.project.source(place.file).slice(place.span);
+        let mut line = String::new();
+        for word in text.split_whitespace() {
+            if !line.is_empty() {
+                line.push(' ');
+            }
+            line.push_str(word);
+            if line.len() > 400 {
+                break;
+            }
+        }
         match line.char_indices().nth(80) {
             Some((cut, _)) => format!("{}…", line.get(..cut).unwrap_or_default()),
             None => line,
@@ -315,7 +322,15 @@ impl<'a> Machine<'a> {
     }
 
     /// Notes that a load was reached with `value`.
-    pub fn record(&mut self, place: Place, sink: SinkId, name: &str, value: Value, env: &Env) {
+    pub fn record(
+        &mut self,
+        place: Place,
+        sink: SinkId,
+        name: &str,
+        value: &Value,
+        safe: Option<Safe>,
+        env: &Env,
+    ) {
         let site = match self.by_place.get(&place) {
             Some(site) => *site,
             None => {
@@ -329,10 +344,27 @@ impl<'a> Machine<'a> {
                 self.sites.len() - 1
             }
         };
+        let harmless = |taint: &Taint| {
+            taint.tame
+                || env
+                    .checked()
+                    .contains(&(taint.identity(), Verdict::Harmless))
+        };
+        let mut known = Value::unknown();
+        for atom in value.atoms() {
+            known.add(match atom {
+                Atom::Untrusted(taint) if harmless(taint) => {
+                    Atom::Const(super::value::Const::Other)
+                }
+                other => other.clone(),
+            });
+        }
+        let safe = safe.or(env.hooked.then_some(Safe::Hook));
         let reached = Reached {
             site,
-            value,
-            checked: env.checked.clone(),
+            value: known,
+            checked: env.checked().to_vec(),
+            safe,
             chain: Vec::new(),
             holder: self.frames.last().and_then(|f| f.def),
         };
@@ -341,266 +373,23 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// The variables of a module of the project, interpreting it first if that was not done.
-    pub fn module_vars(&mut self, file: FileId) -> Rc<RefCell<Vars>> {
-        if let Some(vars) = self.modules.get(&file) {
-            return Rc::clone(vars);
-        }
-        let vars = Rc::new(RefCell::new(Vars::new()));
-        self.modules.insert(file, Rc::clone(&vars));
-        if self.frames.len() >= DEEPEST {
-            return vars;
-        }
-        self.frames.push(Frame::new(file, None, None, None));
-        self.reached.push(Vec::new());
-        let mut env = Env::default();
-        for stmt in &self.project.source(file).module().body {
-            env.dead = false;
-            self.statement(stmt, &mut env);
-        }
-        *vars.borrow_mut() = env.vars;
-        self.frames.pop();
-        // Loads at module level belong to the module, whoever imported it first.
-        let reached = self.reached.pop().unwrap_or_default();
-        if let Some(outermost) = self.reached.first_mut() {
-            outermost.extend(reached);
-        }
-        vars
+    /// What the field `name` of `owner` holds.
+    pub fn field(&mut self, owner: &Owner, name: &str) -> Option<Value> {
+        let key = (owner.clone(), Name::new(name));
+        let value = self.fields.get(&key).cloned();
+        self.read.insert(key);
+        value
     }
 
-    /// What the module-level name `name` of `file` is.
-    pub fn global(&mut self, file: FileId, name: &str) -> Option<Value> {
-        let vars = self.module_vars(file);
-        let value = vars.borrow().get(name).cloned();
-        value.or_else(|| self.defined_later(file, name))
-    }
-
-    /// A function or class whose definition has not run yet: import cycles, forward references.
-    fn defined_later(&mut self, file: FileId, name: &str) -> Option<Value> {
-        let body = &self.project.source(file).module().body;
-        let stmt = body.iter().find(|stmt| match stmt {
-            Stmt::FunctionDef(node) => node.name == *name,
-            Stmt::ClassDef(node) => node.name == *name,
-            _ => false,
-        })?;
-        self.frames.push(Frame::new(file, None, None, None));
-        // `class A(A)` refers to what it is about to define.
-        let mut env = Env::default();
-        if self.defining.insert((file, name.to_owned())) {
-            self.statement(stmt, &mut env);
-            self.defining.remove(&(file, name.to_owned()));
+    /// Joins `value` into the field `name` of `owner`.
+    pub fn set_field(&mut self, owner: Owner, name: &str, value: &Value) {
+        let key = (owner, Name::new(name));
+        let before = self.fields.entry(key.clone()).or_default();
+        let after = before.clone().join(value);
+        if !after.same(before) && after != *before {
+            *before = after;
+            self.stale |= self.read.contains(&key);
         }
-        self.frames.pop();
-        env.vars.remove(name)
-    }
-
-    /// Calls a function of the project.
-    pub fn call(
-        &mut self,
-        def: Def,
-        bound: Option<Def>,
-        arguments: Arguments,
-        at: Place,
-        env: &Env,
-    ) -> Value {
-        let Some(function) = self.functions.get(&def).cloned() else {
-            return Value::unknown();
-        };
-        let caller = self.frames.last().and_then(|f| f.def);
-        let arguments = self.passed(&function, arguments, at);
-        let key = (def, bound, arguments, env.checked.clone());
-        let summary = match self.summaries.get(&key) {
-            Some(summary) => Rc::clone(summary),
-            None => {
-                let recursive = self.frames.iter().filter(|f| f.def == Some(def)).count() > 1;
-                if recursive || self.frames.len() >= DEEPEST || self.exhausted() {
-                    return self.opaque(&key.2);
-                }
-                match self.well_known(def, &key.2) {
-                    Some(summary) => summary,
-                    None => {
-                        let checked = env.checked.clone();
-                        let (returns, reached) = self.run(&function, bound, &key.2, checked);
-                        let summary = Rc::new(Summary { returns, reached });
-                        self.contexts
-                            .entry(def)
-                            .or_default()
-                            .push(Rc::clone(&summary));
-                        self.summaries.insert(key, Rc::clone(&summary));
-                        summary
-                    }
-                }
-            }
-        };
-        if let Some(open) = self.reached.last_mut() {
-            for reached in &summary.reached {
-                let mut reached = reached.clone();
-                reached.chain.insert(0, CallAt { place: at, caller });
-                open.push(reached);
-            }
-        }
-        let note = format!("returned by {}()", function.name());
-        self.moved(&summary.returns, HopKind::Return, at, &note)
-    }
-
-    /// For a function that was interpreted with many arguments already, and now with nothing that a client or peer
-    /// supplies: what it did before, so that every way to a load is still seen.
-    fn well_known(&self, def: Def, arguments: &Arguments) -> Option<Rc<Summary>> {
-        let before = self
-            .contexts
-            .get(&def)
-            .filter(|c| c.len() >= MOST_CONTEXTS)?;
-        let mut taints = arguments.all().flat_map(|value| value.taints());
-        if taints.any(|taint| taint.trust <= Trust::Network) {
-            return None;
-        }
-        let last = before.last()?;
-        Some(Rc::new(Summary {
-            returns: last.returns.clone().join(&self.opaque(arguments)),
-            reached: last.reached.clone(),
-        }))
-    }
-
-    /// Interprets `function` as an entry point.
-    pub fn enter(&mut self, def: Def, bound: Option<Def>, arguments: &Arguments) {
-        if let Some(function) = self.functions.get(&def).cloned() {
-            let (_, reached) = self.run(&function, bound, arguments, Vec::new());
-            if let Some(open) = self.reached.last_mut() {
-                open.extend(reached);
-            }
-        }
-    }
-
-    fn run(
-        &mut self,
-        function: &Rc<Function<'a>>,
-        bound: Option<Def>,
-        arguments: &Arguments,
-        checked: Vec<Checked>,
-    ) -> (Value, Vec<Reached>) {
-        self.visited.insert(function.def);
-        let class = bound.or(function.class);
-        self.frames.push(Frame::new(
-            function.def.file,
-            Some(function.def),
-            class,
-            function.closure.clone(),
-        ));
-        self.reached.push(Vec::new());
-        let mut env = Env {
-            checked,
-            ..Env::default()
-        };
-        self.bind_parameters(function, class, arguments, &mut env);
-        match function.code {
-            Code::Def(node) => self.block(&node.body, &mut env),
-            Code::Lambda(node) => {
-                let value = self.value(&node.body, &mut env);
-                self.returned(value);
-            }
-        }
-        let frame = self.frames.pop();
-        let reached = distinct(self.reached.pop().unwrap_or_default());
-        let returns = match frame {
-            Some(frame) if frame.yields => super::value::Container {
-                rest: frame.returns,
-                ..Default::default()
-            }
-            .into(),
-            Some(frame) => frame.returns,
-            None => Value::unknown(),
-        };
-        (returns, reached)
-    }
-
-    /// Joins `value` into what the current function returns.
-    pub fn returned(&mut self, value: Value) {
-        if let Some(frame) = self.frames.last_mut() {
-            frame.returns = std::mem::take(&mut frame.returns).join(&value);
-        }
-    }
-
-    fn bind_parameters(
-        &self,
-        function: &Function<'a>,
-        class: Option<Def>,
-        arguments: &Arguments,
-        env: &mut Env,
-    ) {
-        let Some(parameters) = function.parameters() else {
-            return;
-        };
-        let mut positional = arguments.positional.iter();
-        let ordered = parameters.posonlyargs.iter().chain(&parameters.args);
-        for (n, parameter) in ordered.enumerate() {
-            let name = parameter.name().as_str();
-            if n == 0
-                && let Some(class) = class
-                && function.class.is_some()
-                && !function.is_static()
-            {
-                env.vars
-                    .insert(name.to_owned(), Atom::Instance(class).into());
-                continue;
-            }
-            let given = positional.next().cloned();
-            bind_one(function, name, given, arguments, env);
-        }
-        for parameter in &parameters.kwonlyargs {
-            let name = parameter.name().as_str();
-            bind_one(function, name, None, arguments, env);
-        }
-        if let Some(star) = &parameters.vararg {
-            let rest = positional.fold(arguments.spread.clone(), |all, v| all.join(v));
-            env.vars.insert(
-                star.name.to_string(),
-                super::value::Container::of(rest).into(),
-            );
-        }
-        if let Some(star) = &parameters.kwarg {
-            let taken: HashSet<&str> = parameters
-                .iter_non_variadic_params()
-                .map(|p| p.name().as_str())
-                .collect();
-            let mut container = super::value::Container::of(arguments.spread.clone());
-            for (name, value) in &arguments.named {
-                if !taken.contains(name.as_str()) {
-                    let key = super::value::Const::Str(name.as_str().into());
-                    container.items.insert(key, value.clone());
-                }
-            }
-            env.vars.insert(star.name.to_string(), container.into());
-        }
-    }
-
-    /// `arguments` as they arrive in `function`: their way has one more station.
-    fn passed(&self, function: &Function<'a>, arguments: Arguments, at: Place) -> Arguments {
-        let note = format!("passed to {}()", function.name());
-        let moved = |value: &Value| self.moved(value, HopKind::Call, at, &note);
-        Arguments {
-            positional: arguments.positional.iter().map(moved).collect(),
-            named: arguments
-                .named
-                .iter()
-                .map(|(name, value)| (name.clone(), moved(value)))
-                .collect(),
-            spread: moved(&arguments.spread),
-        }
-    }
-
-    fn moved(&self, value: &Value, kind: HopKind, place: Place, note: &str) -> Value {
-        value.map_taints(&|taint| {
-            taint.then(Hop::new(place, kind, note.to_owned(), taint.shape, false))
-        })
-    }
-
-    /// What a call that is not followed may return: anything its arguments carry.
-    fn opaque(&self, arguments: &Arguments) -> Value {
-        arguments
-            .all()
-            .flat_map(|value| value.taints())
-            .map(|taint| Atom::Untrusted(taint.clone()))
-            .collect()
     }
 
     /// Untrusted data of `trust` that enters at `place`.
@@ -615,59 +404,71 @@ impl<'a> Machine<'a> {
         Atom::Untrusted(Taint::enter(trust, channel, shape, place, note)).into()
     }
 
-    /// Binds `name`; at module level, functions called from here on see it at once.
-    pub fn bind(&mut self, name: &str, value: Value, env: &mut Env) {
-        if let Some(frame) = self.frames.last() {
-            let global = frame.globals.contains(name);
-            if (frame.def.is_none() && frame.class.is_none()) || global {
-                let vars = self.modules.entry(frame.file).or_default();
-                let mut vars = vars.borrow_mut();
-                let before = match global {
-                    true => vars.get(name).cloned().unwrap_or_default(),
-                    false => Value::unknown(),
-                };
-                vars.insert(name.to_owned(), before.join(&value));
+    /// `value` after one more station.
+    pub fn moved(&self, value: &Value, kind: HopKind, place: Place, note: &str) -> Value {
+        value.map_taints(&|taint| {
+            taint.then(Hop::new(place, kind, note.to_owned(), taint.shape, false))
+        })
+    }
+
+    /// The untrusted parts of `value` after a step at `place`; what is constant is not known any more.
+    pub fn stepped(
+        &self,
+        value: &Value,
+        name: Option<&str>,
+        shape: Shape,
+        quiet: bool,
+        place: Place,
+    ) -> Value {
+        let note = |_: &Taint| name.map_or_else(|| self.snippet(place), str::to_owned);
+        let mut out = Value::unknown();
+        for taint in value.taints() {
+            let hop = Hop::new(place, HopKind::Step, note(taint), shape, quiet);
+            let mut after = taint.then(hop);
+            after.prefix = 0;
+            after.exact = false;
+            out.add(Atom::Untrusted(after));
+        }
+        for atom in value.atoms() {
+            match atom {
+                Atom::Const(_) | Atom::Pattern(_) => {
+                    out.add(Atom::Const(super::value::Const::Other));
+                }
+                Atom::Pickled(_) | Atom::Verified => out.add(atom.clone()),
+                Atom::Container(container) if container.any().pickled().is_some() => {
+                    out.add(Atom::Pickled(container.any().pickled().unwrap_or(place)));
+                }
+                _ => {}
             }
         }
-        env.vars.insert(name.to_owned(), value);
+        out
     }
-}
 
-/// Binds one parameter: what was given, else its default, else what `*args` or `**kwargs` may hold.
-fn bind_one(
-    function: &Function<'_>,
-    name: &str,
-    given: Option<Value>,
-    arguments: &Arguments,
-    env: &mut Env,
-) {
-    let named = arguments.named.iter().find(|(n, _)| n == name);
-    let value = match (given, named, function.defaults.get(name)) {
-        (Some(value), ..) => value,
-        (None, Some((_, value)), _) => value.clone(),
-        (None, None, Some(default)) => default.clone().join(&arguments.spread),
-        (None, None, None) => arguments.spread.clone(),
-    };
-    env.vars.insert(name.to_owned(), value);
-}
+    /// The same value, read by the wider expression at `place`: `request.get_data` and its call, `await` and its
+    /// operand.
+    pub fn widened(&self, value: &Value, place: Place) -> Value {
+        value.map_taints(&|taint| {
+            taint
+                .widen(place, || self.snippet(place), taint.shape)
+                .unwrap_or_else(|| taint.clone())
+        })
+    }
 
-/// One way for each load, value and first call: the shortest. Ways multiply with every level of calls otherwise.
-fn distinct(mut reached: Vec<Reached>) -> Vec<Reached> {
-    let exposed = |r: &Reached| r.value.taints().iter().map(|taint| taint.trust).min();
-    reached.sort_by_key(|r| (r.site, exposed(r).unwrap_or(Trust::Trusted), r.chain.len()));
-    let mut kept: Vec<Reached> = Vec::new();
-    for one in reached {
-        let first = |r: &Reached| r.chain.first().map(|call| call.place);
-        let same = |other: &&Reached| {
-            (other.site, first(other), other.holder) == (one.site, first(&one), one.holder)
-        };
-        let alike: Vec<&Reached> = kept.iter().filter(same).collect();
-        let known = alike
-            .iter()
-            .any(|other| other.value == one.value && other.checked == one.checked);
-        if !known && alike.len() < MOST_CONTEXTS {
-            kept.push(one);
+    /// Binds `name`; at module level, functions called from here on see it at once.
+    pub fn bind(&mut self, name: &Name, value: Value, env: &mut Env) {
+        if let Some(frame) = self.frames.last() {
+            let file = frame.file;
+            if frame.globals.contains(name) {
+                self.set_field(Owner::Module(file), name, &value);
+            } else if frame.nonlocals.contains(name) {
+                if let Some(outer) = &frame.outer {
+                    outer.assign(name, &value);
+                }
+            } else if frame.is_module() {
+                let vars = self.modules.entry(file).or_default();
+                vars.borrow_mut().insert(name.clone(), value.clone());
+            }
         }
+        env.set(name.clone(), value);
     }
-    kept
 }

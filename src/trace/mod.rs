@@ -3,18 +3,30 @@
 //! Invariant: the ledger is complete. Every load that stands in the code, or that the flow of values shows to be one,
 //! gives exactly one [`Finding`], reached or not; a bound that is met keeps findings and never drops one.
 
+mod builtins;
 mod calls;
+mod classes;
+mod env;
 mod expressions;
+mod finding;
+mod fold;
+mod functions;
+mod guards;
 mod handlers;
+mod known;
 mod machine;
+mod modules;
+mod relevant;
+mod restricted;
 mod sites;
 mod statements;
+mod stores;
+mod taint;
 mod value;
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::BTreeSet;
 
 use rayon::prelude::*;
-use sha2::{Digest, Sha256};
 
 use crate::pack::{Model, Shape, SinkId, Trust};
 use crate::project::{FileId, Project};
@@ -24,11 +36,12 @@ use crate::text::Span;
 pub use handlers::Handler;
 pub use machine::{CallAt, Written};
 pub use sites::Form;
-pub use value::{Def, Hop, HopKind, Place};
+pub use taint::{Hop, HopKind, Place};
+pub use value::Def;
 
 use machine::{Machine, Reached};
 use sites::Site;
-use value::{Atom, Taint, Value};
+use taint::Taint;
 
 /// The way of a value from its source to a load: never empty, the source first, the sink last.
 #[derive(Debug, Clone)]
@@ -75,6 +88,10 @@ pub enum Reach {
     Untrusted,
     /// A signature is checked before, on every way.
     Guarded,
+    /// Its own arguments make the call safe.
+    SafeArguments,
+    /// A loader that refuses what is not on its list.
+    Restricted,
     /// Only a constant arrives.
     Constant,
     /// Only what this very program pickled just before arrives.
@@ -118,6 +135,8 @@ pub struct Finding {
     pub sham: Option<&'static str>,
     /// All ways from entry points to this load.
     pub routes: Vec<Route>,
+    /// In test code or an example.
+    pub test: bool,
     /// Every way to it was followed; otherwise the analysis met its bound on work.
     pub complete: bool,
     /// Survives unrelated line moves: from the file, the function, the call's text and its rank among equals.
@@ -133,6 +152,9 @@ pub struct Traced {
     pub exhausted: bool,
 }
 
+/// Passes over a project: another one when a field got a value after it was read.
+const MOST_PASSES: usize = 3;
+
 /// Finds every load of `project` and what reaches it.
 pub fn trace(project: &Project, model: &Model) -> Traced {
     let naming = sites::naming_files(project, model);
@@ -144,29 +166,39 @@ pub fn trace(project: &Project, model: &Model) -> Traced {
     if naming.is_empty() {
         return Traced::default();
     }
-    let relevant = sites::relevant(project, model, &naming, &sites);
+    let relevant = relevant::relevant(project, model, &naming, &sites);
     let mut machine = Machine::new(project, model, sites);
+    machine.leading = relevant
+        .methods
+        .iter()
+        .map(|(name, defs)| (name.clone(), defs.clone()))
+        .collect();
     let mut reached = interpret(&mut machine, &relevant);
-    if !machine.fields.is_empty() && !machine.exhausted() {
+    for _ in 1..MOST_PASSES {
+        if !machine.is_stale() || machine.was_cut() {
+            break;
+        }
         machine.next_pass();
         reached = interpret(&mut machine, &relevant);
     }
-    let exhausted = machine.exhausted();
-    // What a second pass could not finish may hide ways: nothing may be rewritten on half the evidence.
-    let mut findings: Vec<Finding> = machine
-        .sites
-        .iter()
-        .enumerate()
-        .map(|(n, site)| {
-            let mine = reached.iter().filter(|(_, r)| r.site == n);
-            finding(site, &mine.collect::<Vec<_>>(), &machine.written)
-        })
+    let exhausted = machine.was_cut();
+    let mut by_site: Vec<Vec<&(Option<Handler>, Reached)>> = vec![Vec::new(); machine.sites.len()];
+    for one in &reached {
+        if let Some(all) = by_site.get_mut(one.1.site) {
+            all.push(one);
+        }
+    }
+    let rows = machine.sites.iter().zip(&by_site);
+    let mut findings: Vec<Finding> = rows
+        .map(|(site, reached)| finding::finding(site, reached, &machine.written))
         .collect();
     for finding in &mut findings {
+        // What was not followed to its end may hide ways: nothing may be rewritten on half the evidence.
         finding.complete = !exhausted;
+        finding.test = is_test(project.path(finding.place.file));
     }
     findings.sort_by_key(|finding| finding.place);
-    fingerprint(project, model, &mut findings);
+    finding::fingerprint(project, model, &mut findings);
     Traced {
         findings,
         exhausted,
@@ -176,11 +208,11 @@ pub fn trace(project: &Project, model: &Model) -> Traced {
 /// Interprets everything from which a load can be reached: modules, handlers, then what nobody calls.
 fn interpret(
     machine: &mut Machine<'_>,
-    relevant: &sites::Relevant,
+    relevant: &relevant::Relevant,
 ) -> Vec<(Option<Handler>, Reached)> {
     let mut all = Vec::new();
     for file in &relevant.files {
-        machine.module_vars(*file);
+        machine.whole_module(*file);
         let reached = machine.take_reached();
         all.extend(reached.into_iter().map(|r| (None, r)));
     }
@@ -189,15 +221,18 @@ fn interpret(
     rest.sort();
     // Those whose name nobody calls first: what they call is then seen with its arguments.
     rest.sort_by_key(|def| {
-        let name = machine.functions.get(def).map_or("", |f| f.name());
-        relevant.called.contains(name)
+        let function = machine.function_at(*def);
+        function.is_some_and(|f| relevant.called.contains(f.name()))
     });
     for def in rest {
         if machine.visited.contains(&def) {
             continue;
         }
-        let arguments = machine.outside_arguments(def);
-        machine.enter(def, None, &arguments);
+        let Some(id) = machine.by_def.get(&def).copied() else {
+            continue;
+        };
+        let arguments = machine.outside_arguments(id);
+        machine.enter(id, None, &arguments);
         let reached = machine.take_reached();
         all.extend(reached.into_iter().map(|r| (None, r)));
         handlers(machine, relevant, &mut all);
@@ -207,179 +242,77 @@ fn interpret(
 
 fn handlers(
     machine: &mut Machine<'_>,
-    relevant: &sites::Relevant,
+    relevant: &relevant::Relevant,
     all: &mut Vec<(Option<Handler>, Reached)>,
 ) {
     while let Some(handler) = machine.handlers.pop_front() {
-        let name = machine.functions.get(&handler.def).map_or("", |f| f.name());
-        let is_called = handler.is_guess() && relevant.called.contains(name);
+        let Some(function) = machine.function_at(handler.def) else {
+            continue;
+        };
+        let is_called = handler.is_guess() && relevant.called.contains(function.name());
         if is_called || !relevant.functions.contains(&handler.def) {
             continue;
         }
+        let Some(id) = machine.by_def.get(&handler.def).copied() else {
+            continue;
+        };
         let arguments = machine.handler_arguments(&handler);
-        machine.enter(handler.def, handler.class(), &arguments);
-        let reached = machine.take_reached();
+        let mut reached = Vec::new();
+        if let Some(wrapper) = handler.wrapper() {
+            machine.enter(wrapper, handler.instance(), &arguments);
+            reached = machine.take_reached();
+        }
+        // What a decorator calls is not the handler's own way.
+        reached.retain_mut(|one: &mut Reached| inside(one, handler.def));
+        if reached.is_empty() {
+            machine.enter(id, handler.instance(), &arguments);
+            reached = machine.take_reached();
+        }
         all.extend(reached.into_iter().map(|r| (Some(handler.clone()), r)));
     }
 }
 
-/// All that was seen of one load, made into one finding.
-fn finding(site: &Site, reached: &[&(Option<Handler>, Reached)], written: &[Written]) -> Finding {
-    let mut routes: Vec<Route> = Vec::new();
-    let mut open: Vec<Taint> = Vec::new();
-    let mut guarded = false;
-    let mut unknown = false;
-    let mut pickled = false;
-    let mut maybe_none = false;
-    let mut levels = BTreeSet::new();
-    for (handler, reached) in reached {
-        let taints = reached.value.taints();
-        let paths = taints
-            .iter()
-            .map(|taint| TaintPath::new(taint, site.place, &site.name));
-        let same = |route: &&mut Route| {
-            (&route.handler, &route.chain, route.holder)
-                == (handler, &reached.chain, reached.holder)
-        };
-        match routes.iter_mut().find(same) {
-            Some(route) => route.paths.extend(paths),
-            None => routes.push(Route {
-                handler: handler.clone(),
-                chain: reached.chain.clone(),
-                holder: reached.holder,
-                paths: paths.collect(),
-            }),
+/// Cuts what was called before `def` off the way of `one`; whether it came by `def` at all.
+fn inside(one: &mut Reached, def: Def) -> bool {
+    let from = one.chain.iter().position(|call| call.caller == Some(def));
+    match from {
+        Some(from) => {
+            one.chain.drain(..from);
+            true
         }
-        for taint in &taints {
-            let identity = taint.identity();
-            let check = reached
-                .checked
-                .iter()
-                .find(|(checked, _)| *checked == identity);
-            match check {
-                Some((_, None)) => guarded = true,
-                Some((_, Some(sham))) => open.push(Taint {
-                    sham: Some(*sham),
-                    ..(*taint).clone()
-                }),
-                None => open.push((*taint).clone()),
-            }
+        None if one.holder == Some(def) => {
+            one.chain.clear();
+            true
         }
-        levels.extend(taints.iter().map(|taint| taint.trust));
-        if taints.is_empty() {
-            levels.insert(match origin_unknown(&reached.value) {
-                true => Trust::Unknown,
-                false => Trust::Trusted,
-            });
-        }
-        let is_none = |atom: &Atom| matches!(atom, Atom::Const(value::Const::None));
-        maybe_none |= reached.value.atoms().iter().any(is_none)
-            || taints.iter().any(|taint| taint.shape == Shape::Any);
-        guarded |= reached.value.atoms().contains(&Atom::Verified);
-        pickled |= reached
-            .value
-            .atoms()
-            .iter()
-            .any(|a| matches!(a, Atom::Pickled(_)));
-        unknown |= taints.is_empty() && origin_unknown(&reached.value);
-    }
-    // The most exposed first, then the shortest.
-    open.sort_by_key(|taint| (taint.trust, taint.hops().len(), taint.origin));
-    let worst = open.first();
-    let reads = |written: &&Written| {
-        let same = |taint: &Taint| {
-            let (ours, theirs) = (taint.key.as_deref(), written.key.as_deref());
-            *taint.channel == *written.channel
-                && (ours == theirs || ours.is_none() || theirs.is_none())
-        };
-        open.iter().any(same)
-    };
-    let in_value = reached
-        .iter()
-        .find_map(|(_, reached)| reached.value.pickled());
-    let writer = written
-        .iter()
-        .find(reads)
-        .map(|written| written.place)
-        .or(in_value);
-    let reach = match worst {
-        Some(_) => Reach::Untrusted,
-        None if guarded => Reach::Guarded,
-        None if reached.is_empty() => Reach::NotReached,
-        None if unknown => Reach::UnknownOrigin,
-        None if pickled => Reach::OwnRoundTrip,
-        None => Reach::Constant,
-    };
-    let trust = match reach {
-        Reach::Untrusted => worst.map_or(Trust::Unknown, |taint| taint.trust),
-        Reach::UnknownOrigin | Reach::NotReached => Trust::Unknown,
-        Reach::Guarded | Reach::Constant | Reach::OwnRoundTrip => Trust::Trusted,
-    };
-    Finding {
-        place: site.place,
-        sink: site.sink,
-        name: site.name.clone(),
-        form: site.form,
-        reach,
-        trust,
-        path: worst.map(|taint| TaintPath::new(taint, site.place, &site.name)),
-        channel: worst.map_or(String::new(), |taint| taint.channel.to_string()),
-        key: worst.and_then(|taint| taint.key.as_deref().map(str::to_owned)),
-        levels,
-        named_by_client: open
-            .iter()
-            .any(|taint| *taint.channel == *calls::NAMED_SOURCE),
-        maybe_none,
-        writer,
-        sham: worst.and_then(|taint| taint.sham),
-        routes,
-        complete: true,
-        fingerprint: String::new(),
+        None => false,
     }
 }
 
-fn origin_unknown(value: &Value) -> bool {
-    let known = |atom: &Atom| matches!(atom, Atom::Const(_) | Atom::Pickled(_) | Atom::Verified);
-    value.atoms().is_empty()
-        || value.atoms().iter().any(|atom| match atom {
-            Atom::Container(container) => origin_unknown(&container.any()),
-            atom => !known(atom),
-        })
-}
-
-/// Gives each finding its fingerprint.
-fn fingerprint(project: &Project, model: &Model, findings: &mut [Finding]) {
-    let mut seen: HashSet<String> = HashSet::new();
-    for finding in findings {
-        let source = project.source(finding.place.file);
-        let function = enclosing(project, finding.place.file, finding.place.span);
-        let text: String = source
-            .slice(finding.place.span)
-            .split_whitespace()
-            .collect();
-        let transform = model
-            .sink_row(finding.sink)
-            .map_or("", |(t, _)| t.id.as_str());
-        for rank in 0.. {
-            let parts = [
-                transform,
-                source.path(),
-                &function,
-                &text,
-                &rank.to_string(),
-            ];
-            let digest = Sha256::digest(parts.join("\0"));
-            let hex: String = digest
-                .iter()
-                .take(8)
-                .map(|byte| format!("{byte:02x}"))
-                .collect();
-            if seen.insert(hex.clone()) {
-                finding.fingerprint = hex;
-                break;
-            }
-        }
-    }
+/// Whether the file at `path` holds tests, examples or documentation, which nobody deploys.
+pub fn is_test(path: &str) -> bool {
+    let mut parts: Vec<&str> = path.split('/').collect();
+    let file = parts.pop().unwrap_or_default();
+    let folder = |part: &&str| {
+        matches!(
+            *part,
+            "test"
+                | "tests"
+                | "testing"
+                | "example"
+                | "examples"
+                | "doc"
+                | "docs"
+                | "benchmark"
+                | "benchmarks"
+                | "demo"
+                | "demos"
+        )
+    };
+    let stem = file.strip_suffix(".py").unwrap_or(file);
+    parts.iter().any(folder)
+        || stem.starts_with("test_")
+        || stem.ends_with("_test")
+        || matches!(stem, "conftest" | "tests" | "test")
 }
 
 /// Dotted name of the function or class that holds `span`; empty at module level.

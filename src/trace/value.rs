@@ -1,258 +1,17 @@
 //! What the interpreter knows of a Python value.
 
 use std::collections::BTreeMap;
-use std::hash::{Hash, Hasher};
 use std::rc::Rc;
 
-use crate::pack::{Shape, Trust};
+use super::taint::{Identity, Place, Taint};
+use crate::pack::Trust;
 use crate::project::FileId;
-use crate::text::Span;
+use crate::python::ast::name::Name;
 
 /// More alternatives than this are not told apart.
 const WIDEST: usize = 12;
-
-/// A place in the project.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub struct Place {
-    /// The file.
-    pub file: FileId,
-    /// Where in it.
-    pub span: Span,
-}
-
-/// What happened to the value at a hop.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
-pub enum HopKind {
-    /// It entered the program.
-    Source,
-    /// It was decoded, unpacked, copied.
-    Step,
-    /// It was passed to a function of the project.
-    Call,
-    /// A function of the project returned it.
-    Return,
-    /// It was deserialised.
-    Sink,
-}
-
-impl HopKind {
-    /// The word used in JSON.
-    pub fn word(self) -> &'static str {
-        match self {
-            HopKind::Source => "source",
-            HopKind::Step => "step",
-            HopKind::Call => "call",
-            HopKind::Return => "return",
-            HopKind::Sink => "sink",
-        }
-    }
-}
-
-/// One station of a value's way.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Hop {
-    /// Where.
-    pub place: Place,
-    /// What happened.
-    pub kind: HopKind,
-    /// In words.
-    pub note: String,
-    /// The value's form afterwards.
-    pub shape: Shape,
-    /// Of no interest to a reader of the path.
-    pub quiet: bool,
-    /// What this station raises when the client left the value out.
-    pub raises: Vec<Rc<str>>,
-    /// A call that nothing is known of: what it returns may depend on the value, or merely be found by it.
-    pub opaque: bool,
-}
-
-impl Hop {
-    /// A station that raises nothing of its own.
-    pub fn new(place: Place, kind: HopKind, note: String, shape: Shape, quiet: bool) -> Hop {
-        Hop {
-            place,
-            kind,
-            note,
-            shape,
-            quiet,
-            raises: Vec::new(),
-            opaque: false,
-        }
-    }
-}
-
-/// What tells one untrusted value from another: where it came from, and which part of it.
-pub type Identity = (Rc<str>, Rc<str>);
-
-/// How an untrusted value came here. Equality and hash leave the way out: the same value by another way is the same.
-#[derive(Debug, Clone)]
-pub struct Taint {
-    /// Who supplies it.
-    pub trust: Trust,
-    /// Where in a request or elsewhere it travels.
-    pub channel: Rc<str>,
-    /// Under which name: cookie name, form field.
-    pub key: Option<Rc<str>>,
-    /// Which part of what came from the source: projections by position or key.
-    pub part: Rc<str>,
-    /// Where it entered.
-    pub origin: Place,
-    /// What it is, where reading it again gives the same: `flask.Request.data`.
-    pub known_as: Option<Rc<str>>,
-    /// What reading a missing key of it raises.
-    pub on_missing: Option<Rc<str>>,
-    /// Its form now.
-    pub shape: Shape,
-    /// Why a check that was made does not count, if so.
-    pub sham: Option<&'static str>,
-    pub(super) hops: Rc<Hops>,
-}
-
-#[derive(Debug)]
-pub(super) struct Hops {
-    hop: Hop,
-    before: Option<Rc<Hops>>,
-    length: usize,
-}
-
-impl Taint {
-    /// A value that enters at `hop`.
-    pub fn enter(trust: Trust, channel: &str, shape: Shape, place: Place, note: String) -> Taint {
-        Taint {
-            trust,
-            channel: channel.into(),
-            key: None,
-            part: "".into(),
-            origin: place,
-            known_as: None,
-            on_missing: None,
-            shape,
-            sham: None,
-            hops: Rc::new(Hops {
-                hop: Hop::new(place, HopKind::Source, note, shape, false),
-                before: None,
-                length: 1,
-            }),
-        }
-    }
-
-    /// The same value after one more station.
-    pub fn then(&self, hop: Hop) -> Taint {
-        // A long way is cut in the middle of nowhere rather than grown without bound.
-        if self.hops.length >= 64 {
-            return Taint {
-                shape: hop.shape,
-                ..self.clone()
-            };
-        }
-        Taint {
-            shape: hop.shape,
-            hops: Rc::new(Hops {
-                length: self.hops.length + 1,
-                hop,
-                before: Some(Rc::clone(&self.hops)),
-            }),
-            ..self.clone()
-        }
-    }
-
-    /// While only the source has been read: the source is the wider expression at `place`.
-    pub fn widen(&self, place: Place, note: String, shape: Shape) -> Option<Taint> {
-        let hop = &self.hops.hop;
-        let same = hop.kind == HopKind::Source
-            && hop.place.file == place.file
-            && place.span.contains(hop.place.span);
-        same.then(|| {
-            let mut taint = Taint::enter(self.trust, &self.channel, shape, place, note);
-            taint.key = self.key.clone();
-            taint.part = Rc::clone(&self.part);
-            taint.origin = self.origin;
-            taint.known_as = self.known_as.clone();
-            taint.on_missing = self.on_missing.clone();
-            taint.sham = self.sham;
-            let taint = taint.raising(&hop.raises);
-            if hop.opaque {
-                taint.through_unknown()
-            } else {
-                taint
-            }
-        })
-    }
-
-    /// All stations, the source first.
-    pub fn hops(&self) -> Vec<Hop> {
-        let mut hops = Vec::with_capacity(self.hops.length);
-        let mut at = Some(&self.hops);
-        while let Some(node) = at {
-            hops.push(node.hop.clone());
-            at = node.before.as_ref();
-        }
-        hops.reverse();
-        hops
-    }
-
-    /// The same value; its last station is a call that nothing is known of.
-    pub fn through_unknown(mut self) -> Taint {
-        let mut hop = self.hops.hop.clone();
-        hop.opaque = true;
-        self.hops = Rc::new(Hops {
-            hop,
-            before: self.hops.before.clone(),
-            length: self.hops.length,
-        });
-        self
-    }
-
-    /// The same value; its last station raises `more` when the client left it out.
-    pub fn raising(mut self, more: &[Rc<str>]) -> Taint {
-        if !more.is_empty() {
-            let mut hop = self.hops.hop.clone();
-            hop.raises.extend(more.iter().cloned());
-            self.hops = Rc::new(Hops {
-                hop,
-                before: self.hops.before.clone(),
-                length: self.hops.length,
-            });
-        }
-        self
-    }
-
-    /// What a check of this value is a check of.
-    pub fn identity(&self) -> Identity {
-        let source = match &self.known_as {
-            Some(name) => Rc::clone(name),
-            None => format!("{:?}", self.origin).into(),
-        };
-        (source, Rc::clone(&self.part))
-    }
-
-    fn same(&self) -> impl Hash + Eq + '_ {
-        (
-            self.trust,
-            self.shape,
-            self.origin,
-            &self.channel,
-            &self.key,
-            &self.part,
-            self.sham,
-        )
-    }
-}
-
-impl PartialEq for Taint {
-    fn eq(&self, other: &Taint) -> bool {
-        self.same() == other.same()
-    }
-}
-
-impl Eq for Taint {}
-
-impl Hash for Taint {
-    fn hash<H: Hasher>(&self, state: &mut H) {
-        self.same().hash(state);
-    }
-}
+/// Containers in containers are looked into this far.
+const DEEPEST: usize = 4;
 
 /// Identifies a function or class: its file and where its definition starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -263,11 +22,33 @@ pub struct Def {
     pub start: usize,
 }
 
+/// A function as a value: its definition with the variables around it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct FunctionId(pub u32);
+
+/// An instance of a class of the project: the class, and the call that made it. Without the call it is any instance
+/// of the class or of one of its subclasses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) struct Instance {
+    pub class: Def,
+    /// The call that made it, and the call of the function that did so.
+    pub made: Option<(Place, Option<Place>)>,
+}
+
+impl Instance {
+    /// Any instance of `class`.
+    pub fn any(class: Def) -> Instance {
+        Instance { class, made: None }
+    }
+}
+
 /// A constant, as far as it matters.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
-pub enum Const {
+pub(super) enum Const {
     /// Text.
     Str(Rc<str>),
+    /// Bytes that are text.
+    Bytes(Rc<str>),
     /// An integer.
     Int(i64),
     /// A truth value.
@@ -282,7 +63,7 @@ impl Const {
     /// Whether Python takes it as true, where that is known.
     pub fn truth(&self) -> Option<bool> {
         match self {
-            Const::Str(text) => Some(!text.is_empty()),
+            Const::Str(text) | Const::Bytes(text) => Some(!text.is_empty()),
             Const::Int(n) => Some(*n != 0),
             Const::Bool(b) => Some(*b),
             Const::None => Some(false),
@@ -293,74 +74,124 @@ impl Const {
 
 /// A signature check, or what one is made with.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub struct Check {
+pub(super) struct Check {
     /// The values whose signature it is.
     pub of: Vec<Identity>,
     /// The key is a literal in the code.
     pub literal_key: bool,
 }
 
+/// What calling something outside the project gave.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Made {
+    /// What was called.
+    pub name: Rc<str>,
+    /// With what.
+    pub arguments: Arguments,
+}
+
+/// A function with some of its arguments.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Partial {
+    pub function: Value,
+    pub arguments: Arguments,
+}
+
 /// One thing a value can be.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
-pub enum Atom {
+pub(super) enum Atom {
     /// A constant.
     Const(Const),
+    /// A text of which only some characters are known: `\0` stands for the others.
+    Pattern(Rc<str>),
     /// Untrusted data.
     Untrusted(Taint),
     /// An object of a modelled type.
     Object(Rc<str>),
     /// Something outside the project, by qualified name.
     External(Rc<str>),
-    /// What calling something outside gave; whether its first argument was a literal.
-    Made(Rc<str>, bool),
+    /// What calling something outside gave.
+    Made(Rc<Made>),
     /// A module of the project.
     Module(FileId),
-    /// A function of the project, and the class of the instance it is bound to.
-    Function(Def, Option<Def>),
+    /// A name that a module of the project binds; looked up when it is used.
+    Imported(FileId, Name),
+    /// A function of the project, and the instance it is bound to.
+    Function(FunctionId, Option<Instance>),
     /// A class of the project.
     Class(Def),
+    /// A class made by a call, such as `namedtuple("P", "x y")`: its fields in order.
+    Record(Rc<[Name]>),
     /// An instance of a class of the project.
-    Instance(Def),
+    Instance(Instance),
+    /// `super()`: the class it stands in, and the instance.
+    Super(Def, Instance),
+    /// `functools.partial(f, x)`.
+    Partial(Rc<Partial>),
     /// A list, tuple, set or dictionary.
     Container(Rc<Container>),
     /// A keyed digest.
     Digest(Check),
     /// The outcome of comparing digests.
     Checked(Check),
+    /// True only if the value of that identity matches a pattern without control characters.
+    Tame(Identity),
+    /// True only if the value of that identity is harmless.
+    Harmless(Identity),
     /// Data whose signature held.
     Verified,
     /// Made by this program with a writer such as `pickle.dumps`, there.
     Pickled(Place),
 }
 
+/// What kind of container it is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
+pub(super) enum Kind {
+    /// Elements by position; how many, where that is known.
+    Sequence(Option<usize>),
+    /// Elements by key.
+    Mapping,
+    /// Elements in no order: a set, or what nothing is known of.
+    #[default]
+    Bag,
+}
+
 /// A container's elements: by constant key where known, the rest together.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub struct Container {
+pub(super) struct Container {
+    pub kind: Kind,
     /// Elements under known keys or positions.
     pub items: BTreeMap<Const, Value>,
     /// All other elements.
     pub rest: Value,
+    /// Keys of a mapping that are not constant.
+    pub keys: Value,
+}
+
+fn position(n: usize) -> Const {
+    Const::Int(i64::try_from(n).unwrap_or(i64::MAX))
 }
 
 impl Container {
     /// A container of elements of unknown place.
     pub fn of(rest: Value) -> Container {
         Container {
-            items: BTreeMap::new(),
             rest,
+            ..Container::default()
         }
     }
 
     /// A container of elements in their order.
     pub fn sequence(items: impl IntoIterator<Item = Value>) -> Container {
-        let key = |n: usize| Const::Int(i64::try_from(n).unwrap_or(i64::MAX));
+        let items: BTreeMap<Const, Value> = items
+            .into_iter()
+            .enumerate()
+            .map(|(n, value)| (position(n), value))
+            .collect();
         Container {
-            items: items
-                .into_iter()
-                .enumerate()
-                .map(|(n, value)| (key(n), value))
-                .collect(),
-            rest: Value::unknown(),
+            kind: Kind::Sequence(Some(items.len())),
+            items,
+            ..Container::default()
         }
     }
 
@@ -371,15 +202,97 @@ impl Container {
             .fold(self.rest.clone(), |all, value| all.join(value))
     }
 
+    /// Its elements in their order, when all are known.
+    pub fn in_order(&self) -> Option<Vec<Value>> {
+        match self.kind {
+            Kind::Sequence(Some(length)) if self.rest.is_empty() => (0..length)
+                .map(|n| self.items.get(&position(n)).cloned())
+                .collect(),
+            _ => None,
+        }
+    }
+
     /// The element under `key`: that one and those of unknown place, or any when nothing is said of `key`.
     pub fn at(&self, key: Option<&Const>) -> Value {
-        match key {
-            Some(key) if *key != Const::Other => match self.items.get(key) {
-                Some(value) => value.clone().join(&self.rest),
-                None => self.rest.clone(),
-            },
+        let key = match (key, self.kind) {
+            (Some(Const::Int(n)), Kind::Sequence(Some(length))) if *n < 0 => {
+                let from_end = usize::try_from(n.unsigned_abs()).unwrap_or(usize::MAX);
+                &position(length.saturating_sub(from_end))
+            }
+            (Some(Const::Int(n)), Kind::Sequence(None)) if *n < 0 => return self.any(),
+            (Some(key), _) if *key != Const::Other => key,
+            _ => return self.any(),
+        };
+        match self.items.get(key) {
+            Some(value) => value.clone().join(&self.rest),
+            None => self.rest.clone(),
+        }
+    }
+
+    /// What iterating over it gives: keys of a mapping, elements of others.
+    pub fn iterated(&self) -> Value {
+        match self.kind {
+            Kind::Mapping => {
+                let keys = self.items.keys().map(|key| Atom::Const(key.clone()));
+                self.keys.clone().join(&keys.collect())
+            }
             _ => self.any(),
         }
+    }
+
+    /// Puts `value` under `key`, in place of what was there.
+    pub fn set(&mut self, key: Option<&Const>, value: Value) {
+        match key {
+            Some(Const::Int(n)) if *n < 0 => match self.kind {
+                Kind::Sequence(Some(length)) => {
+                    let from_end = usize::try_from(n.unsigned_abs()).unwrap_or(usize::MAX);
+                    self.items
+                        .insert(position(length.saturating_sub(from_end)), value);
+                }
+                _ => self.rest = std::mem::take(&mut self.rest).join(&value),
+            },
+            Some(key) if *key != Const::Other => {
+                self.items.insert(key.clone(), value);
+            }
+            _ => self.rest = std::mem::take(&mut self.rest).join(&value),
+        }
+    }
+
+    /// Adds `value` at the end, at the beginning, or anywhere.
+    pub fn insert(&mut self, at: Option<usize>, value: Value) {
+        let Some(mut items) = self.in_order() else {
+            return self.blur(&value);
+        };
+        match at {
+            Some(at) if at <= items.len() => items.insert(at, value),
+            _ => items.push(value),
+        }
+        *self = Container::sequence(items);
+    }
+
+    /// Takes out and gives the element at `at`, counted from the end when negative.
+    pub fn remove(&mut self, at: i64) -> Value {
+        let Some(mut items) = self.in_order() else {
+            return self.any();
+        };
+        let length = i64::try_from(items.len()).unwrap_or(0);
+        let at = usize::try_from(if at < 0 { at + length } else { at }).unwrap_or(usize::MAX);
+        if at >= items.len() {
+            return Value::unknown();
+        }
+        let value = items.remove(at);
+        *self = Container::sequence(items);
+        value
+    }
+
+    /// Forgets which element is where, and adds `value`.
+    pub fn blur(&mut self, value: &Value) {
+        self.rest = self.any().join(value);
+        self.items.clear();
+        self.kind = match self.kind {
+            Kind::Sequence(_) => Kind::Sequence(None),
+            kind => kind,
+        };
     }
 }
 
@@ -389,13 +302,92 @@ impl From<Container> for Value {
     }
 }
 
-/// All that a value can be; nothing known when empty.
+/// Arguments of a call.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
-pub struct Value(Vec<Atom>);
+pub(super) struct Arguments {
+    pub positional: Vec<Value>,
+    pub named: Vec<(Name, Value)>,
+    /// Elements of `*args` and `**kwargs` of unknown place.
+    pub spread: Value,
+}
+
+impl Arguments {
+    /// One argument by position.
+    pub fn one(value: Value) -> Arguments {
+        Arguments {
+            positional: vec![value],
+            ..Arguments::default()
+        }
+    }
+
+    /// The argument at `position` or called `name`.
+    pub fn get(&self, position: usize, name: &str) -> Option<&Value> {
+        self.positional.get(position).or_else(|| self.named(name))
+    }
+
+    /// The argument called `name`.
+    pub fn named(&self, name: &str) -> Option<&Value> {
+        self.named.iter().find(|(n, _)| n == name).map(|(_, v)| v)
+    }
+
+    /// The first argument, however it is given.
+    pub fn first(&self) -> Option<&Value> {
+        self.positional
+            .first()
+            .or_else(|| self.named.first().map(|(_, value)| value))
+    }
+
+    /// All argument values.
+    pub fn all(&self) -> impl Iterator<Item = &Value> {
+        let named = self.named.iter().map(|(_, value)| value);
+        self.positional.iter().chain(named).chain([&self.spread])
+    }
+
+    /// All of them in one value.
+    pub fn any(&self) -> Value {
+        self.all()
+            .fold(Value::unknown(), |all, value| all.join(value))
+    }
+
+    /// With `change` made to each.
+    pub fn map(&self, change: impl Fn(&Value) -> Value) -> Arguments {
+        Arguments {
+            positional: self.positional.iter().map(&change).collect(),
+            named: self
+                .named
+                .iter()
+                .map(|(name, value)| (name.clone(), change(value)))
+                .collect(),
+            spread: change(&self.spread),
+        }
+    }
+
+    /// These after `first`.
+    pub fn after(&self, first: &Arguments) -> Arguments {
+        let mut all = first.clone();
+        all.positional.extend(self.positional.iter().cloned());
+        for (name, value) in &self.named {
+            all.named.retain(|(n, _)| n != name);
+            all.named.push((name.clone(), value.clone()));
+        }
+        all.spread = all.spread.join(&self.spread);
+        all
+    }
+}
+
+/// All that a value can be; nothing known when empty. Cheap to clone.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Hash)]
+pub(super) struct Value(Option<Rc<Vec<Atom>>>);
 
 impl From<Atom> for Value {
     fn from(atom: Atom) -> Value {
-        Value(vec![atom])
+        Value(Some(Rc::new(vec![atom])))
+    }
+}
+
+impl From<Const> for Value {
+    fn from(constant: Const) -> Value {
+        Atom::Const(constant).into()
     }
 }
 
@@ -412,12 +404,22 @@ impl FromIterator<Atom> for Value {
 impl Value {
     /// Nothing is known.
     pub fn unknown() -> Value {
-        Value(Vec::new())
+        Value(None)
     }
 
     /// A value that can carry no payload.
     pub fn clean() -> Value {
-        Atom::Const(Const::Other).into()
+        Const::Other.into()
+    }
+
+    /// A text.
+    pub fn str(text: &str) -> Value {
+        Const::Str(text.into()).into()
+    }
+
+    /// A truth value.
+    pub fn bool(truth: bool) -> Value {
+        Const::Bool(truth).into()
     }
 
     /// The name of something outside the project.
@@ -425,14 +427,34 @@ impl Value {
         Atom::External(name.into()).into()
     }
 
+    /// An object of the modelled type `name`.
+    pub fn object(name: &str) -> Value {
+        Atom::Object(name.into()).into()
+    }
+
     /// The alternatives.
     pub fn atoms(&self) -> &[Atom] {
-        &self.0
+        self.0.as_deref().map_or(&[], Vec::as_slice)
+    }
+
+    /// Whether nothing is known.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
+    /// Whether it is the very same as `other`, without looking inside.
+    pub fn same(&self, other: &Value) -> bool {
+        match (&self.0, &other.0) {
+            (None, None) => true,
+            (Some(mine), Some(theirs)) => Rc::ptr_eq(mine, theirs),
+            _ => false,
+        }
     }
 
     /// Adds an alternative. Of untrusted ones enough of each level are kept to know the level and show a way; what
     /// clients and peers supply is told apart further.
     pub fn add(&mut self, atom: Atom) {
+        let atoms = self.atoms();
         let fits = match &atom {
             Atom::Untrusted(taint) => {
                 let most = if taint.trust <= Trust::Network {
@@ -442,18 +464,21 @@ impl Value {
                 };
                 let alike =
                     |other: &&Atom| matches!(other, Atom::Untrusted(t) if t.trust == taint.trust);
-                self.0.iter().filter(alike).count() < most
+                atoms.iter().filter(alike).count() < most
             }
-            _ => self.0.len() < WIDEST,
+            _ => atoms.len() < WIDEST,
         };
-        if fits && !self.0.contains(&atom) {
-            self.0.push(atom);
+        if fits && !atoms.contains(&atom) {
+            Rc::make_mut(self.0.get_or_insert_with(Rc::default)).push(atom);
         }
     }
 
     /// Either this or `other`.
     pub fn join(mut self, other: &Value) -> Value {
-        for atom in &other.0 {
+        if self.is_empty() || self.same(other) {
+            return other.clone();
+        }
+        for atom in other.atoms() {
             self.add(atom.clone());
         }
         self
@@ -462,12 +487,36 @@ impl Value {
     /// All untrusted data in it, elements of containers included.
     pub fn taints(&self) -> Vec<&Taint> {
         let mut taints = Vec::new();
-        self.collect(&mut taints, 4);
+        self.collect(&mut taints, DEEPEST);
         taints
     }
 
+    /// Whether there is untrusted data in it.
+    pub fn is_untrusted(&self) -> bool {
+        self.any_atom(&|atom| matches!(atom, Atom::Untrusted(_)))
+    }
+
+    /// Whether `is` holds of one of its alternatives, elements of containers included.
+    pub fn any_atom(&self, is: &dyn Fn(&Atom) -> bool) -> bool {
+        self.holds(is, DEEPEST)
+    }
+
+    fn holds(&self, is: &dyn Fn(&Atom) -> bool, depth: usize) -> bool {
+        self.atoms().iter().any(|atom| match atom {
+            atom if is(atom) => true,
+            Atom::Container(container) if depth > 0 => {
+                let mut items = container
+                    .items
+                    .values()
+                    .chain([&container.rest, &container.keys]);
+                items.any(|value| value.holds(is, depth - 1))
+            }
+            _ => false,
+        })
+    }
+
     fn collect<'v>(&'v self, taints: &mut Vec<&'v Taint>, depth: usize) {
-        for atom in &self.0 {
+        for atom in self.atoms() {
             match atom {
                 Atom::Untrusted(taint) => taints.push(taint),
                 Atom::Container(container) if depth > 0 => {
@@ -475,6 +524,7 @@ impl Value {
                         value.collect(taints, depth - 1);
                     }
                     container.rest.collect(taints, depth - 1);
+                    container.keys.collect(taints, depth - 1);
                 }
                 _ => {}
             }
@@ -483,7 +533,7 @@ impl Value {
 
     /// Where it, or one of its elements, was pickled by this program.
     pub fn pickled(&self) -> Option<Place> {
-        self.0.iter().find_map(|atom| match atom {
+        self.atoms().iter().find_map(|atom| match atom {
             Atom::Pickled(place) => Some(*place),
             Atom::Container(container) => container.any().pickled(),
             _ => None,
@@ -492,30 +542,53 @@ impl Value {
 
     /// The same value with every untrusted part replaced by `change` of it.
     pub fn map_taints(&self, change: &dyn Fn(&Taint) -> Taint) -> Value {
-        if self.taints().is_empty() {
+        if !self.is_untrusted() {
             return self.clone();
         }
         let atom = |atom: &Atom| match atom {
             Atom::Untrusted(taint) => Atom::Untrusted(change(taint)),
             Atom::Container(container) => Atom::Container(Rc::new(Container {
+                kind: container.kind,
                 items: container
                     .items
                     .iter()
                     .map(|(key, value)| (key.clone(), value.map_taints(change)))
                     .collect(),
                 rest: container.rest.map_taints(change),
+                keys: container.keys.map_taints(change),
             })),
             other => other.clone(),
         };
-        self.0.iter().map(atom).collect()
+        self.atoms().iter().map(atom).collect()
+    }
+
+    /// The alternatives for which `keep` holds.
+    pub fn filter(&self, keep: impl Fn(&Atom) -> bool) -> Value {
+        match self.atoms().iter().all(&keep) {
+            true => self.clone(),
+            false => self.atoms().iter().filter(|a| keep(a)).cloned().collect(),
+        }
     }
 
     /// Its constant, when it can be nothing else.
     pub fn constant(&self) -> Option<&Const> {
-        match self.0.as_slice() {
+        match self.atoms() {
             [Atom::Const(constant)] if *constant != Const::Other => Some(constant),
             _ => None,
         }
+    }
+
+    /// All constants it can be, when it can be nothing else.
+    pub fn constants(&self) -> Option<Vec<&Const>> {
+        let constants: Option<Vec<&Const>> = self
+            .atoms()
+            .iter()
+            .map(|atom| match atom {
+                Atom::Const(constant) if *constant != Const::Other => Some(constant),
+                _ => None,
+            })
+            .collect();
+        constants.filter(|all| !all.is_empty())
     }
 
     /// Its text, when it can be nothing else.
@@ -524,5 +597,42 @@ impl Value {
             Some(Const::Str(text)) => Some(Rc::clone(text)),
             _ => None,
         }
+    }
+
+    /// Whether Python takes it as true, where that is known.
+    pub fn truth(&self) -> Option<bool> {
+        let mut truths = self.atoms().iter().map(|atom| match atom {
+            Atom::Const(constant) => constant.truth(),
+            Atom::Function(..) | Atom::Class(_) | Atom::Module(_) => Some(true),
+            Atom::Container(container) => match container.in_order() {
+                Some(items) => Some(!items.is_empty()),
+                None if container.items.is_empty() => None,
+                None => Some(true),
+            },
+            _ => None,
+        });
+        let first = truths.next()??;
+        truths.all(|truth| truth == Some(first)).then_some(first)
+    }
+
+    /// Whether it is made of literals alone.
+    pub fn is_literal(&self) -> bool {
+        let literal = |atom: &Atom| match atom {
+            Atom::Const(_) => true,
+            Atom::Container(container) => {
+                let items = container.items.values();
+                let rest = [&container.rest, &container.keys];
+                items
+                    .chain(rest.into_iter().filter(|v| !v.is_empty()))
+                    .all(Value::is_literal)
+            }
+            _ => false,
+        };
+        !self.is_empty() && self.atoms().iter().all(literal)
+    }
+
+    /// Whether it may be `None`.
+    pub fn may_be_none(&self) -> bool {
+        self.atoms().contains(&Atom::Const(Const::None))
     }
 }

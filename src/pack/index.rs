@@ -1,0 +1,151 @@
+//! Where a name leads: every look-up that the analysis makes, built once.
+
+use std::collections::{HashMap, HashSet};
+
+use super::tables::*;
+use super::{FrameworkId, SinkId};
+
+/// A row of one of a framework's tables.
+pub(super) type Row = (FrameworkId, usize);
+
+/// Rows by the names they are about; `*.name` patterns stand apart, by their last part.
+#[derive(Debug, Default)]
+pub(super) struct Names {
+    exact: HashMap<String, Vec<Row>>,
+    open: HashMap<String, Vec<Row>>,
+}
+
+impl Names {
+    pub fn add(&mut self, name: &str, row: Row) {
+        let (map, key) = match name.strip_prefix("*.") {
+            Some(last) => (&mut self.open, last),
+            None => (&mut self.exact, name),
+        };
+        map.entry(key.to_owned()).or_default().push(row);
+    }
+
+    /// Rows that name exactly `name`.
+    pub fn exact(&self, name: &str) -> &[Row] {
+        self.exact.get(name).map_or(&[], Vec::as_slice)
+    }
+
+    /// Rows with the pattern `*.last`.
+    pub fn open(&self, last: &str) -> &[Row] {
+        self.open.get(last).map_or(&[], Vec::as_slice)
+    }
+}
+
+/// See the module.
+#[derive(Debug, Default)]
+pub(super) struct Index {
+    pub sinks: HashMap<String, SinkId>,
+    pub writers: HashSet<String>,
+    pub sources: Names,
+    pub objects: HashMap<String, Row>,
+    pub returns: HashMap<String, Row>,
+    pub steps: HashMap<String, Row>,
+    pub step_methods: HashMap<String, Row>,
+    pub applies: Names,
+    pub apply_methods: Names,
+    pub carriers: Names,
+    pub carrier_methods: Names,
+    pub store_reads: Names,
+    pub store_writes: Names,
+    pub store_subscripts: Names,
+    pub stops: HashSet<String>,
+    pub stop_methods: HashSet<String>,
+    pub exits: HashSet<String>,
+    pub auth: HashSet<String>,
+    pub digests: HashSet<String>,
+    pub compares: HashSet<String>,
+    pub verifies: HashSet<String>,
+    pub verifiers: HashSet<String>,
+    pub tests: HashSet<String>,
+    pub hooks: HashSet<String>,
+    pub decorators: Names,
+    pub registrations: Names,
+    pub bases: Names,
+    /// Rows whose base is a pattern such as `*Servicer`, with the ending.
+    pub base_endings: Vec<(String, Row)>,
+    pub signatures: Vec<Row>,
+    pub first_named: HashMap<String, Vec<Row>>,
+    /// Frameworks by the packages that say a file uses them.
+    pub packages: HashMap<String, Vec<FrameworkId>>,
+    /// Frameworks that any file may use.
+    pub everywhere: Vec<FrameworkId>,
+}
+
+impl Index {
+    /// Adds the tables of `framework`, all but those whose names must be unique.
+    pub fn add(&mut self, id: FrameworkId, framework: &Framework) {
+        for (n, row) in framework.applies.iter().enumerate() {
+            let names = row.names.iter();
+            names.for_each(|name| self.applies.add(name, (id, n)));
+            let methods = row.methods.iter();
+            methods.for_each(|name| self.apply_methods.add(name, (id, n)));
+        }
+        for (n, row) in framework.carriers.iter().enumerate() {
+            let names = row.names.iter();
+            names.for_each(|name| self.carriers.add(name, (id, n)));
+            let methods = row.methods.iter();
+            methods.for_each(|name| self.carrier_methods.add(name, (id, n)));
+        }
+        for (n, row) in framework.stores.iter().enumerate() {
+            row.reads
+                .iter()
+                .for_each(|name| self.store_reads.add(name, (id, n)));
+            row.writes
+                .iter()
+                .for_each(|name| self.store_writes.add(name, (id, n)));
+            row.subscripts
+                .iter()
+                .for_each(|name| self.store_subscripts.add(name, (id, n)));
+        }
+        for (n, row) in framework.handlers.iter().enumerate() {
+            row.decorators
+                .iter()
+                .for_each(|name| self.decorators.add(name, (id, n)));
+            for registration in &row.registered {
+                self.registrations.add(&registration.call, (id, n));
+            }
+            for base in &row.bases {
+                match base.strip_prefix('*').filter(|b| !b.starts_with('.')) {
+                    Some(ending) => self.base_endings.push((ending.to_owned(), (id, n))),
+                    None => self.bases.add(base, (id, n)),
+                }
+            }
+            if !row.signature.is_empty() {
+                self.signatures.push((id, n));
+            }
+            if let Some(first) = &row.first_named {
+                self.first_named
+                    .entry(first.clone())
+                    .or_default()
+                    .push((id, n));
+            }
+        }
+        self.stops.extend(framework.stops.iter().cloned());
+        self.stop_methods
+            .extend(framework.stop_methods.iter().cloned());
+        self.exits.extend(framework.exits.iter().cloned());
+        self.auth.extend(framework.auth.iter().cloned());
+        for guard in &framework.guards {
+            self.digests.extend(guard.digests.iter().cloned());
+            self.compares.extend(guard.compares.iter().cloned());
+            self.tests.extend(guard.tests.iter().cloned());
+            self.hooks.extend(guard.hooks.iter().cloned());
+            for name in &guard.verifies {
+                self.verifies.insert(name.clone());
+                if let Some((class, _)) = name.rsplit_once('.') {
+                    self.verifiers.insert(class.to_owned());
+                }
+            }
+        }
+        for package in &framework.packages {
+            self.packages.entry(package.clone()).or_default().push(id);
+        }
+        if framework.packages.is_empty() {
+            self.everywhere.push(id);
+        }
+    }
+}

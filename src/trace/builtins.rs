@@ -1,0 +1,348 @@
+//! What Python's own functions do to values: the language, not a library.
+
+use std::rc::Rc;
+
+use super::calls::At;
+use super::env::Env;
+use super::fold;
+use super::machine::Machine;
+use super::value::{Arguments, Atom, Const, Container, Def, Instance, Kind, Partial, Value};
+use crate::pack::Shape;
+use crate::python::ast::name::Name;
+
+impl<'a> Machine<'a> {
+    /// What calling `name` with `arguments` gives, where Python itself says so.
+    pub(super) fn call_builtin(
+        &mut self,
+        name: &str,
+        arguments: &Arguments,
+        at: At<'a>,
+        env: &mut Env,
+    ) -> Option<Value> {
+        let argument = |n: usize| arguments.positional.get(n);
+        let first = argument(0);
+        match name {
+            "builtins.getattr" => self.got_attribute(arguments, at, env),
+            "builtins.setattr" => {
+                let name = argument(1)?.text()?;
+                let value = argument(2)?.clone();
+                self.assign_attribute(first?, &name, &value, at, env);
+                Some(Const::None.into())
+            }
+            "builtins.super" => self.super_object(first, argument(1)),
+            "builtins.globals" => Some(Atom::Module(self.file()).into()),
+            "builtins.locals" => None,
+            "builtins.vars" => Some(first?.clone()),
+            "builtins.len" => {
+                let length = match first?.constant() {
+                    Some(Const::Str(text) | Const::Bytes(text)) => text.chars().count(),
+                    _ => match first?.atoms() {
+                        [Atom::Container(container)] => container.in_order()?.len(),
+                        _ => return None,
+                    },
+                };
+                Some(Const::Int(i64::try_from(length).ok()?).into())
+            }
+            "builtins.str" => match (first?.constant(), first?.atoms()) {
+                (Some(constant), _) => fold::shown(constant).map(|text| Value::str(&text)),
+                (None, [Atom::Pattern(_)]) => Some(first?.clone()),
+                _ => None,
+            },
+            "builtins.int" => match first?.constant()? {
+                Const::Str(text) => Some(Const::Int(text.trim().parse().ok()?).into()),
+                Const::Int(n) => Some(Const::Int(*n).into()),
+                Const::Bool(b) => Some(Const::Int(i64::from(*b)).into()),
+                _ => None,
+            },
+            "builtins.bool" => Some(Value::bool(first?.truth()?)),
+            "builtins.chr" => match first?.constant()? {
+                Const::Int(n) => {
+                    let c = char::from_u32(u32::try_from(*n).ok()?)?;
+                    Some(Value::str(&c.to_string()))
+                }
+                _ => None,
+            },
+            "builtins.dict" | "collections.OrderedDict" => Some(self.made_dict(arguments, at)),
+            "collections.defaultdict" => Some(Value::from(Container {
+                kind: Kind::Mapping,
+                ..Container::default()
+            })),
+            "builtins.list" | "builtins.tuple" | "collections.deque" | "builtins.sorted" => {
+                self.copied(first, Kind::Sequence(None), at)
+            }
+            "builtins.set" | "builtins.frozenset" => self.copied(first, Kind::Bag, at),
+            "builtins.reversed" => match first?.atoms() {
+                [Atom::Container(container)] => {
+                    let mut items = container.in_order()?;
+                    items.reverse();
+                    Some(Container::sequence(items).into())
+                }
+                _ => None,
+            },
+            "builtins.iter" | "builtins.aiter" => Some(first?.clone()),
+            "builtins.next" | "builtins.anext" => {
+                let next = self.iterated(first?, at.place);
+                let default = argument(1).cloned().unwrap_or_default();
+                Some(next.join(&default))
+            }
+            "builtins.enumerate" => {
+                let item = self.iterated(first?, at.place);
+                let pair = Container::sequence([Value::clean(), item]);
+                Some(Container::of(pair.into()).into())
+            }
+            "builtins.zip" | "itertools.zip_longest" => {
+                let each = arguments.positional.iter();
+                let items: Vec<Value> = each.map(|v| self.iterated(v, at.place)).collect();
+                Some(Container::of(Container::sequence(items).into()).into())
+            }
+            "builtins.filter" => {
+                let item = self.iterated(argument(1)?, at.place);
+                Some(Container::of(item).into())
+            }
+            "builtins.min" | "builtins.max" => match arguments.positional.as_slice() {
+                [one] => Some(self.iterated(one, at.place)),
+                all => Some(all.iter().fold(Value::unknown(), |a, v| a.join(v))),
+            },
+            "builtins.map" => {
+                let items: Vec<Value> = arguments
+                    .positional
+                    .iter()
+                    .skip(1)
+                    .map(|v| self.iterated(v, at.place))
+                    .collect();
+                let given = Arguments {
+                    positional: items,
+                    ..Arguments::default()
+                };
+                let at = at.of_function(0);
+                let out = self.apply(first?, &given, at, env);
+                Some(Container::of(out).into())
+            }
+            "functools.partial" | "functools.partialmethod" => {
+                let (function, rest) = arguments.positional.split_first()?;
+                let partial = Partial {
+                    function: function.clone(),
+                    arguments: Arguments {
+                        positional: rest.to_vec(),
+                        ..arguments.clone()
+                    },
+                };
+                Some(Atom::Partial(Rc::new(partial)).into())
+            }
+            "functools.wraps"
+            | "functools.update_wrapper"
+            | "functools.lru_cache"
+            | "functools.cache"
+            | "functools.singledispatch" => {
+                // Decorators that keep the function; `lru_cache(maxsize=1)` gives such a one.
+                match first {
+                    Some(value)
+                        if name != "functools.wraps"
+                            && value.any_atom(&|a| matches!(a, Atom::Function(..))) =>
+                    {
+                        Some(value.clone())
+                    }
+                    _ => Some(Value::external("functools.cache")),
+                }
+            }
+            "functools.reduce" => {
+                let item = self.iterated(argument(1)?, at.place);
+                let start = argument(2).cloned().unwrap_or_default();
+                let given = Arguments {
+                    positional: vec![start.join(&item), item.clone()],
+                    ..Arguments::default()
+                };
+                let out = self.apply(first?, &given, at.of_function(0), env);
+                Some(out.join(&item))
+            }
+            "importlib.import_module" | "builtins.__import__" => {
+                let target = first?.text()?;
+                let target = match name {
+                    "builtins.__import__" => target.split('.').next().unwrap_or("").to_owned(),
+                    _ => target.to_string(),
+                };
+                Some(self.named_module(&target))
+            }
+            "os.path.join" | "posixpath.join" => {
+                let path = fold::joined_path(&arguments.positional)?;
+                let taints =
+                    self.stepped(&arguments.any(), Some(name), Shape::Bytes, true, at.place);
+                let mut out = taints.filter(|a| matches!(a, Atom::Untrusted(_)));
+                out.add(path);
+                Some(out)
+            }
+            "os.path.abspath" | "os.path.realpath" | "os.path.normpath" | "os.path.expanduser"
+            | "os.fspath" | "os.path.expandvars" => {
+                first?.constant()?;
+                Some(first?.clone())
+            }
+            "collections.namedtuple" | "typing.NamedTuple" => {
+                Some(Atom::Record(record_fields(argument(1)?)?).into())
+            }
+            "dataclasses.asdict"
+            | "dataclasses.astuple"
+            | "dataclasses.replace"
+            | "copy.copy"
+            | "copy.deepcopy"
+            | "typing.cast"
+            | "contextlib.closing"
+            | "asyncio.shield"
+            | "asyncio.wait_for"
+            | "asyncio.ensure_future"
+            | "asyncio.create_task"
+            | "asyncio.run"
+            | "types.MappingProxyType" => {
+                let value = match name {
+                    "typing.cast" => argument(1)?,
+                    _ => arguments.first()?,
+                };
+                Some(value.clone())
+            }
+            "asyncio.gather" => Some(Container::sequence(arguments.positional.clone()).into()),
+            "builtins.any"
+            | "builtins.all"
+            | "builtins.isinstance"
+            | "builtins.callable"
+            | "builtins.hasattr" => Some(Value::clean()),
+            "operator.itemgetter" | "operator.attrgetter" => None,
+            _ => None,
+        }
+    }
+
+    fn got_attribute(&mut self, arguments: &Arguments, at: At<'a>, env: &mut Env) -> Option<Value> {
+        let owner = arguments.positional.first()?;
+        let name = arguments.positional.get(1)?;
+        let default = arguments.positional.get(2).cloned().unwrap_or_default();
+        let found = match name.constants() {
+            Some(names) => {
+                let names: Vec<Rc<str>> = names
+                    .into_iter()
+                    .filter_map(|name| match name {
+                        Const::Str(text) => Some(Rc::clone(text)),
+                        _ => None,
+                    })
+                    .collect();
+                names.iter().fold(Value::unknown(), |all, name| {
+                    all.join(&self.attribute(owner, name, at, env))
+                })
+            }
+            None => self.any_attribute(owner, &fold::key_text(name), at, env),
+        };
+        Some(found.join(&default))
+    }
+
+    /// Attributes of `owner` whose names fit `pattern` (`from_\0`), as far as they lead to loads.
+    fn any_attribute(&mut self, owner: &Value, pattern: &str, at: At<'a>, env: &mut Env) -> Value {
+        let (start, end) = pattern.split_once('\0').unwrap_or((pattern, ""));
+        let fits = |name: &str| {
+            name.len() >= start.len() + end.len() && name.starts_with(start) && name.ends_with(end)
+        };
+        let mut out = Value::unknown();
+        for atom in owner.atoms() {
+            let mut names: Vec<Name> = match atom {
+                Atom::Instance(Instance { class, .. }) | Atom::Class(class) => {
+                    let tables = self.attribute_tables(*class);
+                    let names = tables.iter().flat_map(|table| table.keys());
+                    names.filter(|name| fits(name)).cloned().collect()
+                }
+                Atom::Module(file) => self
+                    .leading_names(*file)
+                    .into_iter()
+                    .filter(|n| fits(n))
+                    .collect(),
+                _ => continue,
+            };
+            names.sort();
+            names.dedup();
+            let owner: Value = atom.clone().into();
+            for name in names.iter().take(64) {
+                out = out.join(&self.attribute(&owner, name, at, env));
+            }
+        }
+        out
+    }
+
+    fn super_object(&mut self, class: Option<&Value>, of: Option<&Value>) -> Option<Value> {
+        let frame = self.frames.last()?;
+        let home: Def = match class.map(Value::atoms) {
+            Some([Atom::Class(class)]) => *class,
+            Some(_) => return None,
+            None => frame.class?,
+        };
+        let instance = match of.map(Value::atoms) {
+            Some([Atom::Instance(instance)]) => *instance,
+            _ => frame.instance.unwrap_or(Instance::any(home)),
+        };
+        Some(Atom::Super(home, instance).into())
+    }
+
+    fn made_dict(&mut self, arguments: &Arguments, at: At<'a>) -> Value {
+        let mut container = Container {
+            kind: Kind::Mapping,
+            ..Container::of(arguments.spread.clone())
+        };
+        for value in &arguments.positional {
+            for atom in value.atoms() {
+                match atom {
+                    Atom::Container(other) if other.kind == Kind::Mapping => {
+                        for (key, value) in &other.items {
+                            container.items.insert(key.clone(), value.clone());
+                        }
+                        container.rest = container.rest.join(&other.rest);
+                        container.keys = container.keys.join(&other.keys);
+                    }
+                    other => {
+                        let pair = self.iterated(&other.clone().into(), at.place);
+                        let value = self.item(&pair, Some(&Const::Int(1)), at.place);
+                        container.rest = container.rest.join(&value);
+                    }
+                }
+            }
+        }
+        for (name, value) in &arguments.named {
+            let key = Const::Str(name.as_str().into());
+            container.items.insert(key, value.clone());
+        }
+        container.into()
+    }
+
+    fn copied(&mut self, given: Option<&Value>, kind: Kind, at: At<'a>) -> Option<Value> {
+        let Some(given) = given else {
+            let container = match kind {
+                Kind::Sequence(_) => Container::sequence([]),
+                kind => Container {
+                    kind,
+                    ..Container::default()
+                },
+            };
+            return Some(container.into());
+        };
+        if let ([Atom::Container(container)], Kind::Sequence(_)) = (given.atoms(), kind)
+            && container.in_order().is_some()
+        {
+            return Some(given.clone());
+        }
+        let mut container = Container::of(self.iterated(given, at.place));
+        container.kind = kind;
+        Some(container.into())
+    }
+}
+
+/// Field names of `namedtuple("P", "x y")` or `namedtuple("P", ["x", "y"])`.
+fn record_fields(value: &Value) -> Option<Rc<[Name]>> {
+    if let Some(text) = value.text() {
+        let words = text.split(|c: char| c == ',' || c.is_whitespace());
+        return Some(words.filter(|w| !w.is_empty()).map(Name::new).collect());
+    }
+    match value.atoms() {
+        [Atom::Container(container)] => container
+            .in_order()?
+            .iter()
+            .map(|item| match item.atoms() {
+                [Atom::Container(pair)] => Some(Name::new(pair.in_order()?.first()?.text()?)),
+                _ => Some(Name::new(item.text()?)),
+            })
+            .collect(),
+        _ => None,
+    }
+}

@@ -1,0 +1,468 @@
+//! Classes of the project: their members by the method resolution order, their instances and fields.
+
+use std::rc::Rc;
+
+use rustc_hash::FxHashMap;
+
+use super::calls::At;
+use super::env::{Env, Vars};
+use super::functions::Binding;
+use super::machine::{Class, Frame, Machine, Owner};
+use super::value::{Arguments, Atom, Const, Container, Def, Instance, Kind, Value};
+use crate::python::ast::name::Name;
+use crate::python::ast::{self, Expr, Stmt};
+use crate::python::span;
+
+/// The field that holds what a reader such as `pickle.Unpickler` was made with.
+pub(super) const READS: &str = " reads";
+/// The field of everything that was passed to an instance by `**`.
+const ANY_FIELD: &str = " any";
+/// Subclasses that are looked into for one member of an instance of unknown class.
+const MOST_SUBCLASSES: usize = 24;
+
+impl<'a> Machine<'a> {
+    pub(super) fn define_class(&mut self, node: &'a ast::StmtClassDef, env: &mut Env) {
+        let file = self.file();
+        let def = Def {
+            file,
+            start: span(node).start,
+        };
+        let bases: Vec<Value> = node
+            .arguments
+            .iter()
+            .flat_map(|arguments| &arguments.args)
+            .map(|base| match base {
+                // `Generic[T]` is `Generic`.
+                Expr::Subscript(node) => self.value(&node.value, env),
+                base => self.value(base, env),
+            })
+            .collect();
+        for atom in bases.iter().flat_map(Value::atoms) {
+            if let Atom::Class(base) = atom {
+                let known = self.subclasses.entry(*base).or_default();
+                if !known.contains(&def) {
+                    known.push(def);
+                }
+            }
+        }
+        // Methods refer to their class while its body is still running.
+        let before = Class {
+            bases: bases.clone(),
+            ..Class::default()
+        };
+        self.classes.insert(def, Rc::new(before));
+        let outer = self.scope_for_inner(env);
+        let context = self.frames.last().map_or(0, |f| f.context);
+        self.frames.push(Frame {
+            class: Some(def),
+            outer,
+            context,
+            ..Frame::new(file)
+        });
+        let mut inside = Env::default();
+        self.block(&node.body, &mut inside);
+        self.frames.pop();
+        let mut annotated = Vec::new();
+        let mut types = FxHashMap::default();
+        for stmt in &node.body {
+            if let Stmt::AnnAssign(field) = stmt
+                && let Expr::Name(name) = &*field.target
+            {
+                annotated.push(name.id.clone());
+                let ty = self.annotated(file, &field.annotation);
+                if !ty.is_empty() {
+                    types.insert(name.id.clone(), ty);
+                }
+            }
+        }
+        let class = Class {
+            bases,
+            attributes: Rc::clone(inside.vars()),
+            annotated,
+            types,
+        };
+        self.classes.insert(def, Rc::new(class));
+        self.restrict(def, node);
+        self.handlers_by_base(def, node.name.as_str());
+        self.bind(&node.name.id.clone(), Atom::Class(def).into(), env);
+        for decorator in &node.decorator_list {
+            self.value(&decorator.expression, env);
+        }
+    }
+
+    /// `class` and its bases in the project, in the order in which members are looked up.
+    pub(super) fn lineage(&self, class: Def) -> Vec<Def> {
+        let mut line = Vec::new();
+        self.linearize(class, &mut line, 0);
+        // A base stands after all classes that have it for a base: keep the last mention.
+        let mut seen = Vec::with_capacity(line.len());
+        for class in line.into_iter().rev() {
+            if !seen.contains(&class) {
+                seen.push(class);
+            }
+        }
+        seen.reverse();
+        seen
+    }
+
+    fn linearize(&self, class: Def, line: &mut Vec<Def>, depth: usize) {
+        line.push(class);
+        let Some(info) = self.classes.get(&class).filter(|_| depth < 20) else {
+            return;
+        };
+        for atom in info.bases.iter().flat_map(Value::atoms) {
+            if let Atom::Class(base) = atom
+                && *base != class
+            {
+                self.linearize(*base, line, depth + 1);
+            }
+        }
+    }
+
+    /// Bases outside the project of `class` and of its bases.
+    pub(super) fn outside_bases(&self, class: Def) -> Vec<Rc<str>> {
+        let mut bases = Vec::new();
+        for class in self.lineage(class) {
+            let Some(info) = self.classes.get(&class) else {
+                continue;
+            };
+            for atom in info.bases.iter().flat_map(Value::atoms) {
+                match atom {
+                    Atom::External(name) | Atom::Object(name) => bases.push(Rc::clone(name)),
+                    Atom::Made(made) => bases.push(Rc::clone(&made.name)),
+                    _ => {}
+                }
+            }
+        }
+        bases
+    }
+
+    /// All subclasses of `class` that were seen, nearest first.
+    fn descendants(&self, class: Def) -> Vec<Def> {
+        let mut all = vec![class];
+        let mut n = 0;
+        while let Some(class) = all.get(n).copied() {
+            n += 1;
+            for sub in self.subclasses.get(&class).into_iter().flatten() {
+                if !all.contains(sub) && all.len() < MOST_SUBCLASSES {
+                    all.push(*sub);
+                }
+            }
+        }
+        all
+    }
+
+    /// A member of an instance.
+    pub(super) fn member(
+        &mut self,
+        instance: Instance,
+        name: &str,
+        at: At<'a>,
+        env: &mut Env,
+    ) -> Value {
+        let mut out = Value::unknown();
+        let owners = match instance.made {
+            Some(_) => vec![instance, Instance::any(instance.class)],
+            None => vec![instance],
+        };
+        for owner in owners {
+            for key in [name, ANY_FIELD] {
+                if let Some(value) = self.field(&Owner::Instance(owner), key) {
+                    out = out.join(&value);
+                }
+            }
+        }
+        out = out.join(&self.some_field(instance, name));
+        if let Some(field) = self.handler_field(instance.class, name) {
+            return out.join(&field);
+        }
+        let classes = match instance.made {
+            Some(_) => vec![instance.class],
+            // Any instance of the class, or of a subclass that has its own.
+            None => self.descendants(instance.class),
+        };
+        let mut seen = Vec::new();
+        for class in classes {
+            let line = self.lineage(class);
+            let own = Instance { class, ..instance };
+            let Some((home, value)) = self.class_attribute(&line, name) else {
+                continue;
+            };
+            if seen.contains(&home) {
+                continue;
+            }
+            seen.push(home);
+            let bound = self.bound(&value, own, at, env);
+            out = out.join(&bound);
+        }
+        for home in self.lineage(instance.class) {
+            if home != instance.class
+                && let Some(value) = self.field(&Owner::Instance(Instance::any(home)), name)
+            {
+                out = out.join(&value);
+            }
+            if out.is_empty()
+                && let Some(info) = self.classes.get(&home)
+                && let Some(value) = info.types.get(name)
+            {
+                out = value.clone();
+            }
+        }
+        if out.is_empty() {
+            out = self.outside_member(instance.class, name, at);
+        }
+        out
+    }
+
+    /// A member that a base outside the project gives.
+    fn outside_member(&mut self, class: Def, name: &str, at: At<'a>) -> Value {
+        let mut out = Value::unknown();
+        for base in self.outside_bases(class) {
+            let found = match self.model.object(&base) {
+                Some(_) => self.object_member(&base, name, at.place),
+                None => Value::external(&format!("{base}.{name}")),
+            };
+            out = out.join(&found);
+        }
+        out
+    }
+
+    /// The nearest class of `line` that has an attribute `name`, and the attribute.
+    fn class_attribute(&self, line: &[Def], name: &str) -> Option<(Def, Value)> {
+        line.iter().find_map(|class| {
+            let value = self.classes.get(class)?.attributes.get(name)?;
+            Some((*class, value.clone()))
+        })
+    }
+
+    /// An attribute of a class as an instance of it gives it.
+    fn bound(&mut self, value: &Value, instance: Instance, at: At<'a>, env: &mut Env) -> Value {
+        let mut out = Value::unknown();
+        for atom in value.atoms() {
+            let Atom::Function(id, None) = atom else {
+                out.add(atom.clone());
+                continue;
+            };
+            let Some(function) = self.function(*id) else {
+                continue;
+            };
+            match function.binding {
+                _ if function.class.is_none() => out.add(atom.clone()),
+                Binding::Static => out.add(atom.clone()),
+                Binding::Property => {
+                    let none = Arguments::default();
+                    let (got, _) = self.call(*id, Some(instance), &none, at.place, env);
+                    out = out.join(&got);
+                }
+                Binding::Method | Binding::Class => {
+                    out.add(Atom::Function(*id, Some(instance)));
+                }
+            }
+        }
+        out
+    }
+
+    /// A member of a class itself.
+    pub(super) fn class_member(&mut self, class: Def, name: &str, at: At<'a>) -> Value {
+        let any = Instance::any(class);
+        let assigned = self.field(&Owner::Instance(any), name).unwrap_or_default();
+        let line = self.lineage(class);
+        let Some((_, value)) = self.class_attribute(&line, name) else {
+            return match assigned.is_empty() {
+                true => self.outside_member(class, name, at),
+                false => assigned,
+            };
+        };
+        let bound = value.atoms().iter().map(|atom| match atom {
+            Atom::Function(id, None) => {
+                let binding = self.function(*id).map(|f| f.binding);
+                match binding {
+                    Some(Binding::Class) => Atom::Function(*id, Some(any)),
+                    _ => atom.clone(),
+                }
+            }
+            _ => atom.clone(),
+        });
+        assigned.join(&bound.collect())
+    }
+
+    /// A member after `home` in the line of `instance`: `super().name`.
+    pub(super) fn super_member(
+        &mut self,
+        home: Def,
+        instance: Instance,
+        name: &str,
+        at: At<'a>,
+        env: &mut Env,
+    ) -> Value {
+        let mut classes = vec![instance.class];
+        if instance.made.is_none() {
+            classes = self.descendants(instance.class);
+        }
+        let mut out = Value::unknown();
+        for class in classes {
+            let line = self.lineage(class);
+            let after = line.iter().position(|c| *c == home).map_or(0, |n| n + 1);
+            let rest = line.get(after..).unwrap_or(&[]);
+            if let Some((_, value)) = self.class_attribute(rest, name) {
+                let bound = self.bound(&value, instance, at, env);
+                out = out.join(&bound);
+            }
+        }
+        match out.is_empty() {
+            true => self.outside_member(instance.class, name, at),
+            false => out,
+        }
+    }
+
+    /// Makes an instance.
+    pub(super) fn construct(
+        &mut self,
+        class: Def,
+        arguments: &Arguments,
+        at: At<'a>,
+        env: &mut Env,
+    ) -> Value {
+        let called_at = self.frames.last().and_then(|f| f.called_at);
+        let instance = Instance {
+            class,
+            made: Some((at.place, called_at)),
+        };
+        let line = self.lineage(class);
+        let own = Owner::Instance(instance);
+        match self.class_attribute(&line, "__init__") {
+            Some((_, init)) => {
+                for atom in init.atoms() {
+                    if let Atom::Function(id, None) = atom {
+                        self.call(*id, Some(instance), arguments, at.place, env);
+                    }
+                }
+            }
+            None => self.fill(&line, &own, arguments),
+        }
+        if let Some(first) = arguments.first()
+            && self.reads(class)
+        {
+            let whole = self.whole(first.clone(), at);
+            self.set_field(own, READS, &whole);
+        }
+        Atom::Instance(instance).into()
+    }
+
+    /// Fields of a dataclass, a named tuple or a model: annotated names in their order, or by keyword.
+    fn fill(&mut self, line: &[Def], own: &Owner, arguments: &Arguments) {
+        let annotated: Vec<Name> = line
+            .iter()
+            .rev()
+            .filter_map(|class| self.classes.get(class))
+            .flat_map(|info| info.annotated.clone())
+            .collect();
+        for (name, value) in annotated.iter().zip(&arguments.positional) {
+            self.set_field(own.clone(), name, value);
+        }
+        for (name, value) in &arguments.named {
+            self.set_field(own.clone(), name, value);
+        }
+        if !arguments.spread.is_empty() {
+            let given = |name: &&Name| !arguments.named.iter().any(|(n, _)| n == *name);
+            for name in annotated.iter().filter(given) {
+                self.set_field(own.clone(), name, &arguments.spread);
+            }
+            if annotated.is_empty() {
+                self.set_field(own.clone(), ANY_FIELD, &arguments.spread);
+            }
+        }
+    }
+
+    /// Assigns an attribute of `owner`.
+    pub(super) fn assign_attribute(
+        &mut self,
+        owner: &Value,
+        name: &str,
+        value: &Value,
+        at: At<'a>,
+        env: &mut Env,
+    ) {
+        for atom in owner.atoms() {
+            let key = match atom {
+                Atom::Instance(instance) => {
+                    let line = self.lineage(instance.class);
+                    let setter = self.class_attribute(&line, &format!("{name}.setter"));
+                    if let Some((_, setter)) = setter {
+                        for atom in setter.atoms() {
+                            if let Atom::Function(id, None) = atom {
+                                let given = Arguments::one(value.clone());
+                                self.call(*id, Some(*instance), &given, at.place, env);
+                            }
+                        }
+                        continue;
+                    }
+                    if instance.made.is_some() {
+                        // Code that knows only the class sees it too.
+                        let any = Owner::Instance(Instance::any(instance.class));
+                        self.set_known(any, name, value);
+                    }
+                    Owner::Instance(*instance)
+                }
+                Atom::Class(class) => Owner::Instance(Instance::any(*class)),
+                Atom::External(name) | Atom::Object(name) => Owner::External(Rc::clone(name)),
+                Atom::Made(made) => Owner::External(Rc::clone(&made.name)),
+                Atom::Module(file) => Owner::Module(*file),
+                _ => continue,
+            };
+            self.set_field(key, name, value);
+        }
+    }
+
+    /// Notes for code that knows only the class what one instance's field holds. Instances whose making is known do not
+    /// see it.
+    fn set_known(&mut self, any: Owner, name: &str, value: &Value) {
+        if let Owner::Instance(instance) = any {
+            let all = Owner::Instance(Instance {
+                made: None,
+                ..instance
+            });
+            self.set_field(all, &format!("{name} of some"), value);
+        }
+    }
+
+    /// What some instance of `class` holds in the field `name`.
+    pub(super) fn some_field(&mut self, instance: Instance, name: &str) -> Value {
+        if instance.made.is_some() {
+            return Value::unknown();
+        }
+        let mut out = Value::unknown();
+        for class in self.descendants(instance.class) {
+            let owner = Owner::Instance(Instance::any(class));
+            if let Some(value) = self.field(&owner, &format!("{name} of some")) {
+                out = out.join(&value);
+            }
+        }
+        out
+    }
+
+    /// A named tuple: its elements by name and by position.
+    pub(super) fn named_tuple(fields: &[Name], arguments: &Arguments) -> Value {
+        let mut container = Container {
+            kind: Kind::Bag,
+            ..Container::of(arguments.spread.clone())
+        };
+        for (n, name) in fields.iter().enumerate() {
+            if let Some(value) = arguments.get(n, name) {
+                let position = Const::Int(i64::try_from(n).unwrap_or(0));
+                container.items.insert(position, value.clone());
+                let key = Const::Str(name.as_str().into());
+                container.items.insert(key, value.clone());
+            }
+        }
+        container.into()
+    }
+
+    /// The class attributes of `class` and its bases, nearest first.
+    pub(super) fn attribute_tables(&self, class: Def) -> Vec<Rc<Vars>> {
+        self.lineage(class)
+            .iter()
+            .filter_map(|class| Some(Rc::clone(&self.classes.get(class)?.attributes)))
+            .collect()
+    }
+}

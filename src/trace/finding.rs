@@ -1,0 +1,200 @@
+//! What was seen of one load, made into one finding.
+
+use std::collections::{BTreeSet, HashSet};
+
+use sha2::{Digest, Sha256};
+
+use super::env::Verdict;
+use super::handlers::Handler;
+use super::known::NAMED_SOURCE;
+use super::machine::{Reached, Safe, Written};
+use super::sites::Site;
+use super::taint::Taint;
+use super::value::{Atom, Const, Value};
+use super::{Finding, Reach, Route, TaintPath, enclosing};
+use crate::pack::{Model, Shape, Trust};
+use crate::project::Project;
+
+/// All that was seen of one load, made into one finding.
+pub(super) fn finding(
+    site: &Site,
+    reached: &[&(Option<Handler>, Reached)],
+    written: &[Written],
+) -> Finding {
+    let mut routes: Vec<Route> = Vec::new();
+    let mut open: Vec<Taint> = Vec::new();
+    let mut guarded = false;
+    let mut safe: Option<Safe> = None;
+    let mut unknown = false;
+    let mut pickled = false;
+    let mut constant = false;
+    let mut maybe_none = false;
+    let mut levels = BTreeSet::new();
+    for (handler, reached) in reached {
+        if let Some(why) = reached.safe {
+            safe = Some(why);
+            continue;
+        }
+        let taints = reached.value.taints();
+        let paths = taints
+            .iter()
+            .map(|taint| TaintPath::new(taint, site.place, &site.name));
+        let same = |route: &&mut Route| {
+            (&route.handler, &route.chain, route.holder)
+                == (handler, &reached.chain, reached.holder)
+        };
+        match routes.iter_mut().find(same) {
+            Some(route) => route.paths.extend(paths),
+            None => routes.push(Route {
+                handler: handler.clone(),
+                chain: reached.chain.clone(),
+                holder: reached.holder,
+                paths: paths.collect(),
+            }),
+        }
+        for taint in &taints {
+            let identity = taint.identity();
+            let check = reached
+                .checked
+                .iter()
+                .find(|(checked, verdict)| *checked == identity && *verdict != Verdict::Harmless);
+            match check.map(|(_, verdict)| *verdict) {
+                Some(Verdict::Signed) => guarded = true,
+                Some(Verdict::Sham(sham)) => open.push(Taint {
+                    sham: Some(sham),
+                    ..(*taint).clone()
+                }),
+                Some(Verdict::Harmless) | None => open.push((*taint).clone()),
+            }
+        }
+        levels.extend(taints.iter().map(|taint| taint.trust));
+        if taints.is_empty() {
+            levels.insert(match origin_unknown(&reached.value) {
+                true => Trust::Unknown,
+                false => Trust::Trusted,
+            });
+        }
+        let is_none = |atom: &Atom| matches!(atom, Atom::Const(Const::None));
+        maybe_none |= reached.value.atoms().iter().any(is_none)
+            || taints.iter().any(|taint| taint.shape == Shape::Any);
+        guarded |= reached.value.atoms().contains(&Atom::Verified);
+        pickled |= reached
+            .value
+            .atoms()
+            .iter()
+            .any(|a| matches!(a, Atom::Pickled(_)));
+        let of_unknown = taints.is_empty() && origin_unknown(&reached.value);
+        unknown |= of_unknown;
+        constant |= taints.is_empty() && !of_unknown;
+    }
+    // The most exposed first, then the shortest.
+    open.sort_by_key(|taint| (taint.trust, taint.hops().len(), taint.origin));
+    let worst = open.first();
+    let reads = |written: &&Written| {
+        let same = |taint: &Taint| {
+            let (ours, theirs) = (taint.key.as_deref(), written.key.as_deref());
+            *taint.channel == *written.channel
+                && (ours == theirs || ours.is_none() || theirs.is_none())
+        };
+        open.iter().any(same)
+    };
+    let in_value = reached
+        .iter()
+        .find_map(|(_, reached)| reached.value.pickled());
+    let writer = written
+        .iter()
+        .find(reads)
+        .map(|written| written.place)
+        .or(in_value);
+    let reach = match worst {
+        Some(_) => Reach::Untrusted,
+        None if guarded => Reach::Guarded,
+        None if reached.is_empty() => Reach::NotReached,
+        None if unknown => Reach::UnknownOrigin,
+        None if pickled => Reach::OwnRoundTrip,
+        None if constant => Reach::Constant,
+        None => match safe {
+            Some(Safe::Arguments) => Reach::SafeArguments,
+            Some(Safe::Class | Safe::Hook) => Reach::Restricted,
+            None => Reach::Constant,
+        },
+    };
+    let trust = match reach {
+        Reach::Untrusted => worst.map_or(Trust::Unknown, |taint| taint.trust),
+        Reach::UnknownOrigin | Reach::NotReached => Trust::Unknown,
+        Reach::Guarded
+        | Reach::Constant
+        | Reach::OwnRoundTrip
+        | Reach::SafeArguments
+        | Reach::Restricted => Trust::Trusted,
+    };
+    Finding {
+        place: site.place,
+        sink: site.sink,
+        name: site.name.clone(),
+        form: site.form,
+        reach,
+        trust,
+        path: worst.map(|taint| TaintPath::new(taint, site.place, &site.name)),
+        channel: worst.map_or(String::new(), |taint| taint.channel.to_string()),
+        key: worst.and_then(|taint| taint.key.as_deref().map(str::to_owned)),
+        levels,
+        named_by_client: open.iter().any(|taint| *taint.channel == *NAMED_SOURCE),
+        maybe_none,
+        writer,
+        sham: worst.and_then(|taint| taint.sham),
+        routes,
+        test: false,
+        complete: true,
+        fingerprint: String::new(),
+    }
+}
+
+fn origin_unknown(value: &Value) -> bool {
+    let known = |atom: &Atom| {
+        matches!(
+            atom,
+            Atom::Const(_) | Atom::Pattern(_) | Atom::Pickled(_) | Atom::Verified
+        )
+    };
+    value.is_empty()
+        || value.atoms().iter().any(|atom| match atom {
+            Atom::Container(container) => origin_unknown(&container.any()),
+            atom => !known(atom),
+        })
+}
+
+/// Gives each finding its fingerprint.
+pub(super) fn fingerprint(project: &Project, model: &Model, findings: &mut [Finding]) {
+    let mut seen: HashSet<String> = HashSet::new();
+    for finding in findings {
+        let source = project.source(finding.place.file);
+        let function = enclosing(project, finding.place.file, finding.place.span);
+        let text: String = source
+            .slice(finding.place.span)
+            .split_whitespace()
+            .collect();
+        let transform = model
+            .sink_row(finding.sink)
+            .map_or("", |(t, _)| t.id.as_str());
+        for rank in 0.. {
+            let parts = [
+                transform,
+                source.path(),
+                &function,
+                &text,
+                &rank.to_string(),
+            ];
+            let digest = Sha256::digest(parts.join("\0"));
+            let hex: String = digest
+                .iter()
+                .take(8)
+                .map(|byte| format!("{byte:02x}"))
+                .collect();
+            if seen.insert(hex.clone()) {
+                finding.fingerprint = hex;
+                break;
+            }
+        }
+    }
+}

@@ -1,0 +1,563 @@
+//! Functions of the project: calling them, and what is remembered of calls.
+
+use std::rc::Rc;
+
+use super::env::{Checked, Env, Scope, Vars};
+use super::machine::{CallAt, Frame, Machine, Owner, Reached};
+use super::taint::{Hop, HopKind, Place};
+use super::value::{Arguments, Atom, Const, Container, Def, FunctionId, Instance, Kind, Value};
+use crate::pack::{Shape, Trust};
+use crate::project::FileId;
+use crate::python::ast::name::Name;
+use crate::python::ast::{self, Expr};
+use crate::python::span;
+
+/// Calls deeper than this are not followed.
+const DEEPEST: usize = 40;
+/// Sets of arguments for which one function is interpreted, but for those that a client or peer supplies.
+const MOST_CONTEXTS: usize = 12;
+
+/// The code of a function.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum Code<'a> {
+    Def(&'a ast::StmtFunctionDef),
+    Lambda(&'a ast::ExprLambda),
+}
+
+/// How a function is bound when it is read from a class or an instance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Binding {
+    /// To the instance.
+    Method,
+    /// To the class.
+    Class,
+    /// Not at all.
+    Static,
+    /// Called at once: a property.
+    Property,
+}
+
+#[derive(Debug)]
+pub(super) struct Function<'a> {
+    pub def: Def,
+    pub code: Code<'a>,
+    pub class: Option<Def>,
+    /// Variables around it.
+    pub scope: Option<Rc<Scope>>,
+    /// Values of default arguments: made once, where the function is defined.
+    pub defaults: Vars,
+    pub binding: Binding,
+    /// `@contextmanager`: what it yields is what `with` gives.
+    pub context_manager: bool,
+}
+
+impl<'a> Function<'a> {
+    pub fn name(&self) -> &'a str {
+        match self.code {
+            Code::Def(node) => node.name.as_str(),
+            Code::Lambda(_) => "<lambda>",
+        }
+    }
+
+    pub fn parameters(&self) -> Option<&'a ast::Parameters> {
+        match self.code {
+            Code::Def(node) => Some(&node.parameters),
+            Code::Lambda(node) => node.parameters.as_deref(),
+        }
+    }
+
+    /// Whether its first parameter is the instance or the class.
+    pub fn takes_self(&self) -> bool {
+        self.class.is_some() && self.binding != Binding::Static
+    }
+}
+
+/// What a call's outcome depends on: function, instance, arguments, and the checks made before.
+pub(super) type Calling = (FunctionId, Option<Instance>, Arguments, Vec<Checked>, bool);
+
+/// What is remembered of a call.
+#[derive(Debug)]
+pub(super) struct Summary {
+    returns: Value,
+    reached: Vec<Reached>,
+    /// What was checked on every way through it.
+    checked: Vec<Checked>,
+    /// What parameters hold afterwards whose objects were changed in place.
+    changed: Vec<(usize, Value)>,
+}
+
+impl<'a> Machine<'a> {
+    /// The function of `def` that the frame on top defines.
+    pub fn function_id(&mut self, function: Function<'a>) -> FunctionId {
+        let context = self.frames.last().map_or(0, |f| f.context);
+        let def = function.def;
+        let next = FunctionId(u32::try_from(self.functions.len()).unwrap_or(u32::MAX));
+        let id = *self.known_functions.entry((def, context)).or_insert(next);
+        if id == next {
+            self.functions.push(Rc::new(function));
+        } else if let Some(known) = self.functions.get_mut(id.0 as usize) {
+            *known = Rc::new(function);
+        }
+        self.by_def.insert(def, id);
+        id
+    }
+
+    pub fn function(&self, id: FunctionId) -> Option<Rc<Function<'a>>> {
+        self.functions.get(id.0 as usize).cloned()
+    }
+
+    /// The function last defined at `def`.
+    pub fn function_at(&self, def: Def) -> Option<Rc<Function<'a>>> {
+        self.function(*self.by_def.get(&def)?)
+    }
+
+    /// Variables that a function defined now sees.
+    pub fn scope_for_inner(&mut self, env: &Env) -> Option<Rc<Scope>> {
+        let frame = self.frames.last_mut()?;
+        if frame.def.is_none() {
+            // Functions at module level see the module; methods see what is around their class.
+            return frame.outer.clone();
+        }
+        let outer = frame.outer.clone();
+        let scope = frame.scope.get_or_insert_with(|| Scope::new(outer));
+        scope.refresh(env.vars());
+        Some(Rc::clone(scope))
+    }
+
+    /// Calls a function of the project; gives what it returns. Arguments whose objects it changed are given back.
+    pub fn call(
+        &mut self,
+        id: FunctionId,
+        bound: Option<Instance>,
+        arguments: &Arguments,
+        at: Place,
+        env: &mut Env,
+    ) -> (Value, Vec<(usize, Value)>) {
+        let Some(function) = self.function(id) else {
+            return (Value::unknown(), Vec::new());
+        };
+        let caller = self.frames.last().and_then(|f| f.def);
+        if let Some(scope) = self.frames.last().and_then(|f| f.scope.as_ref()) {
+            scope.refresh(env.vars());
+        }
+        let arguments = self.passed(&function, arguments, at);
+        let key = (id, bound, arguments, env.checked().to_vec(), env.hooked);
+        let summary = match self.summaries.get(&key) {
+            Some(summary) => Rc::clone(summary),
+            None => {
+                let def = function.def;
+                let recursive = self.frames.iter().filter(|f| f.def == Some(def)).count() > 1;
+                if recursive || self.frames.len() >= DEEPEST || self.exhausted() {
+                    return (self.opaque(&key.2), Vec::new());
+                }
+                match self.well_known(def, &key.2) {
+                    Some(summary) => summary,
+                    None => {
+                        let summary = Rc::new(self.run(&function, id, bound, &key.2, env, at));
+                        self.known_calls
+                            .entry(def)
+                            .or_default()
+                            .push(Rc::clone(&summary));
+                        self.summaries.insert(key, Rc::clone(&summary));
+                        summary
+                    }
+                }
+            }
+        };
+        if let Some(open) = self.reached.last_mut() {
+            for reached in &summary.reached {
+                let mut reached = reached.clone();
+                reached.chain.insert(0, CallAt { place: at, caller });
+                open.push(reached);
+            }
+        }
+        for checked in &summary.checked {
+            env.check(checked.clone());
+        }
+        if let Some(scope) = self.frames.last().and_then(|f| f.scope.clone()) {
+            for (name, value) in scope.take_written() {
+                env.set(name, value);
+            }
+        }
+        let note = format!("returned by {}()", function.name());
+        let returns = self.moved(&summary.returns, HopKind::Return, at, &note);
+        (returns, summary.changed.clone())
+    }
+
+    /// For a function that was interpreted with many arguments already, and now with nothing that a client or peer
+    /// supplies: what it did before, so that every way to a load is still seen.
+    fn well_known(&self, def: Def, arguments: &Arguments) -> Option<Rc<Summary>> {
+        let before = self
+            .known_calls
+            .get(&def)
+            .filter(|c| c.len() >= MOST_CONTEXTS)?;
+        let mut taints = arguments.all().flat_map(|value| value.taints());
+        let exposed = taints.any(|taint| taint.trust <= Trust::Network);
+        if exposed && before.len() < 4 * MOST_CONTEXTS {
+            return None;
+        }
+        let last = before.last()?;
+        Some(Rc::new(Summary {
+            returns: last.returns.clone().join(&self.opaque(arguments)),
+            reached: last.reached.clone(),
+            checked: Vec::new(),
+            changed: Vec::new(),
+        }))
+    }
+
+    /// Interprets a function as an entry point.
+    pub fn enter(&mut self, id: FunctionId, bound: Option<Instance>, arguments: &Arguments) {
+        if let Some(function) = self.function(id) {
+            self.begin_entry();
+            let place = Place {
+                file: function.def.file,
+                span: self.signature_span(&function),
+            };
+            let summary = self.run(&function, id, bound, arguments, &Env::default(), place);
+            if let Some(open) = self.reached.last_mut() {
+                open.extend(summary.reached);
+            }
+        }
+    }
+
+    fn signature_span(&self, function: &Function<'a>) -> crate::text::Span {
+        match function.code {
+            Code::Def(node) => span(&node.name),
+            Code::Lambda(node) => span(node),
+        }
+    }
+
+    fn run(
+        &mut self,
+        function: &Rc<Function<'a>>,
+        _id: FunctionId,
+        bound: Option<Instance>,
+        arguments: &Arguments,
+        caller: &Env,
+        at: Place,
+    ) -> Summary {
+        self.visited.insert(function.def);
+        self.contexts += 1;
+        let instance = match function.takes_self() {
+            true => bound.or(function.class.map(Instance::any)),
+            false => None,
+        };
+        self.frames.push(Frame {
+            def: Some(function.def),
+            class: function.class,
+            instance,
+            outer: function.scope.clone(),
+            called_at: Some(at),
+            context: self.contexts,
+            ..Frame::new(function.def.file)
+        });
+        self.reached.push(Vec::new());
+        let before = caller.checked().len();
+        let mut env = Env::new(caller.checked().to_vec());
+        env.hooked = caller.hooked;
+        self.bind_parameters(function, instance, arguments, &mut env);
+        match function.code {
+            Code::Def(node) => {
+                self.block(&node.body, &mut env);
+                if !env.dead {
+                    self.returned(Const::None.into(), &env);
+                }
+            }
+            Code::Lambda(node) => {
+                let value = self.value(&node.body, &mut env);
+                self.returned(value, &env);
+            }
+        }
+        let frame = self.frames.pop();
+        let reached = distinct(self.reached.pop().unwrap_or_default());
+        let Some(frame) = frame else {
+            return Summary {
+                returns: Value::unknown(),
+                reached,
+                checked: Vec::new(),
+                changed: Vec::new(),
+            };
+        };
+        if let Some(scope) = &frame.scope
+            && !env.vars().is_empty()
+        {
+            scope.refresh(env.vars());
+        }
+        let changed = self.changed_parameters(function, &frame, &env);
+        let returns = match frame.yielded {
+            Some(yielded) if function.context_manager => yielded,
+            Some(yielded) => Container::of(yielded).into(),
+            None => frame.returns,
+        };
+        let checked = frame.returned_checked.unwrap_or_default();
+        Summary {
+            returns,
+            reached,
+            checked: checked.into_iter().skip(before).collect(),
+            changed,
+        }
+    }
+
+    /// Positions of parameters whose objects were changed in place, and what they hold now.
+    fn changed_parameters(
+        &self,
+        function: &Function<'a>,
+        frame: &Frame,
+        env: &Env,
+    ) -> Vec<(usize, Value)> {
+        if frame.changed.is_empty() {
+            return Vec::new();
+        }
+        let parameters = function.parameters();
+        let ordered = parameters
+            .iter()
+            .flat_map(|p| p.posonlyargs.iter().chain(&p.args));
+        ordered
+            .skip(usize::from(function.takes_self()))
+            .enumerate()
+            .filter(|(_, parameter)| frame.changed.contains(&parameter.name().id))
+            .filter_map(|(n, parameter)| Some((n, env.get(parameter.name())?.clone())))
+            .collect()
+    }
+
+    /// Joins `value` into what the current function returns.
+    pub fn returned(&mut self, value: Value, env: &Env) {
+        if let Some(frame) = self.frames.last_mut() {
+            frame.returns = std::mem::take(&mut frame.returns).join(&value);
+            match &mut frame.returned_checked {
+                None => frame.returned_checked = Some(env.checked().to_vec()),
+                Some(checked) => checked.retain(|c| env.checked().contains(c)),
+            }
+            if let Some(scope) = &frame.scope {
+                scope.refresh(env.vars());
+            }
+        }
+    }
+
+    fn bind_parameters(
+        &mut self,
+        function: &Function<'a>,
+        instance: Option<Instance>,
+        arguments: &Arguments,
+        env: &mut Env,
+    ) {
+        let Some(parameters) = function.parameters() else {
+            return;
+        };
+        let mut positional = arguments.positional.iter();
+        let ordered = parameters.posonlyargs.iter().chain(&parameters.args);
+        for (n, parameter) in ordered.enumerate() {
+            let name = &parameter.name().id;
+            if let (0, Some(instance)) = (n, instance) {
+                let own = match function.binding {
+                    Binding::Class => Atom::Class(instance.class),
+                    _ => Atom::Instance(instance),
+                };
+                env.set(name.clone(), own.into());
+                continue;
+            }
+            let given = positional.next().cloned();
+            let value = self.parameter(function, parameter, given, arguments);
+            env.set(name.clone(), value);
+        }
+        for parameter in &parameters.kwonlyargs {
+            let value = self.parameter(function, parameter, None, arguments);
+            env.set(parameter.name().id.clone(), value);
+        }
+        if let Some(star) = &parameters.vararg {
+            let rest: Vec<Value> = positional.cloned().collect();
+            let value = match arguments.spread.is_empty() {
+                true => Container::sequence(rest).into(),
+                false => {
+                    let mut any = Container::of(arguments.spread.clone());
+                    any.kind = Kind::Sequence(None);
+                    rest.iter().for_each(|value| any.blur(value));
+                    any.into()
+                }
+            };
+            env.set(star.name.id.clone(), value);
+        }
+        if let Some(star) = &parameters.kwarg {
+            let is_taken = |name: &Name| {
+                let mut parameters = parameters.iter_non_variadic_params();
+                parameters.any(|p| p.name().id == *name)
+            };
+            let mut container = Container {
+                kind: Kind::Mapping,
+                ..Container::of(arguments.spread.clone())
+            };
+            for (name, value) in arguments.named.iter().filter(|(name, _)| !is_taken(name)) {
+                let key = Const::Str(name.as_str().into());
+                container.items.insert(key, value.clone());
+            }
+            env.set(star.name.id.clone(), container.into());
+        }
+    }
+
+    /// One parameter: what was given, else its default, else what `*args` or `**kwargs` may hold; an instance of the
+    /// class it is annotated with when nothing is known.
+    fn parameter(
+        &mut self,
+        function: &Function<'a>,
+        parameter: &'a ast::ParameterWithDefault,
+        given: Option<Value>,
+        arguments: &Arguments,
+    ) -> Value {
+        let name = &parameter.name().id;
+        let given = given.or_else(|| arguments.named(name).cloned());
+        let value = match (given, function.defaults.get(name)) {
+            (Some(value), _) => value,
+            (None, Some(default)) => default.clone().join(&arguments.spread),
+            (None, None) => arguments.spread.clone(),
+        };
+        match (&parameter.parameter.annotation, value.is_empty()) {
+            (Some(annotation), true) => self.annotated(function.def.file, annotation),
+            _ => value,
+        }
+    }
+
+    /// An instance of the project's class, or of the modelled type, that `annotation` names.
+    pub fn annotated(&mut self, file: FileId, annotation: &'a Expr) -> Value {
+        let mut names = Vec::new();
+        class_names(annotation, &mut names);
+        let mut out = Value::unknown();
+        for parts in names {
+            let Some((head, rest)) = parts.split_first() else {
+                continue;
+            };
+            let mut value = self
+                .global(file, head)
+                .unwrap_or_else(|| self.unbound(file, head));
+            for part in rest {
+                let mut next = Value::unknown();
+                for atom in value.atoms() {
+                    next = next.join(&match atom {
+                        Atom::Module(home) => self.module_attribute(*home, part),
+                        Atom::External(base) => Value::external(&format!("{base}.{part}")),
+                        _ => Value::unknown(),
+                    });
+                }
+                value = next;
+            }
+            for atom in value.atoms() {
+                match atom {
+                    Atom::Class(class) => out.add(Atom::Instance(Instance::any(*class))),
+                    Atom::External(name) => {
+                        if let Some(object) = self.model.object(name) {
+                            out.add(Atom::Object(object.name.as_str().into()));
+                        }
+                    }
+                    _ => {}
+                }
+            }
+        }
+        out
+    }
+
+    /// `arguments` as they arrive in `function`: their way has one more station.
+    fn passed(&self, function: &Function<'a>, arguments: &Arguments, at: Place) -> Arguments {
+        if !arguments.all().any(Value::is_untrusted) {
+            return arguments.clone();
+        }
+        let note = format!("passed to {}()", function.name());
+        arguments.map(|value| self.moved(value, HopKind::Call, at, &note))
+    }
+
+    /// What a call that is not followed may return: anything its arguments carry.
+    pub fn opaque(&self, arguments: &Arguments) -> Value {
+        arguments
+            .all()
+            .flat_map(|value| value.taints())
+            .map(|taint| Atom::Untrusted(taint.clone()))
+            .collect()
+    }
+
+    /// What a function that nobody calls may be given.
+    pub fn outside_arguments(&mut self, id: FunctionId) -> Arguments {
+        let Some(function) = self.function(id) else {
+            return Arguments::default();
+        };
+        let skip = usize::from(function.takes_self());
+        let file = function.def.file;
+        let mut arguments = Arguments::default();
+        let parameters = function.parameters().into_iter().flat_map(|p| p.iter());
+        for parameter in parameters.skip(skip) {
+            let name = parameter.name();
+            let typed = match parameter.annotation() {
+                Some(annotation) => self.annotated(file, annotation),
+                None => Value::unknown(),
+            };
+            let value = match typed.is_empty() {
+                false => typed,
+                true => {
+                    let place = Place {
+                        file,
+                        span: span(&parameter),
+                    };
+                    let note = format!(
+                        "parameter {name} of {}(), which nothing in the project calls",
+                        function.name()
+                    );
+                    self.entering(Trust::Unknown, "parameter", Shape::Any, place, note)
+                }
+            };
+            arguments.named.push((name.id.clone(), value));
+        }
+        arguments
+    }
+
+    /// What a global that functions assign holds beside what its module gave it.
+    pub fn assigned_global(&mut self, file: FileId, name: &str) -> Option<Value> {
+        self.field(&Owner::Module(file), name)
+    }
+}
+
+/// Dotted names of classes in an annotation: of `Optional[shop.Cart]` both `Optional` and `shop.Cart`; strings too.
+fn class_names(annotation: &Expr, names: &mut Vec<Vec<String>>) {
+    match annotation {
+        Expr::Name(_) | Expr::Attribute(_) => names.extend(crate::python::dotted(annotation)),
+        Expr::Subscript(node) => {
+            class_names(&node.value, names);
+            class_names(&node.slice, names);
+        }
+        Expr::Tuple(node) => node.elts.iter().for_each(|part| class_names(part, names)),
+        Expr::BinOp(node) => {
+            class_names(&node.left, names);
+            class_names(&node.right, names);
+        }
+        Expr::StringLiteral(node) => {
+            let text = node.value.to_str();
+            let is_name = |c: char| c.is_alphanumeric() || matches!(c, '_' | '.');
+            if !text.is_empty() && text.chars().all(is_name) {
+                names.push(text.split('.').map(str::to_owned).collect());
+            }
+        }
+        _ => {}
+    }
+}
+
+/// One way for each load, value and first call: the shortest. Ways multiply with every level of calls otherwise.
+fn distinct(mut reached: Vec<Reached>) -> Vec<Reached> {
+    let exposed = |r: &Reached| r.value.taints().iter().map(|taint| taint.trust).min();
+    reached.sort_by_key(|r| (r.site, exposed(r).unwrap_or(Trust::Trusted), r.chain.len()));
+    let mut kept: Vec<Reached> = Vec::new();
+    for one in reached {
+        let first = |r: &Reached| r.chain.first().map(|call| call.place);
+        let same = |other: &&Reached| {
+            (other.site, first(other), other.holder) == (one.site, first(&one), one.holder)
+        };
+        let alike: Vec<&Reached> = kept.iter().rev().take(200).filter(same).collect();
+        let known = alike
+            .iter()
+            .any(|other| other.value == one.value && other.checked == one.checked);
+        if !known && alike.len() < MOST_CONTEXTS {
+            kept.push(one);
+        }
+    }
+    kept
+}
+
+/// A hop that a value makes when a store gives it back.
+pub(super) fn kept(place: Place, note: String, shape: Shape) -> Hop {
+    Hop::new(place, HopKind::Step, note, shape, false)
+}

@@ -1,0 +1,189 @@
+//! What a test says of the values in it, on the side where it holds and on the other.
+
+use super::env::{Env, Verdict};
+use super::expressions::all_constant;
+use super::machine::Machine;
+use super::taint::{Identity, Taint};
+use super::value::{Atom, Value};
+use crate::python::ast::name::Name;
+use crate::python::ast::{self, CmpOp, Expr};
+
+impl<'a> Machine<'a> {
+    /// What holds in `env` when `test` turned out as `truth`.
+    pub(super) fn refine(&mut self, test: &'a Expr, truth: bool, env: &mut Env) {
+        match test {
+            Expr::UnaryOp(node) if node.op == ast::UnaryOp::Not => {
+                self.refine(&node.operand, !truth, env);
+            }
+            Expr::BoolOp(node) => {
+                let all = node.op == ast::BoolOp::And;
+                if all == truth {
+                    for part in &node.values {
+                        self.refine(part, truth, env);
+                    }
+                } else {
+                    self.either(&node.values, truth, env);
+                }
+            }
+            Expr::Compare(node) => self.refine_comparison(node, truth, env),
+            Expr::Call(_) | Expr::Name(_) | Expr::Named(_) | Expr::Await(_) => {
+                let value = match test {
+                    Expr::Named(node) => self.quietly(&node.target, env),
+                    _ => self.quietly(test, env),
+                };
+                if truth {
+                    self.hold(&value, env);
+                }
+                if let (Expr::Name(name), false) = (test, truth) {
+                    // What is taken as false is empty, or nothing.
+                    if value.is_untrusted() {
+                        env.set(name.id.clone(), Value::clean());
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+
+    /// One of `tests` turned out as `truth`: what each says alone holds only where all say it.
+    fn either(&mut self, tests: &'a [Expr], truth: bool, env: &mut Env) {
+        let mut joined: Option<Env> = None;
+        for test in tests {
+            let mut one = env.clone();
+            self.refine(test, truth, &mut one);
+            joined = Some(match joined {
+                None => one,
+                Some(before) => before.join(&one),
+            });
+        }
+        if let Some(joined) = joined {
+            *env = joined;
+        }
+    }
+
+    /// The value of `expr`, evaluated once more, without what that does.
+    fn quietly(&mut self, expr: &'a Expr, env: &Env) -> Value {
+        let reached = self.reached.last().map_or(0, Vec::len);
+        let value = self.value(expr, &mut env.clone());
+        if let Some(open) = self.reached.last_mut() {
+            open.truncate(reached);
+        }
+        value
+    }
+
+    /// A test gave `value`, and it was taken as true.
+    fn hold(&mut self, value: &Value, env: &mut Env) {
+        let only = value.atoms().iter().all(|atom| {
+            matches!(
+                atom,
+                Atom::Checked(_) | Atom::Harmless(_) | Atom::Tame(_) | Atom::Const(_)
+            )
+        });
+        for atom in value.atoms().iter().filter(|_| only) {
+            match atom {
+                Atom::Checked(check) => {
+                    let verdict = match check.literal_key {
+                        true => Verdict::Sham("literal-key"),
+                        false => Verdict::Signed,
+                    };
+                    for identity in &check.of {
+                        env.check((identity.clone(), verdict));
+                    }
+                }
+                Atom::Harmless(identity) => env.check((identity.clone(), Verdict::Harmless)),
+                Atom::Tame(identity) => tame(identity, env),
+                _ => {}
+            }
+        }
+    }
+
+    fn refine_comparison(&mut self, node: &'a ast::ExprCompare, truth: bool, env: &mut Env) {
+        let ([op], [right]) = (&*node.ops, &*node.comparators) else {
+            return;
+        };
+        let holds = match op {
+            CmpOp::Eq | CmpOp::In | CmpOp::Is => truth,
+            CmpOp::NotEq | CmpOp::NotIn | CmpOp::IsNot => !truth,
+            _ => return,
+        };
+        let left = self.quietly(&node.left, env);
+        let right_value = self.quietly(right, env);
+        // `x is None`, on the side where it is.
+        if matches!(op, CmpOp::Is | CmpOp::IsNot) {
+            if let (Expr::Name(name), Expr::NoneLiteral(_)) = (&*node.left, right) {
+                let none = |atom: &Atom| matches!(atom, Atom::Const(super::value::Const::None));
+                match holds {
+                    true if left.is_untrusted() => env.set(name.id.clone(), Value::clean()),
+                    false if left.atoms().iter().any(none) => {
+                        env.set(name.id.clone(), left.filter(|a| !none(a)));
+                    }
+                    _ => {}
+                }
+            }
+            return;
+        }
+        // `compare_digest(a, b) is True`, `verify(x) == True`.
+        if let Some(said) = right_value
+            .truth()
+            .filter(|_| right.is_boolean_literal_expr())
+        {
+            if holds == said {
+                self.hold(&left, env);
+            }
+            return;
+        }
+        if !holds {
+            return;
+        }
+        for atom in left.atoms().iter().chain(right_value.atoms()) {
+            if let Atom::Digest(check) = atom {
+                let checked: Value = Atom::Checked(check.clone()).into();
+                self.hold(&checked, env);
+            }
+        }
+        let (data, expr, known) = match (left.is_untrusted(), right_value.is_untrusted(), op) {
+            (true, false, _) => (&left, &*node.left, &right_value),
+            (false, true, CmpOp::Eq | CmpOp::NotEq) => (&right_value, right, &left),
+            _ => return,
+        };
+        if !all_constant(*op, known) {
+            return;
+        }
+        self.harmless_in(data, env);
+        if let Expr::Name(name) = expr {
+            env.set(name.id.clone(), Value::clean());
+        }
+    }
+
+    /// `value` is one of some constants.
+    pub(super) fn harmless_in(&mut self, value: &Value, env: &mut Env) {
+        let taints = value.taints();
+        if taints.len() != value.atoms().len() {
+            return;
+        }
+        for taint in taints.into_iter().filter(|t| t.exact) {
+            env.check((taint.identity(), Verdict::Harmless));
+        }
+    }
+}
+
+/// What holds the value of `identity`, unchanged, is text without control characters.
+fn tame(identity: &Identity, env: &mut Env) {
+    let same = |taint: &Taint| taint.exact && taint.identity() == *identity;
+    let holds = |value: &Value| value.taints().into_iter().any(same);
+    let changes: Vec<(Name, Value)> = env
+        .vars()
+        .iter()
+        .filter(|(_, value)| holds(value))
+        .map(|(name, value)| {
+            let tamed = value.map_taints(&|taint| Taint {
+                tame: taint.tame || same(taint),
+                ..taint.clone()
+            });
+            (name.clone(), tamed)
+        })
+        .collect();
+    for (name, value) in changes {
+        env.set(name, value);
+    }
+}

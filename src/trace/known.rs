@@ -1,0 +1,693 @@
+//! Calls of what the packs know: sinks, sources, steps, guards, stores.
+
+use std::rc::Rc;
+
+use super::calls::At;
+use super::classes::READS;
+use super::env::Env;
+use super::expressions::LITERAL_KEY;
+use super::fold;
+use super::machine::{Machine, Owner, Safe, Written};
+use super::restricted::Restriction;
+use super::stores::LOCAL_FILE;
+use super::taint::{Place, Taint};
+use super::value::{Arguments, Atom, Check, Const, Container, Made, Value};
+use crate::pack::{Apply, Arrives, Condition, Given, Shape, Sink, SinkId, Source, Trust};
+use crate::python::ast::name::Name;
+
+/// Channel of data whose place the client names, not its content: a path, an address.
+pub(super) const NAMED_SOURCE: &str = "named-source";
+
+impl<'a> Machine<'a> {
+    pub(super) fn call_external(
+        &mut self,
+        name: &Rc<str>,
+        receiver: &Value,
+        arguments: &Arguments,
+        at: At<'a>,
+        env: &mut Env,
+    ) -> Value {
+        let model = self.model;
+        if let Some(value) = self.call_builtin(name, arguments, at, env) {
+            return value;
+        }
+        if let Some(value) = self.subclass_loads(name, receiver, arguments, at, env) {
+            return value;
+        }
+        if let Some(sink) = model.sink(name) {
+            return self.reach_sink(sink, name, receiver, arguments, at, env);
+        }
+        let first = arguments.first().map(|value| self.whole(value.clone(), at));
+        let given = first.clone().unwrap_or_else(|| arguments.spread.clone());
+        if model.exits(name) {
+            env.dead = true;
+            return Value::unknown();
+        }
+        if model.is_writer(name) {
+            return Atom::Pickled(at.place).into();
+        }
+        if model.hooks_loads(name) {
+            env.hooked = true;
+            return Value::external("hook");
+        }
+        if model.tests_harmless(name) {
+            let harmless = given
+                .taints()
+                .into_iter()
+                .map(|t| Atom::Harmless(t.identity()));
+            return Value::clean().join(&harmless.collect());
+        }
+        if let Some(value) = self.matched(name, receiver, arguments, at) {
+            return value;
+        }
+        if model.stops(name) {
+            return Value::clean();
+        }
+        if model.makes_digest(name) {
+            let literal_key = arguments.first().is_some_and(Value::is_literal);
+            let data = arguments.get(1, "msg");
+            let of = data
+                .iter()
+                .flat_map(|v| v.taints())
+                .map(Taint::identity)
+                .collect();
+            return Atom::Digest(Check { of, literal_key }).into();
+        }
+        if model.compares_digests(name) {
+            let checks = arguments.all().flat_map(Value::atoms);
+            return checks
+                .filter_map(|atom| match atom {
+                    Atom::Digest(check) => Some(Atom::Checked(check.clone())),
+                    _ => None,
+                })
+                .collect();
+        }
+        if let Some(method) = name.strip_suffix(LITERAL_KEY) {
+            // Anybody can sign, so what comes out is what went in.
+            let out = self.stepped(&given, Some(method), Shape::Bytes, false, at.place);
+            return out.map_taints(&|taint| Taint {
+                sham: Some("literal-key"),
+                ..taint.clone()
+            });
+        }
+        if model.verifies(name) {
+            return Atom::Verified.into();
+        }
+        if let Some(store) = model.store_write(name) {
+            let key = arguments
+                .positional
+                .get(store.key)
+                .cloned()
+                .unwrap_or_default();
+            let value = arguments.positional.get(store.value).cloned();
+            let value = value.or_else(|| arguments.named("value").cloned());
+            let key = fold::key_text(&key);
+            self.write_store(&store.channel, &key, &value.unwrap_or_default());
+            return Value::unknown();
+        }
+        if let Some(store) = model.store_read(name) {
+            let key = arguments
+                .positional
+                .get(store.key)
+                .cloned()
+                .unwrap_or_default();
+            return self.stored(store, &key, at);
+        }
+        if let Some(value) = self.path_object(name, receiver, arguments, at) {
+            return value;
+        }
+        if let Some(returns) = model.returns(name) {
+            self.register(name, arguments);
+            let object = |ty: &String| match ty.as_str() {
+                "" => Value::unknown(),
+                ty => Value::object(ty),
+            };
+            return match returns.types.as_slice() {
+                [ty] => object(ty),
+                types => Container::sequence(types.iter().map(object)).into(),
+            };
+        }
+        self.register(name, arguments);
+        if let Some(source) = model.source(name) {
+            return self.call_source(name, source, arguments, at);
+        }
+        let last = name.rsplit('.').next().unwrap_or(name);
+        if let Some(apply) = model.apply(name, last) {
+            return self.applied(apply, arguments, at, env);
+        }
+        if let Some(step) = model.step(name) {
+            let given = match step.from {
+                0 => given,
+                n => arguments.positional.get(n).cloned().unwrap_or_default(),
+            };
+            if let Some(into) = step.into {
+                self.pour(&given, into, arguments, at, env);
+            }
+            return self.stepped(&given, Some(name), step.shape, step.quiet, at.place);
+        }
+        let made = Atom::Made(Rc::new(Made {
+            name: Rc::clone(name),
+            arguments: arguments.clone(),
+        }));
+        if model.object(name).is_some() || model.makes_verifier(name) {
+            return made.into();
+        }
+        let found = match receiver.is_empty() {
+            true => Value::unknown(),
+            false => self.dispatched_outside(last, receiver, arguments, at, env),
+        };
+        self.hand_on(arguments, at, env);
+        let all = arguments.any().join(receiver);
+        let passed = self.stepped(&all, Some(name), Shape::Any, false, at.place);
+        let passed = passed.map_taints(&|taint| taint.clone().through_unknown());
+        let kept = |atom: &Atom| matches!(atom, Atom::Untrusted(_) | Atom::Pickled(_));
+        let mut out = passed.filter(kept).join(&found);
+        if out.is_empty() {
+            out.add(made);
+        }
+        out
+    }
+
+    /// `receiver.last(...)` of a class outside the project: an open source or sink is meant all the same.
+    fn dispatched_outside(
+        &mut self,
+        last: &str,
+        receiver: &Value,
+        arguments: &Arguments,
+        at: At<'a>,
+        env: &mut Env,
+    ) -> Value {
+        self.register_open(last, arguments);
+        if let Some(sink) = self.model.open_sink(last) {
+            return self.reach_sink(sink, last, receiver, arguments, at, env);
+        }
+        self.open_source_value(last, at).unwrap_or_default()
+    }
+
+    /// `.load()` of an instance whose class derives from a reader such as `pickle.Unpickler`.
+    fn subclass_loads(
+        &mut self,
+        name: &str,
+        receiver: &Value,
+        arguments: &Arguments,
+        at: At<'a>,
+        env: &mut Env,
+    ) -> Option<Value> {
+        let [Atom::Instance(instance)] = receiver.atoms() else {
+            return None;
+        };
+        let (base, method) = name.rsplit_once('.')?;
+        let sink = self.model.sink(base)?;
+        let (_, row) = self.model.sink_row(sink)?;
+        if row.method.as_deref() != Some(method) {
+            return match method {
+                // `super().__init__(file)`: what it will read.
+                "__init__" => {
+                    let whole = self.whole(arguments.first()?.clone(), at);
+                    self.set_field(Owner::Instance(*instance), READS, &whole);
+                    Some(Value::unknown())
+                }
+                // `super().find_class(...)` is no load.
+                _ => Some(Value::unknown()),
+            };
+        }
+        let line = self.lineage(instance.class);
+        let restriction = line.iter().find_map(|c| self.restrictions.get(c).copied());
+        let value = self.field(&Owner::Instance(*instance), READS);
+        let value = value.unwrap_or_default();
+        let (safe, value) = match restriction {
+            Some(Restriction::Allows) => (Some(Safe::Class), value),
+            Some(Restriction::Forwards(why)) => {
+                let sham = |taint: &Taint| Taint {
+                    sham: Some(why),
+                    ..taint.clone()
+                };
+                (None, value.map_taints(&sham))
+            }
+            None => (None, value),
+        };
+        self.record(at.place, sink, base, &value, safe, env);
+        Some(self.stepped(&value, Some(name), Shape::Any, false, at.place))
+    }
+
+    /// A load is called.
+    pub(super) fn reach_sink(
+        &mut self,
+        id: SinkId,
+        name: &str,
+        receiver: &Value,
+        arguments: &Arguments,
+        at: At<'a>,
+        env: &mut Env,
+    ) -> Value {
+        let model = self.model;
+        let Some((_, sink)) = model.sink_row(id) else {
+            return Value::unknown();
+        };
+        let keyword = sink.keyword.as_deref().unwrap_or("");
+        let given = arguments.get(sink.argument, keyword).cloned();
+        let given = given.unwrap_or_else(|| arguments.spread.clone());
+        let value = match sink.arrives {
+            Arrives::Bytes | Arrives::Stream => self.whole(given, at),
+            Arrives::Path => self.content(&given, at),
+            Arrives::Receiver => {
+                let own = receiver.filter(|a| matches!(a, Atom::Untrusted(_)));
+                let trust = sink.trust.unwrap_or(Trust::Unknown);
+                let note = self.snippet(at.place);
+                match own.is_empty() {
+                    false => own,
+                    true => self.entering(trust, &sink.channel, Shape::Any, at.place, note),
+                }
+            }
+        };
+        let safe = self
+            .is_safe(sink, receiver, arguments)
+            .then_some(Safe::Arguments);
+        let place = match at.handed {
+            true => self.reference(at, id).unwrap_or(at.place),
+            false => at.place,
+        };
+        self.record(place, id, name, &value, safe, env);
+        self.stepped(&value, Some(name), Shape::Any, false, at.place)
+    }
+
+    /// Where the function stands among the arguments at `at`.
+    fn reference(&self, at: At<'a>, sink: SinkId) -> Option<Place> {
+        let places = at.arguments();
+        places.into_iter().find(|place| {
+            let mut sites = self.sites.iter();
+            sites.any(|site| site.place == *place && site.sink == sink)
+        })
+    }
+
+    /// What is in the file that `given` names, or is.
+    fn content(&mut self, given: &Value, at: At<'a>) -> Value {
+        let given = self.whole(given.clone(), at);
+        let mut out = Value::unknown();
+        for atom in given.atoms() {
+            match atom {
+                Atom::Untrusted(taint) => {
+                    let is_file = matches!(taint.shape, Shape::Stream | Shape::Any)
+                        || taint.trust >= Trust::Network;
+                    let channel = match is_file {
+                        true => Rc::clone(&taint.channel),
+                        // A name: what is there was written by somebody else.
+                        false => NAMED_SOURCE.into(),
+                    };
+                    out.add(Atom::Untrusted(Taint {
+                        channel,
+                        ..taint.clone()
+                    }));
+                }
+                Atom::Const(Const::Str(_)) | Atom::Pattern(_) | Atom::Made(_) => {
+                    let path: Value = atom.clone().into();
+                    out = out.join(&self.opened(&path, Shape::Stream, at));
+                }
+                Atom::Const(Const::Other) => {
+                    out = out.join(&self.opened(&Value::unknown(), Shape::Stream, at));
+                }
+                other => out.add(other.clone()),
+            }
+        }
+        out
+    }
+
+    /// Whether the arguments of a call of `sink` make it safe.
+    fn is_safe(&self, sink: &Sink, receiver: &Value, arguments: &Arguments) -> bool {
+        let of_receiver = receiver.atoms().iter().find_map(|atom| match atom {
+            Atom::Made(made) => Some(&made.arguments),
+            _ => None,
+        });
+        sink.safe_when.iter().any(|condition| {
+            let own = self.holds(condition, arguments);
+            match (own, of_receiver) {
+                (Some(holds), _) => holds,
+                (None, Some(made)) => self.holds(condition, made).unwrap_or(condition.absent),
+                (None, None) => condition.absent && arguments.spread.is_empty(),
+            }
+        })
+    }
+
+    /// Whether `condition` holds of `arguments`; nothing when its argument is not given.
+    fn holds(&self, condition: &Condition, arguments: &Arguments) -> Option<bool> {
+        let position = condition.position.unwrap_or(usize::MAX);
+        let value = arguments.get(position, &condition.keyword)?;
+        let is = |atom: &Atom| match atom {
+            Atom::Const(constant) => {
+                let shown = match constant {
+                    Const::Str(text) => format!("'{text}'"),
+                    other => fold::shown(other).unwrap_or_default(),
+                };
+                let quoted = shown.replace('\'', "\"");
+                condition.values.iter().any(|v| *v == shown || *v == quoted)
+            }
+            Atom::External(name) => condition.names.iter().any(|n| **n == **name),
+            Atom::Class(class) => {
+                let bases = self.outside_bases(*class);
+                bases
+                    .iter()
+                    .any(|b| condition.names.iter().any(|n| **n == **b))
+            }
+            Atom::Container(container) if container.kind != super::value::Kind::Mapping => {
+                container.items.is_empty() && condition.values.iter().any(|v| v == "[]")
+            }
+            _ => false,
+        };
+        Some(!value.is_empty() && value.atoms().iter().all(is))
+    }
+
+    /// A function that is a source, called.
+    fn call_source(
+        &mut self,
+        name: &str,
+        source: &'a Source,
+        arguments: &Arguments,
+        at: At<'a>,
+    ) -> Value {
+        if let Some(object) = &source.is {
+            return Value::object(object);
+        }
+        let trust = source.trust.unwrap_or(Trust::Unknown);
+        let mut out = match *source.channel == *LOCAL_FILE {
+            true => {
+                let path = match name.starts_with("tempfile.") {
+                    // A file of its own for each call.
+                    true => Value::str(&format!("temporary file of {:?}", at.place)),
+                    false => arguments.first().cloned().unwrap_or_default(),
+                };
+                self.opened(&path, source.shape, at)
+            }
+            false => {
+                let note = self.snippet(at.place);
+                self.entering(trust, &source.channel, source.shape, at.place, note)
+            }
+        };
+        // What a path from outside leads to comes from there too.
+        let mut named = Value::unknown();
+        for value in arguments.all() {
+            let given = self.stepped(value, Some(name), source.shape, false, at.place);
+            for taint in given.taints() {
+                if taint.trust < trust {
+                    // What is there was written by somebody else, in a format of their choice.
+                    let is_content = taint.shape == Shape::Stream && value_is_stream(value);
+                    let channel = match is_content {
+                        true => Rc::clone(&taint.channel),
+                        false => NAMED_SOURCE.into(),
+                    };
+                    named.add(Atom::Untrusted(Taint {
+                        channel,
+                        ..taint.clone()
+                    }));
+                }
+            }
+        }
+        if !named.is_empty() {
+            let own = out.filter(|a| matches!(a, Atom::Untrusted(t) if t.trust < trust));
+            out = named.join(&own);
+        }
+        out
+    }
+
+    /// Calls the function that a call is given: a thread's target, an executor's task.
+    pub(super) fn applied(
+        &mut self,
+        apply: &Apply,
+        arguments: &Arguments,
+        at: At<'a>,
+        env: &mut Env,
+    ) -> Value {
+        let Some(function) = arguments.get(apply.position, &apply.keyword).cloned() else {
+            return Value::unknown();
+        };
+        let rest: Vec<Value> = arguments
+            .positional
+            .iter()
+            .skip(apply.position + 1)
+            .cloned()
+            .collect();
+        let others: Vec<(Name, Value)> = arguments
+            .named
+            .iter()
+            .filter(|(name, _)| **name != *apply.keyword && **name != *apply.arguments)
+            .cloned()
+            .collect();
+        let given = match apply.given {
+            Given::Rest => Arguments {
+                positional: rest,
+                named: others,
+                spread: arguments.spread.clone(),
+            },
+            Given::Elements => Arguments {
+                positional: rest.iter().map(|v| self.iterated(v, at.place)).collect(),
+                ..Arguments::default()
+            },
+            Given::Tuple => {
+                let tuple = arguments.get(apply.position + 1, &apply.arguments).cloned();
+                let tuple = tuple.unwrap_or_default();
+                let mut given = Arguments::default();
+                match tuple.atoms() {
+                    [Atom::Container(container)] if container.in_order().is_some() => {
+                        given.positional = container.in_order().unwrap_or_default();
+                    }
+                    _ => given.spread = self.iterated(&tuple, at.place),
+                }
+                if let Some(named) = arguments.named("kwargs") {
+                    for atom in named.atoms() {
+                        if let Atom::Container(container) = atom {
+                            for (key, value) in &container.items {
+                                if let Const::Str(name) = key {
+                                    given.named.push((Name::new(name), value.clone()));
+                                }
+                            }
+                        }
+                    }
+                }
+                given
+            }
+        };
+        self.apply(&function, &given, at.of_function(apply.position), env)
+    }
+
+    /// Notes what the program has pickled and hands to a client or a server: a cookie, a request's body.
+    pub(super) fn sends(&mut self, callee: &Value, method: Option<&str>, arguments: &Arguments) {
+        let pickled = |value: &Value| value.pickled().is_some();
+        if !arguments.all().any(pickled) {
+            return;
+        }
+        let names = callee.atoms().iter().filter_map(|atom| match atom {
+            Atom::External(name) => Some(&**name),
+            _ => None,
+        });
+        for carrier in self.model.carriers(names, method) {
+            let value = match &carrier.value {
+                Some(value) => arguments.get(carrier.position.unwrap_or(usize::MAX), value),
+                None => None,
+            };
+            if let Some(place) = value.and_then(Value::pickled) {
+                let key = carrier
+                    .key
+                    .as_ref()
+                    .and_then(|key| arguments.get(0, key)?.text());
+                let written = Written {
+                    channel: carrier.channel.clone(),
+                    key: key.as_deref().map(str::to_owned),
+                    place,
+                };
+                if !self.written.contains(&written) {
+                    self.written.push(written);
+                }
+            }
+        }
+    }
+
+    /// Modelled objects that are data themselves, when they are passed on: a request or an upload as a file.
+    pub(super) fn whole(&self, value: Value, at: At<'a>) -> Value {
+        let ty = |atom: &Atom| match atom {
+            Atom::Object(ty) => Some(Rc::clone(ty)),
+            Atom::Made(made) => Some(Rc::clone(&made.name)),
+            _ => None,
+        };
+        let model = self.model;
+        let object = |atom: &Atom| {
+            let object = model.object(&ty(atom)?)?;
+            Some((object.trust, object.whole.as_ref()?))
+        };
+        if !value.atoms().iter().any(|atom| object(atom).is_some()) {
+            return value;
+        }
+        let mut out = Value::unknown();
+        for atom in value.atoms() {
+            match object(atom) {
+                Some((trust, whole)) => {
+                    let place = at.first().unwrap_or(at.place);
+                    let note = self.snippet(place);
+                    let data = &whole.0;
+                    out = out.join(&self.entering(trust, &data.channel, data.shape, place, note));
+                }
+                None => out.add(atom.clone()),
+            }
+        }
+        out
+    }
+
+    /// The source that is a method or attribute called `last`, in a file that uses its framework.
+    pub(super) fn open_source(&mut self, last: &str) -> Option<((), &'a Source)> {
+        let model = self.model;
+        let mut sources = model.open_sources(last).peekable();
+        sources.peek()?;
+        let uses = self.uses(self.file());
+        sources
+            .find(|(framework, _)| uses.contains(framework))
+            .map(|(_, source)| ((), source))
+    }
+
+    /// What the method or attribute `last` of something unknown gives, if it is a source.
+    pub(super) fn open_source_value(&mut self, last: &str, at: At<'a>) -> Option<Value> {
+        let (_, source) = self.open_source(last)?;
+        if let Some(object) = &source.is {
+            return Some(Value::object(object));
+        }
+        let trust = source.trust.unwrap_or(Trust::Unknown);
+        let note = self.snippet(at.place);
+        Some(self.entering(trust, &source.channel, source.shape, at.place, note))
+    }
+
+    /// Path objects: joined, opened, written.
+    fn path_object(
+        &mut self,
+        name: &str,
+        receiver: &Value,
+        arguments: &Arguments,
+        at: At<'a>,
+    ) -> Option<Value> {
+        let method = name.strip_prefix("pathlib.")?;
+        let (class, method) = method.split_once('.').unwrap_or((method, ""));
+        if !class.ends_with("Path") {
+            return None;
+        }
+        let made = |path: Value| {
+            Atom::Made(Rc::new(Made {
+                name: "pathlib.Path".into(),
+                arguments: Arguments::one(path),
+            }))
+            .into()
+        };
+        match method {
+            "" => {
+                let path = fold::joined_path(&arguments.positional);
+                let taints =
+                    self.stepped(&arguments.any(), Some(name), Shape::Bytes, true, at.place);
+                let taints = taints.filter(|a| matches!(a, Atom::Untrusted(_)));
+                let path = path.map_or_else(Value::unknown, Value::from);
+                Some(taints.join(&made(path)))
+            }
+            "joinpath" => {
+                let parts = receiver_and(receiver, arguments);
+                Some(made(fold::joined_path(&parts)?.into()))
+            }
+            "write_bytes" | "write_text" => {
+                let key = fold::key_text(receiver);
+                self.write_store(LOCAL_FILE, &key, &arguments.any());
+                Some(Value::clean())
+            }
+            "resolve" | "absolute" | "expanduser" | "as_posix" => Some(receiver.clone()),
+            "exists" | "is_file" | "is_dir" | "mkdir" | "unlink" | "touch" | "stat" => {
+                Some(Value::clean())
+            }
+            _ => None,
+        }
+    }
+
+    /// A regular expression matched against a value: what its groups are, and what it says of the value.
+    fn matched(
+        &mut self,
+        name: &str,
+        receiver: &Value,
+        arguments: &Arguments,
+        at: At<'a>,
+    ) -> Option<Value> {
+        let (pattern, subject, how) = match name {
+            "re.fullmatch" | "re.match" | "re.search" | "regex.fullmatch" => {
+                let how = name.rsplit('.').next().unwrap_or(name);
+                (
+                    arguments.positional.first()?.text(),
+                    arguments.positional.get(1)?,
+                    how,
+                )
+            }
+            "re.compile.fullmatch" | "re.compile.match" | "re.compile.search" => {
+                let pattern = receiver.atoms().iter().find_map(|atom| match atom {
+                    Atom::Made(made) => made.arguments.positional.first()?.text(),
+                    _ => None,
+                });
+                let how = name.rsplit('.').next().unwrap_or(name);
+                (pattern, arguments.positional.first()?, how)
+            }
+            _ => return None,
+        };
+        let mut out = self.stepped(subject, Some(name), Shape::Any, false, at.place);
+        if pattern.is_some_and(|pattern| admits_only_harmless(&pattern, how)) {
+            // What it captures is as harmless as the whole.
+            out = Value::clean();
+            for taint in subject.taints().into_iter().filter(|t| t.exact) {
+                out.add(Atom::Tame(taint.identity()));
+            }
+        }
+        Some(out)
+    }
+}
+
+fn value_is_stream(value: &Value) -> bool {
+    let mut taints = value.taints().into_iter();
+    taints.any(|taint| taint.shape == Shape::Stream)
+}
+
+fn receiver_and(receiver: &Value, arguments: &Arguments) -> Vec<Value> {
+    let mut parts = vec![receiver.clone()];
+    parts.extend(arguments.positional.iter().cloned());
+    parts
+}
+
+/// Whether every text that `pattern` matches as a whole is free of control characters.
+fn admits_only_harmless(pattern: &str, how: &str) -> bool {
+    let mut body = pattern;
+    let starts = ["^", "\\A"];
+    let ends = ["$", "\\Z", "\\z"];
+    let from_start = starts.iter().any(|s| body.starts_with(s));
+    let to_end = ends.iter().any(|e| body.ends_with(e)) && !body.ends_with("\\$");
+    let anchored = match how {
+        "fullmatch" => true,
+        "match" => to_end && !body.contains('|'),
+        _ => from_start && to_end && !body.contains('|'),
+    };
+    if !anchored {
+        return false;
+    }
+    for start in starts {
+        body = body.strip_prefix(start).unwrap_or(body);
+    }
+    for end in ends {
+        body = body.strip_suffix(end).unwrap_or(body);
+    }
+    let mut chars = body.chars().peekable();
+    let mut in_class = false;
+    while let Some(c) = chars.next() {
+        match c {
+            '\\' => match chars.next() {
+                Some('w' | 'd' | '.' | '-' | '_' | '/' | '+' | '=' | '@' | ':') => {}
+                _ => return false,
+            },
+            '[' if !in_class => {
+                in_class = true;
+                if chars.peek() == Some(&'^') {
+                    return false;
+                }
+            }
+            ']' => in_class = false,
+            '.' if !in_class => return false,
+            c if c.is_control() => return false,
+            _ => {}
+        }
+    }
+    true
+}

@@ -1,0 +1,346 @@
+//! Modules of the project: what each binds, evaluated only as far as somebody asks.
+//!
+//! Invariant: a module that merely stands on the way is not interpreted; of it only the statements that bind a wanted
+//! name are. Modules that hold loads, or lead to them, are interpreted whole.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use rustc_hash::FxHashMap;
+
+use super::env::{Env, Vars};
+use super::machine::{Frame, Machine};
+use super::value::{Atom, Value};
+use crate::project::FileId;
+use crate::python::ast::name::Name;
+use crate::python::ast::{self, Expr, Stmt};
+
+/// Statements of a module's top level by the names they bind or change.
+#[derive(Debug, Default)]
+pub(super) struct Names<'a> {
+    bound: FxHashMap<Name, Vec<&'a Stmt>>,
+    stars: Vec<&'a ast::StmtImportFrom>,
+    /// What `__all__` lists, where it is a literal.
+    exported: Option<Vec<Name>>,
+}
+
+impl<'a> Names<'a> {
+    fn of(body: &'a [Stmt]) -> Names<'a> {
+        let mut names = Names::default();
+        for stmt in body {
+            let mut bound = Vec::new();
+            names.collect(stmt, &mut bound);
+            bound.sort();
+            bound.dedup();
+            for name in bound {
+                names.bound.entry(name).or_default().push(stmt);
+            }
+        }
+        names
+    }
+
+    fn collect(&mut self, stmt: &'a Stmt, bound: &mut Vec<Name>) {
+        let inner = |this: &mut Self, body: &'a [Stmt], bound: &mut Vec<Name>| {
+            body.iter().for_each(|stmt| this.collect(stmt, bound));
+        };
+        match stmt {
+            Stmt::FunctionDef(node) => bound.push(node.name.id.clone()),
+            Stmt::ClassDef(node) => bound.push(node.name.id.clone()),
+            Stmt::Import(node) => bound.extend(node.names.iter().map(|alias| {
+                let local = alias.asname.as_ref().unwrap_or(&alias.name);
+                Name::new(local.split('.').next().unwrap_or(local))
+            })),
+            Stmt::ImportFrom(node) => {
+                for alias in &node.names {
+                    match alias.name.as_str() {
+                        "*" => self.stars.push(node),
+                        _ => bound.push(alias.asname.as_ref().unwrap_or(&alias.name).id.clone()),
+                    }
+                }
+            }
+            Stmt::Assign(node) => {
+                for target in &node.targets {
+                    roots(target, bound);
+                    if let (Expr::Name(name), true) = (target, self.exported.is_none())
+                        && name.id == "__all__"
+                    {
+                        self.exported = literals(&node.value);
+                    }
+                }
+            }
+            Stmt::AnnAssign(node) if node.value.is_some() => roots(&node.target, bound),
+            Stmt::AugAssign(node) => roots(&node.target, bound),
+            // `REGISTRY.update(...)`, `READERS.append(...)`.
+            Stmt::Expr(node) => {
+                if let Expr::Call(call) = &*node.value
+                    && let Expr::Attribute(attribute) = &*call.func
+                {
+                    roots(&attribute.value, bound);
+                }
+            }
+            Stmt::If(node) => {
+                inner(self, &node.body, bound);
+                for clause in &node.elif_else_clauses {
+                    inner(self, &clause.body, bound);
+                }
+            }
+            Stmt::Try(node) => {
+                inner(self, &node.body, bound);
+                for handler in &node.handlers {
+                    let ast::ExceptHandler::ExceptHandler(handler) = handler;
+                    inner(self, &handler.body, bound);
+                }
+                inner(self, &node.orelse, bound);
+                inner(self, &node.finalbody, bound);
+            }
+            Stmt::With(node) => {
+                for item in &node.items {
+                    item.optional_vars
+                        .iter()
+                        .for_each(|target| roots(target, bound));
+                }
+                inner(self, &node.body, bound);
+            }
+            Stmt::For(node) => {
+                roots(&node.target, bound);
+                inner(self, &node.body, bound);
+            }
+            Stmt::While(node) => inner(self, &node.body, bound),
+            _ => {}
+        }
+    }
+
+    fn exports(&self, name: &str) -> bool {
+        match &self.exported {
+            Some(exported) => exported.iter().any(|e| e == name),
+            None => !name.starts_with('_'),
+        }
+    }
+}
+
+/// Names at the root of what `target` assigns to.
+fn roots(target: &Expr, bound: &mut Vec<Name>) {
+    match target {
+        Expr::Name(name) => bound.push(name.id.clone()),
+        Expr::Attribute(node) => roots(&node.value, bound),
+        Expr::Subscript(node) => roots(&node.value, bound),
+        Expr::Starred(node) => roots(&node.value, bound),
+        Expr::Tuple(node) => node.elts.iter().for_each(|e| roots(e, bound)),
+        Expr::List(node) => node.elts.iter().for_each(|e| roots(e, bound)),
+        _ => {}
+    }
+}
+
+fn literals(expr: &Expr) -> Option<Vec<Name>> {
+    let elts = match expr {
+        Expr::List(node) => &node.elts,
+        Expr::Tuple(node) => &node.elts,
+        _ => return None,
+    };
+    elts.iter()
+        .map(|e| Some(Name::new(e.as_string_literal_expr()?.value.to_str())))
+        .collect()
+}
+
+impl<'a> Machine<'a> {
+    /// Interprets the whole top level of `file`.
+    pub fn whole_module(&mut self, file: FileId) {
+        let project = self.project;
+        self.begin_entry();
+        self.modules.entry(file).or_default();
+        self.frames.push(Frame::new(file));
+        let mut env = Env::default();
+        for stmt in &project.source(file).module().body {
+            env.dead = false;
+            self.statement(stmt, &mut env);
+        }
+        self.frames.pop();
+    }
+
+    fn names_of(&mut self, file: FileId) -> Rc<Names<'a>> {
+        if let Some(names) = self.names.get(&file) {
+            return Rc::clone(names);
+        }
+        let project = self.project;
+        let names = Rc::new(Names::of(&project.source(file).module().body));
+        self.names.insert(file, Rc::clone(&names));
+        names
+    }
+
+    fn module_vars(&mut self, file: FileId) -> Rc<RefCell<Vars>> {
+        Rc::clone(self.modules.entry(file).or_default())
+    }
+
+    /// What the module-level name `name` of `file` is.
+    pub fn global(&mut self, file: FileId, name: &str) -> Option<Value> {
+        let vars = self.module_vars(file);
+        let known = vars.borrow().get(name).cloned();
+        let value = match known {
+            Some(value) => Some(value),
+            None => self.defined(file, name),
+        };
+        let value = value.map(|value| self.resolved(value));
+        match (value, self.assigned_global(file, name)) {
+            (Some(value), Some(assigned)) => Some(value.join(&assigned)),
+            (value, assigned) => value.or(assigned),
+        }
+    }
+
+    /// `value` with imported names looked up.
+    pub fn resolved(&mut self, value: Value) -> Value {
+        let imported = |atom: &Atom| matches!(atom, Atom::Imported(..));
+        if !value.atoms().iter().any(imported) {
+            return value;
+        }
+        let mut out = Value::unknown();
+        for atom in value.atoms() {
+            match atom {
+                Atom::Imported(home, name) => {
+                    let key = (*home, Name::new(format!("import {name}")));
+                    if self.defining.insert(key.clone()) {
+                        out = out.join(&self.module_attribute(*home, name));
+                        self.defining.remove(&key);
+                    }
+                }
+                other => out.add(other.clone()),
+            }
+        }
+        out
+    }
+
+    /// Evaluates the statements of `file` that bind `name`.
+    fn defined(&mut self, file: FileId, name: &str) -> Option<Value> {
+        let names = self.names_of(file);
+        let Some(statements) = names.bound.get(name) else {
+            return self.from_star(file, &names, name);
+        };
+        let key = (file, Name::new(name));
+        if self.frames.len() > 60 || !self.defining.insert(key.clone()) {
+            return None;
+        }
+        self.frames.push(Frame::new(file));
+        let mut env = Env::default();
+        for stmt in statements {
+            env.dead = false;
+            self.statement(stmt, &mut env);
+        }
+        self.frames.pop();
+        self.defining.remove(&key);
+        let value = env.get(name).cloned();
+        let vars = self.module_vars(file);
+        let mut vars = vars.borrow_mut();
+        let known = vars
+            .entry(Name::new(name))
+            .or_insert_with(|| value.clone().unwrap_or_default());
+        value.or_else(|| Some(known.clone()))
+    }
+
+    /// What `name` is by a star import of the project.
+    fn from_star(&mut self, file: FileId, names: &Names<'a>, name: &str) -> Option<Value> {
+        for star in &names.stars {
+            let Some(home) = self.project.module(file, &import_module(star)) else {
+                continue;
+            };
+            let key = (home, Name::new(format!("* {name}")));
+            if home == file
+                || !self.names_of(home).exports(name)
+                || !self.defining.insert(key.clone())
+            {
+                continue;
+            }
+            let found = self.global(home, name);
+            self.defining.remove(&key);
+            if found.is_some() {
+                return found;
+            }
+        }
+        None
+    }
+
+    /// A name that nothing in `file` binds: a builtin, or brought by a star import from outside.
+    pub fn unbound(&self, file: FileId, name: &str) -> Value {
+        let names = self.project.source(file).scopes();
+        let names = names.resolve(0, &[name.to_owned()]);
+        names
+            .iter()
+            .map(|name| Atom::External(name.as_str().into()))
+            .collect()
+    }
+
+    /// A name of a module, or a module below a package.
+    pub fn module_attribute(&mut self, file: FileId, name: &str) -> Value {
+        let own = self.global(file, name);
+        if let Some(value) = own.filter(|value| !value.is_empty()) {
+            return value;
+        }
+        let path = self.project.path(file);
+        let folder = path.strip_suffix("__init__.py").map(str::to_owned);
+        let below = folder.and_then(|folder| {
+            let inner = [
+                format!("{folder}{name}.py"),
+                format!("{folder}{name}/__init__.py"),
+            ];
+            inner.iter().find_map(|path| self.project.by_path(path))
+        });
+        match below {
+            Some(file) => Atom::Module(file).into(),
+            None => Value::unknown(),
+        }
+    }
+
+    /// The module `target`, of the project or outside.
+    pub fn named_module(&mut self, target: &str) -> Value {
+        match self.project.module(self.file(), target) {
+            Some(file) => Atom::Module(file).into(),
+            None if target.starts_with('.') => Value::unknown(),
+            None => Value::external(target),
+        }
+    }
+
+    pub(super) fn import(&mut self, alias: &'a ast::Alias, env: &mut Env) {
+        let name = &alias.name.id;
+        let (target, local) = match &alias.asname {
+            Some(local) => (name.clone(), local.id.clone()),
+            None => {
+                let top = Name::new(name.split('.').next().unwrap_or(name));
+                (top.clone(), top)
+            }
+        };
+        let value = self.named_module(&target);
+        self.bind(&local, value, env);
+    }
+
+    pub(super) fn import_from(&mut self, node: &'a ast::StmtImportFrom, env: &mut Env) {
+        let module = import_module(node);
+        let home = self.project.module(self.file(), &module);
+        for alias in &node.names {
+            let name = &alias.name.id;
+            if name == "*" {
+                // Names are looked up in the starred module when they are used.
+                continue;
+            }
+            let separator = if module.ends_with('.') { "" } else { "." };
+            let full = format!("{module}{separator}{name}");
+            let value = match (home, self.project.module(self.file(), &full)) {
+                (Some(home), below) => match below {
+                    Some(file) if !self.names_of(home).bound.contains_key(name) => {
+                        Atom::Module(file).into()
+                    }
+                    _ => Atom::Imported(home, name.clone()).into(),
+                },
+                (None, Some(file)) => Atom::Module(file).into(),
+                (None, None) if node.level == 0 => Value::external(&full),
+                (None, None) => Value::unknown(),
+            };
+            let local = alias.asname.as_ref().map_or(name, |n| &n.id);
+            self.bind(&local.clone(), value, env);
+        }
+    }
+}
+
+/// `..helpers` of `from ..helpers import x`.
+fn import_module(node: &ast::StmtImportFrom) -> String {
+    let dots = ".".repeat(node.level as usize);
+    let module = node.module.as_ref().map_or("", |m| m.as_str());
+    format!("{dots}{module}")
+}
