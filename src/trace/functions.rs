@@ -153,7 +153,15 @@ impl<'a> Machine<'a> {
                 match self.well_known(def, &key.2) {
                     Some(summary) => summary,
                     None => {
-                        let summary = Rc::new(self.run(&function, id, bound, &key.2, env, at));
+                        let Some(before) = self.begin_call(def) else {
+                            return (self.opaque(&key.2), Vec::new());
+                        };
+                        let mut summary = self.run(&function, id, bound, &key.2, env, at);
+                        if self.exhausted() {
+                            summary.returns = summary.returns.join(&self.opaque(&key.2));
+                        }
+                        self.end_call(before);
+                        let summary = Rc::new(summary);
                         self.known_calls
                             .entry(def)
                             .or_default()

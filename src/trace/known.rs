@@ -147,7 +147,7 @@ impl<'a> Machine<'a> {
         }
         let made = Atom::Made(Rc::new(Made {
             name: Rc::clone(name),
-            arguments: arguments.clone(),
+            arguments: arguments.map(plain),
         }));
         if model.object(name).is_some() || model.makes_verifier(name) {
             return made.into();
@@ -635,6 +635,17 @@ impl<'a> Machine<'a> {
         }
         Some(out)
     }
+}
+
+/// What is remembered of an argument: enough to know a literal, a path, a class.
+fn plain(value: &Value) -> Value {
+    value.filter(|atom| match atom {
+        Atom::Const(_) | Atom::Pattern(_) | Atom::External(_) | Atom::Class(_) => true,
+        Atom::Untrusted(_) => true,
+        Atom::Container(_) => value.is_literal(),
+        Atom::Made(made) => made.name.starts_with("pathlib."),
+        _ => false,
+    })
 }
 
 fn value_is_stream(value: &Value) -> bool {

@@ -24,7 +24,11 @@ use crate::python::{Ranged, SourceFile, span};
 
 /// Expressions and statements evaluated for one entry point before giving up on it.
 const MOST_WORK_EACH: usize = 60_000;
-/// The same for one pass over a project.
+/// The same for one call that leads to no load: of it only what it returns matters.
+const MOST_WORK_ASIDE: usize = 1_500;
+/// Such calls within such calls are followed this deep.
+const DEEPEST_ASIDE: usize = 5;
+/// Expressions and statements for one pass over a project.
 const MOST_WORK: usize = 3_000_000;
 
 /// One call on the way from an entry point to a load.
@@ -149,7 +153,7 @@ pub(super) struct Machine<'a> {
     pub project: &'a Project,
     pub model: &'a Model,
     pub sites: Vec<Site>,
-    by_place: HashMap<Place, usize>,
+    by_place: FxHashMap<Place, usize>,
     pub functions: Vec<Rc<Function<'a>>>,
     pub(super) known_functions: FxHashMap<(Def, u32), FunctionId>,
     pub by_def: FxHashMap<Def, FunctionId>,
@@ -169,23 +173,24 @@ pub(super) struct Machine<'a> {
     pub written: Vec<Written>,
     pub frames: Vec<Frame>,
     pub contexts: u32,
-    pub(super) summaries: HashMap<Calling, Rc<Summary>>,
+    pub(super) summaries: FxHashMap<Calling, Rc<Summary>>,
     pub(super) known_calls: FxHashMap<Def, Vec<Rc<Summary>>>,
     pub(super) reached: Vec<Vec<Reached>>,
     /// Methods that lead to loads, by name: what a call of an unknown receiver may mean.
     pub leading: FxHashMap<Name, Vec<Def>>,
+    /// Functions that lead to loads; others matter only for what they return.
+    pub leads: HashSet<Def>,
     work: usize,
     entry_work: usize,
+    /// Work at which a call that leads to no load is given up, and how deep such calls are.
+    aside: Option<(usize, usize)>,
     cut: bool,
 }
 
 impl<'a> Machine<'a> {
     pub fn new(project: &'a Project, model: &'a Model, sites: Vec<Site>) -> Machine<'a> {
-        let by_place = sites
-            .iter()
-            .enumerate()
-            .map(|(n, site)| (site.place, n))
-            .collect();
+        let numbered = sites.iter().enumerate();
+        let by_place = numbered.map(|(n, site)| (site.place, n)).collect();
         Machine {
             project,
             model,
@@ -210,12 +215,14 @@ impl<'a> Machine<'a> {
             written: Vec::new(),
             frames: Vec::new(),
             contexts: 0,
-            summaries: HashMap::new(),
+            summaries: FxHashMap::default(),
             known_calls: FxHashMap::default(),
             reached: vec![Vec::new()],
             leading: FxHashMap::default(),
+            leads: HashSet::new(),
             work: 0,
             entry_work: 0,
+            aside: None,
             cut: false,
         }
     }
@@ -245,14 +252,38 @@ impl<'a> Machine<'a> {
     pub fn spend(&mut self) -> bool {
         self.work += 1;
         self.entry_work += 1;
-        let left = !self.exhausted();
-        self.cut |= !left;
-        left
+        self.cut |= self.is_spent();
+        !self.exhausted()
     }
 
-    /// Whether the bound on work was met for this entry point.
+    /// Whether the bound on work was met for this entry point, or for a call aside of every way to a load.
     pub fn exhausted(&self) -> bool {
+        self.is_spent() || self.aside.is_some_and(|(limit, _)| self.work >= limit)
+    }
+
+    fn is_spent(&self) -> bool {
         self.work >= MOST_WORK || self.entry_work >= MOST_WORK_EACH
+    }
+
+    /// A call of `def` begins: whether it is to be followed, and what to give to [`Machine::end_call`].
+    pub fn begin_call(&mut self, def: Def) -> Option<Option<(usize, usize)>> {
+        let before = self.aside;
+        if self.leads.contains(&def) {
+            // What it leads to counts, whoever calls it.
+            self.aside = None;
+            return Some(before);
+        }
+        self.aside = match before {
+            None => Some((self.work + MOST_WORK_ASIDE, 1)),
+            Some((_, depth)) if depth >= DEEPEST_ASIDE => return None,
+            Some((limit, depth)) => Some((limit, depth + 1)),
+        };
+        Some(before)
+    }
+
+    /// The call ends.
+    pub fn end_call(&mut self, before: Option<(usize, usize)>) {
+        self.aside = before;
     }
 
     /// Whether the bound on work was ever met.
@@ -260,8 +291,12 @@ impl<'a> Machine<'a> {
         self.cut
     }
 
+    pub fn work(&self) -> usize { self.work }
     /// A new entry point begins.
     pub fn begin_entry(&mut self) {
+        if std::env::var_os("DEPICKLE_TIMES").is_some() && self.entry_work > 5000 {
+            eprintln!("  entry took {}", self.entry_work);
+        }
         self.entry_work = 0;
     }
 
@@ -387,8 +422,12 @@ impl<'a> Machine<'a> {
         let before = self.fields.entry(key.clone()).or_default();
         let after = before.clone().join(value);
         if !after.same(before) && after != *before {
+            let matters = |atom: &Atom| {
+                !matches!(atom, Atom::Const(_) | Atom::Pattern(_) | Atom::Made(_) | Atom::Container(_))
+            };
+            let grew = value.any_atom(&matters);
             *before = after;
-            self.stale |= self.read.contains(&key);
+            self.stale |= grew && self.read.contains(&key);
         }
     }
 

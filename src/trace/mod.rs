@@ -157,7 +157,9 @@ const MOST_PASSES: usize = 3;
 
 /// Finds every load of `project` and what reaches it.
 pub fn trace(project: &Project, model: &Model) -> Traced {
+    let start = std::time::Instant::now();
     let naming = sites::naming_files(project, model);
+    if std::env::var_os("DEPICKLE_TIMES").is_some() { eprintln!("naming done {:?}", start.elapsed()); }
     let sites: Vec<Site> = naming
         .par_iter()
         .flat_map_iter(|file| sites::sites_of(project, model, *file))
@@ -167,7 +169,18 @@ pub fn trace(project: &Project, model: &Model) -> Traced {
         return Traced::default();
     }
     let relevant = relevant::relevant(project, model, &naming, &sites);
+    if std::env::var_os("DEPICKLE_TIMES").is_some() {
+        eprintln!(
+            "naming {} sites {} files {} functions {}",
+            naming.len(),
+            sites.len(),
+            relevant.files.len(),
+            relevant.functions.len()
+        );
+    }
+    if std::env::var_os("DEPICKLE_TIMES").is_some() { eprintln!("relevant done {:?}", start.elapsed()); }
     let mut machine = Machine::new(project, model, sites);
+    machine.leads = relevant.functions.clone();
     machine.leading = relevant
         .methods
         .iter()
@@ -180,6 +193,11 @@ pub fn trace(project: &Project, model: &Model) -> Traced {
         }
         machine.next_pass();
         reached = interpret(&mut machine, &relevant);
+    }
+    if std::env::var_os("DEPICKLE_TIMES").is_some() {
+        eprintln!("interpreted {:?}", start.elapsed());
+        machine.begin_entry();
+        eprintln!("work {}", machine.work());
     }
     let exhausted = machine.was_cut();
     let mut by_site: Vec<Vec<&(Option<Handler>, Reached)>> = vec![Vec::new(); machine.sites.len()];

@@ -11,6 +11,7 @@ use memchr::memmem;
 use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::is_test;
 use super::sites::Site;
 use super::taint::Place;
 use super::value::Def;
@@ -18,12 +19,14 @@ use crate::pack::Model;
 use crate::project::{FileId, Project};
 use crate::python::ast::name::Name;
 use crate::python::ast::visitor::{self, Visitor};
-use crate::python::ast::{Expr, Stmt};
-use crate::python::{Bound, ChainRole, SourceFile, span};
+use crate::python::ast::{self, Expr, Stmt};
+use crate::python::{Bound, ChainRole, span};
 use crate::text::Span;
 
-/// A name that stands in no more files than this is taken to mean the same thing everywhere.
-const RARE: usize = 20;
+/// A method that is called in no more files than this is taken to mean the same thing everywhere.
+const RARE: usize = 12;
+/// Times that rare names are looked for in the whole project.
+const RARE_PASSES: usize = 1;
 
 /// What has to be interpreted.
 #[derive(Debug, Default)]
@@ -38,6 +41,9 @@ pub(super) struct Relevant {
     pub called: HashSet<String>,
 }
 
+/// Where a method is that may be meant everywhere.
+const ANYWHERE: FileId = FileId(usize::MAX);
+
 /// One function or method, as far as finding its callers needs.
 struct Unit {
     def: Def,
@@ -45,18 +51,43 @@ struct Unit {
     name: Name,
     /// Its class, and the classes that it derives from, by name.
     classes: Vec<Name>,
-    mentions: FxHashSet<Name>,
+    /// Whether it is a method of that class itself, not a function inside one.
+    is_method: bool,
+    mentions: Mentions,
 }
+
+/// Names that code mentions, and how.
+type Mentions = FxHashMap<Name, u8>;
+
+/// `name`.
+const PLAIN: u8 = 1;
+/// `self.name`, `super().name`.
+const SELF: u8 = 2;
+/// `module.name`, of something that was imported.
+const MODULE: u8 = 4;
+/// `anything.name`.
+const OTHER: u8 = 8;
+/// `"name"`.
+const STRING: u8 = 16;
+
+/// Steps up are counted by how sure they are; nothing is followed further than this.
+const HIGHEST: usize = 10;
+/// What writes for a load is followed this far up.
+const MOST_WRITERS: usize = 4;
 
 /// What is known of a parsed file.
 struct Parsed {
     units: Vec<Unit>,
     /// Names that its module level mentions.
-    module: FxHashSet<Name>,
-    /// Every name in it, parts of imported modules too.
-    words: FxHashSet<Name>,
+    module: Mentions,
     /// Names of its imports and parts of their modules.
     imported: FxHashSet<Name>,
+    /// Modules of the project that it imports.
+    homes: FxHashSet<FileId>,
+    /// Names that it mentions anywhere, as such.
+    mentioned: FxHashSet<Name>,
+    /// It imports with a star, or a module that nothing in the project is.
+    relays: bool,
 }
 
 /// Something whose callers are looked for.
@@ -69,6 +100,8 @@ struct Target {
     stem: Name,
     /// The classes it may be a method of.
     classes: Vec<Name>,
+    /// How far it is above a load: calls, weighed by how unsure they are.
+    depth: usize,
 }
 
 /// Finds what has to be interpreted for `sites`.
@@ -78,205 +111,406 @@ pub(super) fn relevant(
     naming: &[FileId],
     sites: &[Site],
 ) -> Relevant {
-    let mut anchors: HashMap<FileId, Vec<Span>> = HashMap::new();
+    let mut anchors: HashMap<FileId, Vec<(Span, usize)>> = HashMap::new();
     let writers = naming
         .iter()
         .flat_map(|file| writers_of(project, model, *file));
-    for place in sites.iter().map(|site| site.place).chain(writers) {
-        anchors.entry(place.file).or_default().push(place.span);
+    for site in sites {
+        let here: &mut Vec<(Span, usize)> = anchors.entry(site.place.file).or_default();
+        here.push((site.place.span, 0));
     }
-    let mut out = Relevant::default();
-    let mut parsed: BTreeMap<FileId, Parsed> = BTreeMap::new();
-    let mut wanted: FxHashMap<Name, Vec<(Target, bool)>> = FxHashMap::default();
-    let mut open: BTreeSet<FileId> = anchors.keys().copied().collect();
-    let mut fresh: Vec<Target> = naming
-        .iter()
-        .flat_map(|file| {
-            let names = kept_under(project, model, *file);
-            names.into_iter().map(|name| Target {
-                name,
-                file: *file,
-                stem: stem(project.path(*file)),
-                classes: Vec::new(),
-            })
-        })
-        .collect();
-    let mut known: HashSet<Target> = HashSet::new();
-    loop {
-        let new: Vec<FileId> = open
-            .iter()
-            .filter(|f| !parsed.contains_key(f))
-            .copied()
+    for place in writers {
+        let far = HIGHEST.saturating_sub(MOST_WRITERS);
+        anchors.entry(place.file).or_default().push((place.span, far));
+    }
+    let mut search = Search {
+        project,
+        imports: imports(project),
+        anchors,
+        parsed: BTreeMap::new(),
+        wanted: FxHashMap::default(),
+        known: HashSet::new(),
+        out: Relevant::default(),
+    };
+    let open: Vec<FileId> = search.anchors.keys().copied().collect();
+    let mut fresh = search.read(open);
+    for file in naming {
+        let names = kept_under(project, model, *file);
+        fresh.extend(names.into_iter().map(|name| Target {
+            name,
+            file: *file,
+            stem: stem(project.path(*file)),
+            classes: Vec::new(),
+            depth: 0,
+        }));
+    }
+    search.follow(fresh);
+    for _ in 0..RARE_PASSES {
+        let fresh = search.rare();
+        if fresh.is_empty() {
+            break;
+        }
+        search.follow(fresh);
+    }
+    search.out
+}
+
+struct Search<'p> {
+    project: &'p Project,
+    /// Files by the words of their import statements.
+    imports: FxHashMap<Name, Vec<FileId>>,
+    anchors: HashMap<FileId, Vec<(Span, usize)>>,
+    parsed: BTreeMap<FileId, Parsed>,
+    wanted: FxHashMap<Name, Vec<Target>>,
+    known: HashSet<Target>,
+    out: Relevant,
+}
+
+impl Search<'_> {
+    /// Goes up from `fresh` until nothing new is found.
+    fn follow(&mut self, mut fresh: Vec<Target>) {
+        loop {
+            fresh.retain(|target| self.known.insert(target.clone()));
+            if fresh.is_empty() {
+                return;
+            }
+            let candidates = self.candidates(&fresh);
+            if std::env::var_os("DEPICKLE_TIMES").is_some() {
+                let names: Vec<String> = fresh.iter().take(60).map(|t| format!("{}:{}", t.stem, t.name)).collect();
+                eprintln!("round {} targets, {} candidates: {}", fresh.len(), candidates.len(), names.join(" "));
+            }
+            let mut by_name: FxHashMap<Name, Vec<Target>> = FxHashMap::default();
+            for target in fresh.drain(..) {
+                by_name.entry(target.name.clone()).or_default().push(target);
+            }
+            // Those that were read before are asked about what is new; new ones about everything.
+            let files: Vec<FileId> = self.parsed.keys().copied().collect();
+            for file in files {
+                fresh.extend(self.ask(file, &by_name));
+            }
+            for (name, targets) in by_name {
+                self.wanted.entry(name).or_default().extend(targets);
+            }
+            fresh.extend(self.read(candidates));
+        }
+    }
+
+    /// Parses `files` and finds what in them matters; gives what their callers mention.
+    fn read(&mut self, files: Vec<FileId>) -> Vec<Target> {
+        let project = self.project;
+        let new: Vec<FileId> = files
+            .into_iter()
+            .filter(|f| !self.parsed.contains_key(f))
             .collect();
         let read: Vec<(FileId, Parsed, Vec<String>)> = new
             .into_par_iter()
             .map(|file| (file, parse(project, file), called_in(project, file)))
             .collect();
-        for (file, file_parsed, called) in read {
-            parsed.insert(file, file_parsed);
-            out.called.extend(called);
+        let wanted = std::mem::take(&mut self.wanted);
+        let mut fresh = Vec::new();
+        for (file, info, called) in read {
+            self.out.called.extend(called);
+            self.parsed.insert(file, info);
+            fresh.extend(self.ask(file, &wanted));
         }
-        for (file, info) in &parsed {
-            let anchors = anchors.get(file).map_or(&[][..], Vec::as_slice);
-            let hit = |mentions: &FxHashSet<Name>| {
-                let (few, many): (Vec<&Name>, bool) = match mentions.len() < wanted.len() {
-                    true => (
-                        mentions
-                            .iter()
-                            .filter(|n| wanted.contains_key(*n))
-                            .collect(),
-                        true,
-                    ),
-                    false => (
-                        wanted.keys().filter(|n| mentions.contains(*n)).collect(),
-                        true,
-                    ),
-                };
-                many && few.iter().any(|name| {
-                    let targets = wanted.get(*name).into_iter().flatten();
-                    targets
-                        .into_iter()
-                        .any(|(target, rare)| *rare || sees(*file, info, target))
-                })
-            };
-            if !out.files.contains(file) && (!anchors.is_empty() || hit(&info.module)) {
-                out.files.insert(*file);
-            }
-            for unit in &info.units {
-                if out.functions.contains(&unit.def) {
-                    continue;
-                }
-                let holds = anchors.iter().any(|span| unit.extent.contains(*span));
-                if holds || hit(&unit.mentions) {
-                    out.functions.insert(unit.def);
-                    out.files.insert(*file);
-                    if !unit.classes.is_empty() {
-                        let methods = out.methods.entry(unit.name.clone()).or_default();
-                        methods.push(unit.def);
+        self.wanted = wanted;
+        fresh
+    }
+
+    /// Finds what in `file` means one of `wanted`, or holds a load; gives what their callers mention.
+    fn ask(&mut self, file: FileId, wanted: &FxHashMap<Name, Vec<Target>>) -> Vec<Target> {
+        let project = self.project;
+        let Some(info) = self.parsed.get(&file) else {
+            return Vec::new();
+        };
+        let anchors = self.anchors.get(&file).map_or(&[][..], Vec::as_slice);
+        // How far below the nearest load is, when `mentions` mean something wanted.
+        let hit = |mentions: &Mentions, classes: &[Name]| -> Option<usize> {
+            let means = |name: &Name, how: u8| {
+                let targets = wanted.get(name).into_iter().flatten();
+                let meant = targets.into_iter().filter_map(|target| {
+                    if !reaches(project, target, file) {
+                        return None;
                     }
-                    fresh.extend(targets_of(unit, *file, project));
+                    let cost = sees(project, file, info, target, how, classes)?;
+                    Some(target.depth + cost).filter(|depth| *depth <= HIGHEST)
+                });
+                meant.min()
+            };
+            match mentions.len() < wanted.len() {
+                true => mentions.iter().filter_map(|(name, how)| means(name, *how)).min(),
+                false => wanted
+                    .keys()
+                    .filter_map(|name| means(name, *mentions.get(name)?))
+                    .min(),
+            }
+        };
+        let mut fresh = Vec::new();
+        if !self.out.files.contains(&file) && (!anchors.is_empty() || hit(&info.module, &[]).is_some())
+        {
+            self.out.files.insert(file);
+        }
+        for unit in &info.units {
+            if self.out.functions.contains(&unit.def) {
+                continue;
+            }
+            let held = anchors.iter().filter(|(span, _)| unit.extent.contains(*span));
+            let held = held.map(|(_, depth)| *depth).min();
+            let Some(depth) = held.or_else(|| hit(&unit.mentions, &unit.classes)) else {
+                continue;
+            };
+            self.out.functions.insert(unit.def);
+            self.out.files.insert(file);
+            if unit.is_method {
+                let methods = self.out.methods.entry(unit.name.clone()).or_default();
+                methods.push(unit.def);
+            }
+            fresh.extend(target_of(unit, file, project, depth));
+        }
+        fresh
+    }
+
+    /// Files, not parsed yet, that may mean one of `fresh`.
+    fn candidates(&self, fresh: &[Target]) -> Vec<FileId> {
+        let mut out: BTreeSet<FileId> = BTreeSet::new();
+        for target in fresh {
+            let finder = memmem::Finder::new(target.name.as_bytes());
+            let words = target.classes.iter().chain([&target.stem, &target.name]);
+            let files = words.filter_map(|word| self.imports.get(word)).flatten();
+            for file in files.chain([&target.file]) {
+                if reaches(self.project, target, *file)
+                    && !self.parsed.contains_key(file)
+                    && !out.contains(file)
+                    && finder.find(self.project.bytes(*file)).is_some()
+                {
+                    out.insert(*file);
                 }
             }
         }
-        fresh.retain(|target| known.insert(target.clone()));
-        if fresh.is_empty() {
-            return out;
+        out.into_iter().collect()
+    }
+
+    /// How far the method `name` is above a load.
+    fn lowest(&self, name: &Name) -> usize {
+        let targets = self.wanted.get(name).into_iter().flatten();
+        targets.into_iter().map(|target| target.depth).min().unwrap_or(HIGHEST)
+    }
+
+    /// Methods whose name is so rare that it means the same everywhere: objects get where no import shows them.
+    fn rare(&mut self) -> Vec<Target> {
+        let methods = self
+            .out
+            .methods
+            .keys()
+            .filter(|name| name.len() >= 6 && !name.starts_with("__"));
+        let names: Vec<Name> = methods.cloned().collect();
+        let words: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
+        let Ok(search) = AhoCorasick::new(&words) else {
+            return Vec::new();
+        };
+        let project = self.project;
+        let is_word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+        let files: Vec<FileId> = project.ids().collect();
+        let hits: Vec<(FileId, BTreeSet<usize>)> = files
+            .into_par_iter()
+            .filter(|file| !is_test(project.path(*file)))
+            .filter_map(|file| {
+                let bytes = project.bytes(file);
+                let mut hits = BTreeSet::new();
+                for found in search.find_overlapping_iter(bytes) {
+                    let before = found.start().checked_sub(1).and_then(|at| bytes.get(at));
+                    let after = bytes.get(found.end());
+                    // A call of a method.
+                    if before == Some(&b'.') && !after.is_some_and(|b| is_word(*b)) {
+                        hits.insert(found.pattern().as_usize());
+                    }
+                }
+                (!hits.is_empty()).then_some((file, hits))
+            })
+            .collect();
+        let mut counts = vec![0_usize; words.len()];
+        for n in hits.iter().flat_map(|(_, hits)| hits) {
+            if let Some(count) = counts.get_mut(*n) {
+                *count += 1;
+            }
         }
-        open.extend(mentioning(project, &parsed, &fresh, &mut wanted));
-        fresh.clear();
+        let is_rare = |n: &usize| counts.get(*n).is_some_and(|count| *count <= RARE);
+        let mut rare: FxHashMap<Name, Vec<Target>> = FxHashMap::default();
+        for (_, name) in names.iter().enumerate().filter(|(n, _)| is_rare(n)) {
+            let anywhere = Target {
+                name: name.clone(),
+                file: ANYWHERE,
+                stem: Name::new(""),
+                classes: Vec::new(),
+                depth: self.lowest(name),
+            };
+            if self.known.insert(anywhere.clone()) {
+                rare.insert(name.clone(), vec![anywhere]);
+            }
+        }
+        let open: Vec<FileId> = hits
+            .into_iter()
+            .filter(|(_, hits)| hits.iter().any(is_rare))
+            .map(|(file, _)| file)
+            .collect();
+        let mut fresh = self.read(open.clone());
+        for file in open {
+            fresh.extend(self.ask(file, &rare));
+        }
+        for (name, targets) in rare {
+            self.wanted.entry(name).or_default().extend(targets);
+        }
+        fresh
+    }
+}
+
+/// Whether code in `file` counts as a caller: tests say nothing of what runs, but of themselves.
+fn reaches(project: &Project, target: &Target, file: FileId) -> bool {
+    let folder = |path: &str| path.rsplit_once('/').map_or(0, |(folder, _)| folder.len());
+    let there = project.path(file);
+    let here = match target.file {
+        ANYWHERE => "",
+        file => project.path(file),
+    };
+    match (is_test(here), is_test(there)) {
+        (false, false) => true,
+        (true, true) => here.get(..folder(here)) == there.get(..folder(there)),
+        _ => false,
     }
 }
 
 /// What callers of `unit` mention.
-fn targets_of(unit: &Unit, file: FileId, project: &Project) -> Vec<Target> {
-    let target = |name: &Name, classes: &[Name]| Target {
+fn target_of(unit: &Unit, file: FileId, project: &Project, depth: usize) -> Option<Target> {
+    // Called by syntax, once there is an object: its making is what is mentioned.
+    const MADE: [&str; 15] = [
+        "__init__",
+        "__new__",
+        "__post_init__",
+        "__call__",
+        "__enter__",
+        "__aenter__",
+        "__getitem__",
+        "__iter__",
+        "__next__",
+        "__aiter__",
+        "__anext__",
+        "__getattr__",
+        "__setstate__",
+        "__del__",
+        "__exit__",
+    ];
+    let is_dunder = unit.name.starts_with("__") && unit.name.ends_with("__");
+    let (name, classes) = match (is_dunder, unit.is_method) {
+        (true, true) if MADE.contains(&unit.name.as_str()) => (unit.classes.first()?, &[][..]),
+        (true, _) => return None,
+        (false, true) => (&unit.name, unit.classes.as_slice()),
+        (false, false) => (&unit.name, &[][..]),
+    };
+    Some(Target {
         name: name.clone(),
         file,
         stem: stem(project.path(file)),
         classes: classes.to_vec(),
-    };
-    let is_dunder = unit.name.starts_with("__");
-    match is_dunder {
-        // `C(x)`, `c[k]`, `with c`: the class is what is mentioned.
-        true => unit
-            .classes
-            .first()
-            .iter()
-            .map(|class| target(class, &[]))
-            .collect(),
-        false => vec![target(&unit.name, &unit.classes)],
-    }
+        depth,
+    })
 }
 
-/// Whether code in `file` can mean `target` by its name.
-fn sees(file: FileId, info: &Parsed, target: &Target) -> bool {
-    file == target.file
-        || match target.classes.is_empty() {
-            true => info.imported.contains(&target.name) || info.imported.contains(&target.stem),
-            false => {
-                info.imported.contains(&target.stem)
-                    || target
-                        .classes
-                        .iter()
-                        .any(|class| info.words.contains(class))
-            }
-        }
-}
-
-/// Files, not parsed yet, that may mean one of `fresh`; notes which names are rare.
-fn mentioning(
+/// Whether code in `file` can mean `target` by its name, mentioned `how` in a method of one of `classes`: how unsure
+/// that is.
+fn sees(
     project: &Project,
-    parsed: &BTreeMap<FileId, Parsed>,
-    fresh: &[Target],
-    wanted: &mut FxHashMap<Name, Vec<(Target, bool)>>,
-) -> Vec<FileId> {
-    let mut names: Vec<&Name> = fresh.iter().map(|target| &target.name).collect();
-    names.sort();
-    names.dedup();
-    let words: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
-    let Ok(search) = AhoCorasick::new(&words) else {
-        return project.ids().collect();
+    file: FileId,
+    info: &Parsed,
+    target: &Target,
+    how: u8,
+    classes: &[Name],
+) -> Option<usize> {
+    /// A name of the same file is what it is.
+    const HERE: usize = 0;
+    const IMPORTED: usize = 1;
+    const OF_OBJECT: usize = 4;
+    if target.file == ANYWHERE {
+        return (how & (OTHER | MODULE) != 0).then_some(OF_OBJECT);
+    }
+    // A package may hand on what another of its modules defines.
+    let relayed = |names: &[Name]| {
+        let named = names.iter().any(|name| info.imported.contains(name));
+        let package = |home: &FileId| project.path(*home).ends_with("__init__.py");
+        named && (info.relays || info.homes.iter().any(package))
     };
-    let is_word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    let is_here = file == target.file;
+    if target.classes.is_empty() {
+        if is_here {
+            return (how & (PLAIN | STRING) != 0).then_some(HERE);
+        }
+        let by_name = how & PLAIN != 0 && info.imported.contains(&target.name);
+        let by_module = how & (MODULE | STRING) != 0;
+        let can = info.homes.contains(&target.file) || relayed(std::slice::from_ref(&target.name));
+        return ((by_name || by_module) && can).then_some(IMPORTED);
+    }
+    let own = target.classes.iter().any(|class| classes.contains(class));
+    if how & (SELF | STRING) != 0 && own {
+        return Some(IMPORTED);
+    }
+    let of_object = how & (OTHER | MODULE | STRING) != 0
+        && match is_here {
+            true => target
+                .classes
+                .first()
+                .is_some_and(|class| info.mentioned.contains(class)),
+            false => {
+                let mut classes = target.classes.iter();
+                classes.any(|class| info.imported.contains(class))
+                    || (how & MODULE != 0 && info.homes.contains(&target.file))
+            }
+        };
+    of_object.then_some(OF_OBJECT)
+}
+
+/// Files by the words of their import statements, found without parsing.
+fn imports(project: &Project) -> FxHashMap<Name, Vec<FileId>> {
     let files: Vec<FileId> = project.ids().collect();
-    let hits: Vec<(FileId, Vec<usize>)> = files
+    let words: Vec<(FileId, FxHashSet<Name>)> = files
         .into_par_iter()
-        .filter_map(|file| {
-            let bytes = project.bytes(file);
-            let mut hits: Vec<usize> = Vec::new();
-            for found in search.find_overlapping_iter(bytes) {
-                let n = found.pattern().as_usize();
-                let before = found.start().checked_sub(1).and_then(|at| bytes.get(at));
-                let after = bytes.get(found.end());
-                let whole =
-                    !before.is_some_and(|b| is_word(*b)) && !after.is_some_and(|b| is_word(*b));
-                if whole && !hits.contains(&n) {
-                    hits.push(n);
-                }
-            }
-            (!hits.is_empty()).then_some((file, hits))
-        })
+        .map(|file| (file, import_words(project.bytes(file))))
         .collect();
-    let mut counts = vec![0_usize; words.len()];
-    for n in hits.iter().flat_map(|(_, hits)| hits) {
-        if let Some(count) = counts.get_mut(*n) {
-            *count += 1;
+    let mut index: FxHashMap<Name, Vec<FileId>> = FxHashMap::default();
+    for (file, words) in words {
+        for word in words {
+            index.entry(word).or_default().push(file);
         }
     }
-    let mut targets: Vec<Vec<&Target>> = vec![Vec::new(); words.len()];
-    for target in fresh {
-        if let Ok(n) = names.binary_search(&&target.name) {
-            let rare = counts.get(n).copied().unwrap_or(0) <= RARE;
-            wanted
-                .entry(target.name.clone())
-                .or_default()
-                .push((target.clone(), rare));
-            if let Some(targets) = targets.get_mut(n) {
-                targets.push(target);
+    index
+}
+
+/// Words of the import statements in `bytes`: parts of module names, and imported names.
+fn import_words(bytes: &[u8]) -> FxHashSet<Name> {
+    let mut words = FxHashSet::default();
+    let is_word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    for at in memmem::find_iter(bytes, b"import") {
+        let line = memchr::memrchr(b'\n', bytes.get(..at).unwrap_or(&[])).map_or(0, |n| n + 1);
+        let rest = bytes.get(at..).unwrap_or(&[]);
+        let end_of_line = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
+        let first = rest.get(..end_of_line).unwrap_or(rest);
+        let end = match first.contains(&b'(') && !first.contains(&b')') {
+            true => memchr::memchr(b')', rest).unwrap_or(rest.len()).min(4000),
+            false if first.ends_with(b"\\") => rest.len().min(1000),
+            false => end_of_line,
+        };
+        let statement = bytes.get(line..at + end).unwrap_or(&[]);
+        let start = statement.trim_ascii_start();
+        if !start.starts_with(b"import") && !start.starts_with(b"from") {
+            continue;
+        }
+        for word in statement.split(|b| !is_word(*b)) {
+            if let Ok(word) = std::str::from_utf8(word)
+                && !matches!(word, "" | "from" | "import" | "as")
+            {
+                words.insert(Name::new(word));
             }
         }
     }
-    hits.into_iter()
-        .filter(|(file, _)| !parsed.contains_key(file))
-        .filter(|(file, hits)| {
-            let bytes = project.bytes(*file);
-            let has = |word: &Name| memmem::find(bytes, word.as_bytes()).is_some();
-            hits.iter().any(|n| {
-                counts.get(*n).copied().unwrap_or(0) <= RARE
-                    || targets
-                        .get(*n)
-                        .into_iter()
-                        .flatten()
-                        .any(|target| has(&target.stem) || target.classes.iter().any(has))
-                    || targets
-                        .get(*n)
-                        .into_iter()
-                        .flatten()
-                        .any(|t| t.classes.is_empty() && has(&Name::new("import")))
-            })
-        })
-        .map(|(file, _)| file)
-        .collect()
+    words
 }
 
 /// `helpers` of `shop/helpers.py`, `shop` of `shop/__init__.py`.
@@ -372,14 +606,19 @@ fn called_in(project: &Project, file: FileId) -> Vec<String> {
 
 fn parse(project: &Project, file: FileId) -> Parsed {
     let source = project.source(file);
+    let local = |import: &crate::python::Import| {
+        let text = source.slice(import.alias);
+        let last = text.split_whitespace().next_back().unwrap_or(text);
+        Name::new(last.split('.').next().unwrap_or(last))
+    };
     let mut collector = Collector {
         file,
         units: Vec::new(),
         open: Vec::new(),
-        module: FxHashSet::default(),
-        words: FxHashSet::default(),
+        module: Mentions::default(),
         classes: Vec::new(),
         dynamic: Vec::new(),
+        modules: source.scopes().imports().map(local).collect(),
     };
     collector.visit_body(&source.module().body);
     // `getattr(self, "from_%s" % kind)` mentions every function here whose name starts so.
@@ -392,31 +631,43 @@ fn parse(project: &Project, file: FileId) -> Parsed {
             .map(|u| u.name.clone())
             .collect();
         match n.and_then(|n| collector.units.get_mut(n)) {
-            Some(unit) => unit.mentions.extend(names),
-            None => collector.module.extend(names),
+            Some(unit) => unit.mentions.extend(names.into_iter().map(|n| (n, SELF | STRING))),
+            None => collector.module.extend(names.into_iter().map(|n| (n, STRING))),
         }
     }
     let mut imported = FxHashSet::default();
+    let mut homes = FxHashSet::default();
+    let mut relays = false;
     for import in source.scopes().imports() {
-        imported.extend(import.target.split('.').map(Name::new));
+        let target = import.target.as_str();
+        imported.extend(target.split('.').map(Name::new));
+        let parent = target.rsplit_once('.').map(|(parent, last)| {
+            match parent.is_empty() || parent.ends_with('.') {
+                true => target.get(..target.len() - last.len()).unwrap_or(parent),
+                false => parent,
+            }
+        });
+        homes.extend(project.module(file, target));
+        homes.extend(parent.and_then(|parent| project.module(file, parent)));
+        relays |= target.ends_with('*');
     }
-    let mut words = collector.words;
-    words.extend(imported.iter().cloned());
-    star_words(source, &mut imported);
-    Parsed {
-        units: collector.units,
-        module: collector.module,
-        words,
-        imported,
-    }
-}
-
-/// After a star import of anything, any name may be imported.
-fn star_words(source: &SourceFile, imported: &mut FxHashSet<Name>) {
-    let stars = source.scopes().bound_in(0, "*");
-    if !stars.is_empty() {
+    if relays {
+        // Any name may have come with the star.
         let chains = source.scopes().chains().iter();
         imported.extend(chains.filter_map(|chain| chain.parts.first().map(Name::new)));
+    }
+    let mut mentioned = FxHashSet::default();
+    for mentions in collector.units.iter().map(|unit| &unit.mentions).chain([&collector.module]) {
+        let plain = mentions.iter().filter(|(_, how)| **how & (PLAIN | MODULE) != 0);
+        mentioned.extend(plain.map(|(name, _)| name.clone()));
+    }
+    Parsed {
+        mentioned,
+        units: collector.units,
+        module: collector.module,
+        imported,
+        homes,
+        relays,
     }
 }
 
@@ -424,23 +675,40 @@ struct Collector {
     file: FileId,
     units: Vec<Unit>,
     open: Vec<usize>,
-    module: FxHashSet<Name>,
-    words: FxHashSet<Name>,
+    module: Mentions,
     classes: Vec<Vec<Name>>,
     /// Where attributes are looked up by a name that is made there, and how that name starts.
     dynamic: Vec<(Option<usize>, String)>,
+    /// Names that imports bind.
+    modules: FxHashSet<Name>,
 }
 
 impl Collector {
-    fn mention(&mut self, name: &Name) {
+    fn mention(&mut self, name: &Name, how: u8) {
         if self.open.is_empty() {
-            self.module.insert(name.clone());
+            *self.module.entry(name.clone()).or_default() |= how;
         }
-        self.words.insert(name.clone());
         for index in &self.open {
             if let Some(unit) = self.units.get_mut(*index) {
-                unit.mentions.insert(name.clone());
+                *unit.mentions.entry(name.clone()).or_default() |= how;
             }
+        }
+    }
+
+    /// How `attribute` is mentioned: of what.
+    fn owner(&self, attribute: &ast::ExprAttribute) -> u8 {
+        match &*attribute.value {
+            Expr::Name(name) if matches!(name.id.as_str(), "self" | "cls") => SELF,
+            Expr::Name(name) if self.modules.contains(&name.id) => MODULE | OTHER,
+            Expr::Call(call) => match &*call.func {
+                Expr::Name(name) if name.id == "super" => SELF,
+                _ => OTHER,
+            },
+            Expr::Attribute(inner) => match self.owner(inner) {
+                SELF => OTHER,
+                how => how,
+            },
+            _ => OTHER,
         }
     }
 }
@@ -449,10 +717,8 @@ impl<'a> Visitor<'a> for Collector {
     fn visit_stmt(&mut self, stmt: &'a Stmt) {
         match stmt {
             Stmt::FunctionDef(node) => {
-                let classes = match self.open.is_empty() {
-                    true => self.classes.last().cloned().unwrap_or_default(),
-                    false => Vec::new(),
-                };
+                let is_method = self.open.is_empty() && !self.classes.is_empty();
+                let classes = self.classes.last().cloned().unwrap_or_default();
                 self.units.push(Unit {
                     def: Def {
                         file: self.file,
@@ -461,7 +727,8 @@ impl<'a> Visitor<'a> for Collector {
                     extent: span(node),
                     name: node.name.id.clone(),
                     classes,
-                    mentions: FxHashSet::default(),
+                    is_method,
+                    mentions: Mentions::default(),
                 });
                 self.open.push(self.units.len() - 1);
                 visitor::walk_stmt(self, stmt);
@@ -478,7 +745,7 @@ impl<'a> Visitor<'a> for Collector {
             }
             Stmt::ImportFrom(node) => {
                 for alias in &node.names {
-                    self.mention(&alias.name.id.clone());
+                    self.mention(&alias.name.id.clone(), PLAIN);
                 }
             }
             _ => visitor::walk_stmt(self, stmt),
@@ -487,8 +754,11 @@ impl<'a> Visitor<'a> for Collector {
 
     fn visit_expr(&mut self, expr: &'a Expr) {
         match expr {
-            Expr::Name(name) => self.mention(&name.id),
-            Expr::Attribute(attribute) => self.mention(&attribute.attr.id),
+            Expr::Name(name) => self.mention(&name.id, PLAIN),
+            Expr::Attribute(attribute) => {
+                let how = self.owner(attribute);
+                self.mention(&attribute.attr.id, how);
+            }
             Expr::Call(call) => {
                 let is_getattr = matches!(&*call.func, Expr::Name(n) if n.id == "getattr");
                 if let (true, Some(name)) = (is_getattr, call.arguments.args.get(1))
@@ -502,7 +772,7 @@ impl<'a> Visitor<'a> for Collector {
                 let text = node.value.to_str();
                 let is_name = |c: char| c.is_alphanumeric() || c == '_';
                 if text.len() > 3 && text.len() < 40 && text.chars().all(is_name) {
-                    self.mention(&Name::new(text));
+                    self.mention(&Name::new(text), STRING);
                 }
             }
             _ => {}
