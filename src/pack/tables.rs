@@ -450,6 +450,10 @@ pub struct Store {
     /// Form of what is read.
     #[serde(default)]
     pub shape: Shape,
+    /// Where the key is that seals what is kept with clients: `flask.Flask.secret_key`, `flask.Flask.config[SECRET_KEY]`.
+    /// When it is a literal, anybody can write the store.
+    #[serde(default)]
+    pub sealed_by: Vec<String>,
     /// 0-based position of the key.
     #[serde(default)]
     pub key: usize,

@@ -101,6 +101,20 @@ impl<'a> Machine<'a> {
             }
             "builtins.min" | "builtins.max" => match arguments.positional.as_slice() {
                 [one] => Some(self.iterated(one, at.place)),
+                all if all
+                    .iter()
+                    .all(|v| matches!(v.constant(), Some(Const::Int(_)))) =>
+                {
+                    let numbers = all.iter().filter_map(|v| match v.constant() {
+                        Some(Const::Int(n)) => Some(*n),
+                        _ => None,
+                    });
+                    let out = match name {
+                        "builtins.min" => numbers.min(),
+                        _ => numbers.max(),
+                    };
+                    Some(Const::Int(out?).into())
+                }
                 all => Some(all.iter().fold(Value::unknown(), |a, v| a.join(v))),
             },
             "builtins.map" => {
@@ -117,6 +131,10 @@ impl<'a> Machine<'a> {
                 let at = at.of_function(0);
                 let out = self.apply(first?, &given, at, env);
                 Some(Container::of(out).into())
+            }
+            "types.SimpleNamespace" => {
+                let fields: Vec<Name> = arguments.named.iter().map(|(n, _)| n.clone()).collect();
+                Some(Self::named_tuple(&fields, arguments))
             }
             "functools.partial" | "functools.partialmethod" => {
                 let (function, rest) = arguments.positional.split_first()?;
@@ -138,7 +156,12 @@ impl<'a> Machine<'a> {
                 match first {
                     Some(value)
                         if name != "functools.wraps"
-                            && value.any_atom(&|a| matches!(a, Atom::Function(..))) =>
+                            && value.any_atom(&|a| {
+                                matches!(
+                                    a,
+                                    Atom::Function(..) | Atom::External(_) | Atom::Partial(_)
+                                )
+                            }) =>
                     {
                         Some(value.clone())
                     }
@@ -186,6 +209,10 @@ impl<'a> Machine<'a> {
             | "copy.deepcopy"
             | "typing.cast"
             | "contextlib.closing"
+            | "contextlib.aclosing"
+            | "contextlib.nullcontext"
+            | "builtins.staticmethod"
+            | "builtins.classmethod"
             | "asyncio.shield"
             | "asyncio.wait_for"
             | "asyncio.ensure_future"
@@ -199,11 +226,71 @@ impl<'a> Machine<'a> {
                 Some(value.clone())
             }
             "asyncio.gather" => Some(Container::sequence(arguments.positional.clone()).into()),
-            "builtins.any"
-            | "builtins.all"
-            | "builtins.isinstance"
-            | "builtins.callable"
-            | "builtins.hasattr" => Some(Value::clean()),
+            "builtins.any" | "builtins.all" => {
+                let items = first?;
+                let known = match items.atoms() {
+                    [Atom::Container(container)] => container.in_order(),
+                    _ => None,
+                };
+                let truths: Option<Vec<bool>> =
+                    known.and_then(|all| all.iter().map(Value::truth).collect());
+                if let Some(truths) = truths {
+                    let truth = match name {
+                        "builtins.any" => truths.contains(&true),
+                        _ => !truths.contains(&false),
+                    };
+                    return Some(Value::bool(truth));
+                }
+                // `any(compare_digest(tag(key), given) for key in keys)`.
+                let said = self.iterated(items, at.place).filter(|atom| {
+                    matches!(
+                        atom,
+                        Atom::Checked(_) | Atom::Harmless(_) | Atom::Tame(_) | Atom::Const(_)
+                    )
+                });
+                Some(Value::clean().join(&said))
+            }
+            "builtins.sum" | "builtins.abs" => {
+                let numbers: Option<Vec<i64>> = match first?.atoms() {
+                    [Atom::Container(container)] => container
+                        .in_order()?
+                        .iter()
+                        .map(|v| match v.constant() {
+                            Some(Const::Int(n)) => Some(*n),
+                            _ => None,
+                        })
+                        .collect(),
+                    [Atom::Const(Const::Int(n))] => Some(vec![n.checked_abs()?]),
+                    _ => None,
+                };
+                Some(Const::Int(numbers?.iter().try_fold(0_i64, |a, n| a.checked_add(*n))?).into())
+            }
+            "re.sub" | "re.subn" => {
+                let given = argument(1)?.clone().join(argument(2)?);
+                let is_function =
+                    given.any_atom(&|a| matches!(a, Atom::Function(..) | Atom::External(_)));
+                match is_function {
+                    true => None,
+                    false => Some(self.stepped(&given, Some(name), Shape::Bytes, false, at.place)),
+                }
+            }
+            "configparser.ConfigParser"
+            | "configparser.RawConfigParser"
+            | "configparser.SafeConfigParser" => Some(Value::from(Container {
+                kind: Kind::Mapping,
+                ..Container::default()
+            })),
+            "shutil.copy" | "shutil.copyfile" | "shutil.copy2" | "shutil.move" | "os.rename"
+            | "os.replace" => {
+                let from = fold::key_text(first?);
+                let to = fold::key_text(argument(1)?);
+                let kept = self.read_store(super::stores::LOCAL_FILE, &from, Shape::Stream, at);
+                self.write_store(super::stores::LOCAL_FILE, &to, &kept);
+                Some(argument(1)?.clone())
+            }
+            "builtins.isinstance" | "builtins.callable" | "builtins.hasattr" => {
+                Some(Value::clean())
+            }
             "operator.itemgetter" | "operator.attrgetter" => None,
             _ => None,
         }

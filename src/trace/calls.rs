@@ -168,13 +168,30 @@ impl<'a> Machine<'a> {
                     kept = now;
                     Some(result)
                 }
+                Atom::Const(_) | Atom::Pattern(_) if is_mutator(name) => {
+                    // A bytearray, a buffer.
+                    if let Some(grown) = self.grown(name, arguments) {
+                        after = after.join(&grown);
+                        changed = true;
+                    }
+                    Some(Const::None.into())
+                }
                 Atom::Const(Const::Str(text) | Const::Bytes(text)) => {
                     Some(self.text_method(text, name, arguments, at))
                 }
                 Atom::Const(_) | Atom::Pattern(_) => {
                     Some(self.text_method("\0", name, arguments, at))
                 }
-                Atom::Digest(_) if matches!(name, "digest" | "hexdigest" | "lower") => Some(own),
+                Atom::Digest(check) if name == "update" => {
+                    let mut fed = check.clone();
+                    let given = arguments.any();
+                    fed.of
+                        .extend(given.taints().into_iter().map(Taint::identity));
+                    kept = Atom::Digest(fed);
+                    changed = true;
+                    Some(Const::None.into())
+                }
+                Atom::Digest(_) => Some(own),
                 Atom::Pickled(_) | Atom::Verified => Some(own),
                 Atom::Untrusted(taint) => {
                     if let Some(grown) = self.received(taint, name, arguments, at) {
@@ -213,13 +230,27 @@ impl<'a> Machine<'a> {
                 changed = true;
             }
         }
+        if matches!(
+            name,
+            "recv_into" | "readinto" | "recvfrom_into" | "readinto1"
+        ) {
+            // What is read goes into the buffer.
+            let read = match out.is_untrusted() {
+                true => out.clone(),
+                false => owner.clone(),
+            };
+            let taints = read.taints().into_iter().cloned().map(Atom::Untrusted);
+            let taints: Value = taints.collect();
+            if let Some(buffer) = call.arguments.args.first() {
+                self.store_into(buffer, taints, env);
+            }
+        }
         if changed {
             self.store_into(&attribute.value, after, env);
         } else if let Expr::Name(name) = &*attribute.value {
             // The method may have changed its object's fields.
             env.forget(&name.id);
         }
-        let _ = call;
         out
     }
 
@@ -417,8 +448,15 @@ impl<'a> Machine<'a> {
         let mut taint = taint
             .widen(at.place, || self.snippet(at.place), taint.shape)
             .unwrap_or_else(|| taint.clone());
-        // Called again, it may give something else: the next bytes of a socket.
-        taint.known_as = None;
+        // Called again, a stream gives something else: the next bytes of a socket.
+        let is_stream = taint.trust != Trust::Http
+            || taint.known_as.as_deref().is_some_and(|name| {
+                let last = name.rsplit('.').next().unwrap_or(name);
+                last.contains("read") || last.contains("recv") || last.contains("stream")
+            });
+        if is_stream {
+            taint.known_as = None;
+        }
         if let Some(key) = first.and_then(Value::text)
             && taint.key.is_none()
         {
@@ -467,6 +505,13 @@ impl<'a> Machine<'a> {
         if let Some(into) = step.and_then(|step| step.into) {
             let given: Value = Atom::Untrusted(taint.clone()).into();
             self.pour(&given, into, arguments, at, env);
+        }
+        let converts = arguments.named("type").is_some_and(|value| {
+            let stops = |a: &Atom| matches!(a, Atom::External(n) if self.model.stops(n));
+            !value.is_empty() && value.atoms().iter().all(stops)
+        });
+        if converts {
+            return Value::clean();
         }
         let key = arguments.positional.first().and_then(Value::text);
         let fallback = match name {
@@ -526,13 +571,14 @@ impl<'a> Machine<'a> {
         {
             return value;
         }
-        if let ("format", Some(out)) = (name, fold_format(text, arguments)) {
-            return out;
+        if let ("format", Some(parts)) = (name, format_parts(text, arguments)) {
+            return self.combined(&parts);
         }
         let given = match name {
             // Neither says anything of what comes out.
-            "startswith" | "endswith" | "split" | "strip" | "find" | "index" | "count"
-            | "encode" | "decode" => Value::unknown(),
+            "startswith" | "endswith" | "split" | "rsplit" | "strip" | "lstrip" | "rstrip"
+            | "removeprefix" | "removesuffix" | "partition" | "rpartition" | "find" | "index"
+            | "count" | "encode" | "decode" => Value::unknown(),
             "replace" => arguments.positional.get(1).cloned().unwrap_or_default(),
             _ => arguments.any(),
         };
@@ -651,6 +697,48 @@ impl<'a> Machine<'a> {
                     _ => container.blur(&Value::unknown()),
                 }
                 Const::None.into()
+            }
+            "set" if arguments.positional.len() == 3 => {
+                let section = first.constant().cloned();
+                let option = second.clone().unwrap_or_default();
+                let value = arguments.positional.get(2).cloned().unwrap_or_default();
+                let mut inner = match container.at(section.as_ref()).atoms() {
+                    [Atom::Container(inner)] => (**inner).clone(),
+                    _ => Container {
+                        kind: Kind::Mapping,
+                        ..Container::default()
+                    },
+                };
+                inner.set(option.constant(), value);
+                container.set(section.as_ref(), inner.into());
+                Const::None.into()
+            }
+            "add_section" => {
+                let inner = Container {
+                    kind: Kind::Mapping,
+                    ..Container::default()
+                };
+                container.set(first.constant(), inner.into());
+                Const::None.into()
+            }
+            "get" | "getint" | "getfloat" | "getboolean"
+                if second.is_some()
+                    && container
+                        .at(first.constant())
+                        .any_atom(&|a| matches!(a, Atom::Container(_))) =>
+            {
+                let option = second.unwrap_or_default();
+                let found = self.item(&container.at(first.constant()), option.constant(), at.place);
+                match name {
+                    "get" => {
+                        let fallback = arguments.named("fallback").cloned();
+                        match found.is_empty() {
+                            true => fallback.unwrap_or_default(),
+                            false => found,
+                        }
+                    }
+                    _ => Value::clean(),
+                }
             }
             "get" | "pop" | "setdefault" | "getlist" => {
                 let key = first.constant().cloned();
@@ -887,14 +975,12 @@ pub(super) fn is_mutator(name: &str) -> bool {
             | "put"
             | "put_nowait"
             | "push"
-            | "set"
-            | "feed"
     )
 }
 
-/// `"...{}...".format(...)` of constants; or the text with holes when something carries no payload.
-fn fold_format(text: &str, arguments: &Arguments) -> Option<Value> {
-    if arguments.any().is_untrusted() || text.contains('\0') {
+/// What `"...{}...".format(...)` is made of.
+fn format_parts(text: &str, arguments: &Arguments) -> Option<Vec<Value>> {
+    if text.contains('\0') || !arguments.spread.is_empty() {
         return None;
     }
     let mut parts: Vec<Value> = Vec::new();
@@ -911,9 +997,11 @@ fn fold_format(text: &str, arguments: &Arguments) -> Option<Value> {
             (_, Ok(n)) => arguments.positional.get(n),
             (name, _) => arguments.named(name),
         };
-        parts.push(value.cloned().unwrap_or_default());
+        let value = value.cloned().unwrap_or_default();
+        let shown = value.constant().and_then(fold::shown);
+        parts.push(shown.map_or(value, |text| Value::str(&text)));
         rest = after;
     }
     parts.push(Value::str(rest));
-    Some(fold::pattern(&parts)?.into())
+    Some(parts)
 }

@@ -7,7 +7,7 @@ use std::rc::Rc;
 
 use rustc_hash::FxHashMap;
 
-use super::taint::Identity;
+use super::taint::{Identity, Taint};
 use super::value::{Atom, Kind, Value};
 use crate::python::ast::name::Name;
 
@@ -104,6 +104,11 @@ impl Env {
         &self.checked
     }
 
+    /// What a check said of `taint`, or of what it is a part of.
+    pub fn verdict(&self, taint: &Taint) -> Option<Verdict> {
+        verdict(&self.checked, taint)
+    }
+
     /// Notes a check.
     pub fn check(&mut self, checked: Checked) {
         if !self.checked.contains(&checked) {
@@ -193,6 +198,23 @@ impl Env {
             }
         }
     }
+}
+
+/// What one of `checked` says of `taint`, or of what it is a part of.
+pub(super) fn verdict(checked: &[Checked], taint: &Taint) -> Option<Verdict> {
+    if checked.is_empty() {
+        return None;
+    }
+    let (source, part) = taint.identity();
+    let covers = |identity: &Identity| identity.0 == source && part.starts_with(&*identity.1);
+    let said = |(identity, verdict): &Checked| covers(identity).then_some(*verdict);
+    let mut all = checked.iter().filter_map(said).peekable();
+    let first = *all.peek()?;
+    // A check that counts outweighs one that does not.
+    Some(
+        all.find(|v| !matches!(v, Verdict::Sham(_)))
+            .unwrap_or(first),
+    )
 }
 
 fn merge(mine: &mut Rc<Vars>, theirs: &Rc<Vars>) {

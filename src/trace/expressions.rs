@@ -6,12 +6,14 @@ use super::calls::At;
 use super::env::Env;
 use super::fold;
 use super::functions::{Binding, Code, Function};
+use super::known::{compared_digests, key_sham};
 use super::machine::{Machine, Owner};
 use super::taint::{Hop, HopKind, Place, Taint};
 use super::value::{Arguments, Atom, Const, Container, Def, Kind, Value};
 use crate::pack::{Shape, Trust};
 use crate::project::FileId;
 use crate::python::ast::name::Name;
+use crate::python::ast::visitor::{self, Visitor};
 use crate::python::ast::{self, CmpOp, Expr, Number, Operator};
 use crate::python::span;
 
@@ -22,6 +24,11 @@ impl<'a> Machine<'a> {
     /// What `expr` evaluates to.
     pub(super) fn value(&mut self, expr: &'a Expr, env: &mut Env) -> Value {
         let raw = self.read(expr, env);
+        if let [Atom::External(name)] = raw.atoms()
+            && **name == *"typing.TYPE_CHECKING"
+        {
+            return Value::bool(false);
+        }
         self.sourced(raw, expr)
     }
 
@@ -96,7 +103,9 @@ impl<'a> Machine<'a> {
                     Some(false) => self.value(&node.orelse, &mut no),
                     None => {
                         let body = self.value(&node.body, &mut yes);
-                        body.join(&self.value(&node.orelse, &mut no))
+                        let body = self.settled(&body, &yes);
+                        let orelse = self.value(&node.orelse, &mut no);
+                        body.join(&self.settled(&orelse, &no))
                     }
                 }
             }
@@ -140,7 +149,7 @@ impl<'a> Machine<'a> {
                 let mut inside = env.clone();
                 self.generators(generators, &mut inside);
                 let value = self.value(elt, &mut inside);
-                self.keep_walrus(elt, &inside, env);
+                self.keep_walrus(expr, &inside, env);
                 let mut container = Container::of(value);
                 container.kind = Kind::Sequence(None);
                 container.into()
@@ -253,8 +262,18 @@ impl<'a> Machine<'a> {
             match atom {
                 Atom::External(name) => match model.store_subscript(name) {
                     Some(store) => out = out.join(&self.stored(store, &key, At::place(place))),
+                    None if **name == *"sys.modules" => {
+                        if let Some(target) = key.text() {
+                            out = out.join(&self.named_module(&target));
+                        }
+                    }
                     None => {
                         let key = fold::key_text(&key);
+                        let full = format!("{name}.{key}");
+                        if model.sink(&full).is_some() {
+                            // `vars(pickle)["loads"]`.
+                            out.add(Atom::External(full.into()));
+                        }
                         let owner = Owner::External(Rc::clone(name));
                         let found = self.field(&owner, &format!("[{key}]"));
                         out = out.join(&found.unwrap_or_default());
@@ -318,6 +337,13 @@ impl<'a> Machine<'a> {
             },
         };
         let (lower, upper, step) = (bound(&slice.lower), bound(&slice.upper), bound(&slice.step));
+        if let (Some(None), Some(None), Some(Some(-1)), [Atom::Container(container)]) =
+            (lower, upper, step, value.atoms())
+            && let Some(mut items) = container.in_order()
+        {
+            items.reverse();
+            return Container::sequence(items).into();
+        }
         let exact = match (lower, upper, step) {
             (Some(lower), Some(upper), Some(None)) => Some((lower, upper)),
             _ => None,
@@ -343,6 +369,24 @@ impl<'a> Machine<'a> {
                         && usize::try_from(upper).is_ok_and(|upper| upper <= taint.prefix) =>
                 {
                     out.add(Atom::Const(Const::Other));
+                }
+                (Atom::Untrusted(taint), _) => {
+                    let mut part = taint.then(Hop::new(
+                        place,
+                        HopKind::Step,
+                        self.snippet(place),
+                        Shape::Bytes,
+                        true,
+                    ));
+                    part.prefix = 0;
+                    part.exact = false;
+                    // What is known of the whole is known of the part, not the other way round.
+                    let bounds = match exact {
+                        Some((lower, upper)) => format!("[{lower:?}:{upper:?}]"),
+                        None => format!("[:{}]", self.snippet(place)),
+                    };
+                    part.part = format!("{}{bounds}", part.part).into();
+                    out.add(Atom::Untrusted(part));
                 }
                 (atom, _) => {
                     let step = self.stepped(&atom.clone().into(), None, Shape::Bytes, true, place);
@@ -445,6 +489,19 @@ impl<'a> Machine<'a> {
 
     /// `format % value`.
     fn formatted(&mut self, format: &str, value: &Value) -> Value {
+        if let ([Atom::Container(fields)], true) = (value.atoms(), format.contains("%(")) {
+            let mut parts = Vec::new();
+            for text in format.split("%(") {
+                match text.split_once(")s") {
+                    Some((name, rest)) if !parts.is_empty() => {
+                        parts.push(fields.at(Some(&Const::Str(name.into()))));
+                        parts.push(Value::str(rest));
+                    }
+                    _ => parts.push(Value::str(text)),
+                }
+            }
+            return self.combined(&parts);
+        }
         let values = match value.atoms() {
             [Atom::Container(container)] => container.in_order(),
             _ => Some(vec![value.clone()]),
@@ -488,11 +545,9 @@ impl<'a> Machine<'a> {
                 if is_one {
                     out = out.join(&harmless(*op, &left, &right));
                 }
-                for atom in left.atoms().iter().chain(right.atoms()) {
-                    // `digest == given` is a check too, if a slow one.
-                    if let (Atom::Digest(check), CmpOp::Eq | CmpOp::NotEq) = (atom, op) {
-                        out.add(Atom::Checked(check.clone()));
-                    }
+                // `digest == given` is a check too, if a slow one; so is `digest in known`.
+                if matches!(op, CmpOp::Eq) {
+                    out = out.join(&compared_digests(&left, &right));
                 }
             }
             left = right;
@@ -595,12 +650,24 @@ impl<'a> Machine<'a> {
     }
 
     /// `(x := f()) for ...` binds outside of the comprehension.
-    fn keep_walrus(&self, elt: &Expr, inside: &Env, env: &mut Env) {
-        if let Expr::Named(node) = elt
-            && let Expr::Name(name) = &*node.target
-            && let Some(value) = inside.get(&name.id)
-        {
-            env.set(name.id.clone(), value.clone());
+    fn keep_walrus(&self, comprehension: &Expr, inside: &Env, env: &mut Env) {
+        struct Walrus(Vec<Name>);
+        impl<'b> Visitor<'b> for Walrus {
+            fn visit_expr(&mut self, expr: &'b Expr) {
+                if let Expr::Named(node) = expr
+                    && let Expr::Name(name) = &*node.target
+                {
+                    self.0.push(name.id.clone());
+                }
+                visitor::walk_expr(self, expr);
+            }
+        }
+        let mut walrus = Walrus(Vec::new());
+        walrus.visit_expr(comprehension);
+        for name in walrus.0 {
+            if let Some(value) = inside.get(&name) {
+                env.set(name, value.clone());
+            }
         }
     }
 
@@ -726,8 +793,8 @@ impl<'a> Machine<'a> {
     fn made_attribute(&mut self, made: &super::value::Made, name: &str, at: At<'a>) -> Value {
         let full = format!("{}.{name}", made.name);
         if self.model.verifies(&full) {
-            let literal = made.arguments.first().is_some_and(Value::is_literal);
-            return match literal {
+            let sham = made.arguments.positional.first().and_then(key_sham);
+            return match sham.is_some() {
                 true => Value::external(&format!("{full}{LITERAL_KEY}")),
                 false => Value::external(&full),
             };

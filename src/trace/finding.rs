@@ -4,7 +4,7 @@ use std::collections::{BTreeSet, HashSet};
 
 use sha2::{Digest, Sha256};
 
-use super::env::Verdict;
+use super::env::{Verdict, verdict};
 use super::handlers::Handler;
 use super::known::NAMED_SOURCE;
 use super::machine::{Reached, Safe, Written};
@@ -53,12 +53,7 @@ pub(super) fn finding(
             }),
         }
         for taint in &taints {
-            let identity = taint.identity();
-            let check = reached
-                .checked
-                .iter()
-                .find(|(checked, verdict)| *checked == identity && *verdict != Verdict::Harmless);
-            match check.map(|(_, verdict)| *verdict) {
+            match verdict(&reached.checked, taint) {
                 Some(Verdict::Signed) => guarded = true,
                 Some(Verdict::Sham(sham)) => open.push(Taint {
                     sham: Some(sham),

@@ -84,6 +84,8 @@ pub(super) struct Summary {
     checked: Vec<Checked>,
     /// What parameters hold afterwards whose objects were changed in place.
     changed: Vec<(usize, Value)>,
+    /// What it may raise.
+    raised: Value,
 }
 
 impl<'a> Machine<'a> {
@@ -179,6 +181,7 @@ impl<'a> Machine<'a> {
                 open.push(reached);
             }
         }
+        self.raised = std::mem::take(&mut self.raised).join(&summary.raised);
         for checked in &summary.checked {
             env.check(checked.clone());
         }
@@ -210,6 +213,7 @@ impl<'a> Machine<'a> {
             reached: last.reached.clone(),
             checked: Vec::new(),
             changed: Vec::new(),
+            raised: Value::unknown(),
         }))
     }
 
@@ -261,6 +265,7 @@ impl<'a> Machine<'a> {
         });
         self.reached.push(Vec::new());
         let before = caller.checked().len();
+        let raised_before = std::mem::take(&mut self.raised);
         let mut env = Env::new(caller.checked().to_vec());
         env.hooked = caller.hooked;
         self.bind_parameters(function, instance, arguments, &mut env);
@@ -284,6 +289,7 @@ impl<'a> Machine<'a> {
                 reached,
                 checked: Vec::new(),
                 changed: Vec::new(),
+                raised: Value::unknown(),
             };
         };
         if let Some(scope) = &frame.scope
@@ -303,6 +309,7 @@ impl<'a> Machine<'a> {
             reached,
             checked: checked.into_iter().skip(before).collect(),
             changed,
+            raised: std::mem::replace(&mut self.raised, raised_before),
         }
     }
 
@@ -330,6 +337,7 @@ impl<'a> Machine<'a> {
 
     /// Joins `value` into what the current function returns.
     pub fn returned(&mut self, value: Value, env: &Env) {
+        let value = self.settled(&value, env);
         if let Some(frame) = self.frames.last_mut() {
             frame.returns = std::mem::take(&mut frame.returns).join(&value);
             match &mut frame.returned_checked {
@@ -512,6 +520,35 @@ impl<'a> Machine<'a> {
             arguments.named.push((name.id.clone(), value));
         }
         arguments
+    }
+
+    /// Whether `def` is a function inside another that nothing there ever mentions.
+    pub fn is_unused(&self, def: Def) -> bool {
+        let Some(function) = self.function_at(def) else {
+            return false;
+        };
+        let Code::Def(node) = function.code else {
+            return false;
+        };
+        let source = self.project.source(def.file);
+        let around = source.ancestors(span(node)).into_iter().rev().skip(1);
+        let outer = around.into_iter().find_map(|node| match node {
+            ast::AnyNodeRef::StmtFunctionDef(outer) => Some(span(outer)),
+            _ => None,
+        });
+        let Some(outer) = outer.filter(|outer| *outer != span(node)) else {
+            return false;
+        };
+        let mut chains = source.scopes().chains().iter();
+        let is_wraps = |decorator: &ast::Decorator| match &decorator.expression {
+            Expr::Call(call) => crate::python::dotted(&call.func)
+                .is_some_and(|parts| parts.last().is_some_and(|last| last == "wraps")),
+            _ => false,
+        };
+        node.decorator_list.iter().all(is_wraps)
+            && !chains.any(|chain| {
+                outer.contains(chain.span) && chain.parts.first().is_some_and(|p| **p == *node.name)
+            })
     }
 
     /// What a global that functions assign holds beside what its module gave it.

@@ -2,6 +2,7 @@
 
 use super::env::{Env, Verdict};
 use super::expressions::all_constant;
+use super::known::compared_digests;
 use super::machine::Machine;
 use super::taint::{Identity, Taint};
 use super::value::{Atom, Value};
@@ -74,17 +75,19 @@ impl<'a> Machine<'a> {
     /// A test gave `value`, and it was taken as true.
     fn hold(&mut self, value: &Value, env: &mut Env) {
         let only = value.atoms().iter().all(|atom| {
-            matches!(
-                atom,
-                Atom::Checked(_) | Atom::Harmless(_) | Atom::Tame(_) | Atom::Const(_)
-            )
+            match atom {
+                Atom::Checked(_) | Atom::Harmless(_) | Atom::Tame(_) => true,
+                // True without a check.
+                Atom::Const(constant) => constant.truth() != Some(true),
+                _ => false,
+            }
         });
         for atom in value.atoms().iter().filter(|_| only) {
             match atom {
                 Atom::Checked(check) => {
-                    let verdict = match check.literal_key {
-                        true => Verdict::Sham("literal-key"),
-                        false => Verdict::Signed,
+                    let verdict = match check.sham {
+                        Some(why) => Verdict::Sham(why),
+                        None => Verdict::Signed,
                     };
                     for identity in &check.of {
                         env.check((identity.clone(), verdict));
@@ -135,12 +138,12 @@ impl<'a> Machine<'a> {
         if !holds {
             return;
         }
-        for atom in left.atoms().iter().chain(right_value.atoms()) {
-            if let Atom::Digest(check) = atom {
-                let checked: Value = Atom::Checked(check.clone()).into();
-                self.hold(&checked, env);
-            }
-        }
+        let right_any = match op {
+            CmpOp::In | CmpOp::NotIn => self.iterated(&right_value, self.place(right)),
+            _ => right_value.clone(),
+        };
+        let checked = compared_digests(&left, &right_any);
+        self.hold(&checked, env);
         let (data, expr, known) = match (left.is_untrusted(), right_value.is_untrusted(), op) {
             (true, false, _) => (&left, &*node.left, &right_value),
             (false, true, CmpOp::Eq | CmpOp::NotEq) => (&right_value, right, &left),

@@ -70,6 +70,15 @@ impl Handler {
         self.wrapper
     }
 
+    /// The same, where what a decorator made of it is what counts.
+    pub(super) fn wrapped(&self, def: Def) -> Handler {
+        Handler {
+            def,
+            wrapper: None,
+            ..self.clone()
+        }
+    }
+
     /// `POST /cart, behind login_required`; empty when nothing of it is known.
     pub fn describe(&self) -> String {
         let mut words = Vec::new();

@@ -64,23 +64,28 @@ impl<'a> Machine<'a> {
             return Value::clean();
         }
         if model.makes_digest(name) {
-            let literal_key = arguments.first().is_some_and(Value::is_literal);
-            let data = arguments.get(1, "msg");
-            let of = data
-                .iter()
-                .flat_map(|v| v.taints())
-                .map(Taint::identity)
-                .collect();
-            return Atom::Digest(Check { of, literal_key }).into();
+            let sham = arguments.first().and_then(key_sham);
+            let of = identities(arguments.get(1, "msg"));
+            let keyless = false;
+            return Atom::Digest(Check { of, sham, keyless }).into();
+        }
+        if name.starts_with("hashlib.") && !name.ends_with("pbkdf2_hmac") {
+            let key = arguments.named("key");
+            let data = match &**name {
+                "hashlib.new" => arguments.positional.get(1),
+                _ => arguments.positional.first(),
+            };
+            let literal = data.is_some_and(Value::is_literal).then_some("literal-key");
+            let sham = key.map_or(literal, key_sham);
+            let of = identities(data);
+            let keyless = key.is_none();
+            return Atom::Digest(Check { of, sham, keyless }).into();
         }
         if model.compares_digests(name) {
-            let checks = arguments.all().flat_map(Value::atoms);
-            return checks
-                .filter_map(|atom| match atom {
-                    Atom::Digest(check) => Some(Atom::Checked(check.clone())),
-                    _ => None,
-                })
-                .collect();
+            return match arguments.positional.as_slice() {
+                [left, right] => compared_digests(left, right),
+                _ => Value::clean(),
+            };
         }
         if let Some(method) = name.strip_suffix(LITERAL_KEY) {
             // Anybody can sign, so what comes out is what went in.
@@ -197,6 +202,11 @@ impl<'a> Machine<'a> {
             return None;
         };
         let (base, method) = name.rsplit_once('.')?;
+        if method == "start" && (base.ends_with("Thread") || base.ends_with("Process")) {
+            let run = self.member(*instance, "run", at, env);
+            self.call_value(&run, receiver, &Arguments::default(), at, env);
+            return Some(Value::unknown());
+        }
         let sink = self.model.sink(base)?;
         let (_, row) = self.model.sink_row(sink)?;
         if row.method.as_deref() != Some(method) {
@@ -635,6 +645,54 @@ impl<'a> Machine<'a> {
         }
         Some(out)
     }
+}
+
+/// Why a check made with `key` proves nothing, if so.
+pub(super) fn key_sham(key: &Value) -> Option<&'static str> {
+    let known = |atom: &Atom| match atom {
+        Atom::Digest(check) => check.keyless && check.of.is_empty() && check.sham.is_some(),
+        _ => false,
+    };
+    if key.is_literal() || key.atoms().iter().any(known) {
+        return Some("literal-key");
+    }
+    let from_client = key
+        .taints()
+        .iter()
+        .any(|taint| taint.trust <= Trust::Network);
+    from_client.then_some("key-of-the-client")
+}
+
+/// What comparing two values says, when one of them is a digest.
+pub(super) fn compared_digests(left: &Value, right: &Value) -> Value {
+    let mut out = Value::unknown();
+    for (mine, other) in [(left, right), (right, left)] {
+        let trusted = !other.is_untrusted() && !other.is_empty();
+        for atom in mine.atoms() {
+            if let Atom::Digest(check) = atom
+                && (!check.keyless || trusted)
+            {
+                let sham = match check.keyless {
+                    // Equal to a known digest: what it is of is known.
+                    true => None,
+                    false => check.sham,
+                };
+                out.add(Atom::Checked(Check {
+                    sham,
+                    ..check.clone()
+                }));
+            }
+        }
+    }
+    match out.is_empty() {
+        true => Value::clean(),
+        false => out,
+    }
+}
+
+fn identities(data: Option<&Value>) -> Vec<super::taint::Identity> {
+    let taints = data.into_iter().flat_map(|v| v.taints());
+    taints.map(Taint::identity).collect()
 }
 
 /// What is remembered of an argument: enough to know a literal, a path, a class.

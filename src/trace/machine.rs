@@ -102,7 +102,10 @@ pub(super) struct Frame {
     pub yielded: Option<Value>,
     /// What was checked at each return so far.
     pub returned_checked: Option<Vec<Checked>>,
+    /// States at `continue` in the loop that runs.
     pub loop_exits: Vec<Env>,
+    /// States at `break`.
+    pub loop_breaks: Vec<Env>,
     pub globals: HashSet<Name>,
     pub nonlocals: HashSet<Name>,
     /// Parameters whose objects were changed in place.
@@ -126,6 +129,7 @@ impl Frame {
             yielded: None,
             returned_checked: None,
             loop_exits: Vec::new(),
+            loop_breaks: Vec::new(),
             globals: HashSet::new(),
             nonlocals: HashSet::new(),
             changed: Vec::new(),
@@ -176,6 +180,8 @@ pub(super) struct Machine<'a> {
     pub(super) summaries: FxHashMap<Calling, Rc<Summary>>,
     pub(super) known_calls: FxHashMap<Def, Vec<Rc<Summary>>>,
     pub(super) reached: Vec<Vec<Reached>>,
+    /// What was raised since the innermost `try` began.
+    pub raised: Value,
     /// Methods that lead to loads, by name: what a call of an unknown receiver may mean.
     pub leading: FxHashMap<Name, Vec<Def>>,
     /// Functions that lead to loads; others matter only for what they return.
@@ -218,6 +224,7 @@ impl<'a> Machine<'a> {
             summaries: FxHashMap::default(),
             known_calls: FxHashMap::default(),
             reached: vec![Vec::new()],
+            raised: Value::unknown(),
             leading: FxHashMap::default(),
             leads: HashSet::new(),
             work: 0,
@@ -291,7 +298,9 @@ impl<'a> Machine<'a> {
         self.cut
     }
 
-    pub fn work(&self) -> usize { self.work }
+    pub fn work(&self) -> usize {
+        self.work
+    }
     /// A new entry point begins.
     pub fn begin_entry(&mut self) {
         if std::env::var_os("DEPICKLE_TIMES").is_some() && self.entry_work > 5000 {
@@ -379,16 +388,12 @@ impl<'a> Machine<'a> {
                 self.sites.len() - 1
             }
         };
-        let harmless = |taint: &Taint| {
-            taint.tame
-                || env
-                    .checked()
-                    .contains(&(taint.identity(), Verdict::Harmless))
-        };
         let mut known = Value::unknown();
         for atom in value.atoms() {
             known.add(match atom {
-                Atom::Untrusted(taint) if harmless(taint) => {
+                Atom::Untrusted(taint)
+                    if taint.tame || env.verdict(taint) == Some(Verdict::Harmless) =>
+                {
                     Atom::Const(super::value::Const::Other)
                 }
                 other => other.clone(),
@@ -408,6 +413,26 @@ impl<'a> Machine<'a> {
         }
     }
 
+    /// `value` as it leaves the place where `env` holds: what was checked there stays so.
+    pub fn settled(&self, value: &Value, env: &Env) -> Value {
+        if env.checked().is_empty() || !value.is_untrusted() {
+            return value.clone();
+        }
+        let atoms = value.atoms().iter().map(|atom| match atom {
+            Atom::Untrusted(taint) => match env.verdict(taint) {
+                Some(Verdict::Signed) => Atom::Verified,
+                Some(Verdict::Harmless) => Atom::Const(super::value::Const::Other),
+                Some(Verdict::Sham(why)) => Atom::Untrusted(Taint {
+                    sham: Some(why),
+                    ..taint.clone()
+                }),
+                None => atom.clone(),
+            },
+            other => other.clone(),
+        });
+        atoms.collect()
+    }
+
     /// What the field `name` of `owner` holds.
     pub fn field(&mut self, owner: &Owner, name: &str) -> Option<Value> {
         let key = (owner.clone(), Name::new(name));
@@ -423,7 +448,13 @@ impl<'a> Machine<'a> {
         let after = before.clone().join(value);
         if !after.same(before) && after != *before {
             let matters = |atom: &Atom| {
-                !matches!(atom, Atom::Const(_) | Atom::Pattern(_) | Atom::Made(_) | Atom::Container(_))
+                !matches!(
+                    atom,
+                    Atom::Const(super::value::Const::Other)
+                        | Atom::Pattern(_)
+                        | Atom::Made(_)
+                        | Atom::Container(_)
+                )
             };
             let grew = value.any_atom(&matters);
             *before = after;

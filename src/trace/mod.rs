@@ -159,7 +159,9 @@ const MOST_PASSES: usize = 3;
 pub fn trace(project: &Project, model: &Model) -> Traced {
     let start = std::time::Instant::now();
     let naming = sites::naming_files(project, model);
-    if std::env::var_os("DEPICKLE_TIMES").is_some() { eprintln!("naming done {:?}", start.elapsed()); }
+    if std::env::var_os("DEPICKLE_TIMES").is_some() {
+        eprintln!("naming done {:?}", start.elapsed());
+    }
     let sites: Vec<Site> = naming
         .par_iter()
         .flat_map_iter(|file| sites::sites_of(project, model, *file))
@@ -178,7 +180,9 @@ pub fn trace(project: &Project, model: &Model) -> Traced {
             relevant.functions.len()
         );
     }
-    if std::env::var_os("DEPICKLE_TIMES").is_some() { eprintln!("relevant done {:?}", start.elapsed()); }
+    if std::env::var_os("DEPICKLE_TIMES").is_some() {
+        eprintln!("relevant done {:?}", start.elapsed());
+    }
     let mut machine = Machine::new(project, model, sites);
     machine.leads = relevant.functions.clone();
     machine.leading = relevant
@@ -243,7 +247,7 @@ fn interpret(
         function.is_some_and(|f| relevant.called.contains(f.name()))
     });
     for def in rest {
-        if machine.visited.contains(&def) {
+        if machine.visited.contains(&def) || machine.is_unused(def) {
             continue;
         }
         let Some(id) = machine.by_def.get(&def).copied() else {
@@ -280,9 +284,19 @@ fn handlers(
             machine.enter(wrapper, handler.instance(), &arguments);
             reached = machine.take_reached();
         }
-        // What a decorator calls is not the handler's own way.
-        reached.retain_mut(|one: &mut Reached| inside(one, handler.def));
-        if reached.is_empty() {
+        // What a decorator calls is not the handler's own way; what it loads itself is.
+        let mut by_decorator = Vec::new();
+        let outer = handler.wrapper().and_then(|id| machine.function(id));
+        reached.retain_mut(|one: &mut Reached| {
+            let is_own = inside(one, handler.def);
+            if !is_own && let Some(outer) = &outer {
+                let handler = handler.wrapped(outer.def);
+                by_decorator.push((Some(handler), one.clone()));
+            }
+            is_own
+        });
+        all.append(&mut by_decorator);
+        if !machine.visited.contains(&handler.def) {
             machine.enter(id, handler.instance(), &arguments);
             reached = machine.take_reached();
         }

@@ -9,7 +9,7 @@ use std::rc::Rc;
 use rustc_hash::FxHashMap;
 
 use super::env::{Env, Vars};
-use super::machine::{Frame, Machine};
+use super::machine::{Frame, Machine, Owner};
 use super::value::{Atom, Value};
 use crate::project::FileId;
 use crate::python::ast::name::Name;
@@ -110,6 +110,19 @@ impl<'a> Names<'a> {
         }
     }
 
+    /// Names that a star import brings, but for those that it gets by a star itself.
+    fn all(&self) -> Vec<Name> {
+        match &self.exported {
+            Some(exported) => exported.clone(),
+            None => self
+                .bound
+                .keys()
+                .filter(|n| !n.starts_with('_'))
+                .cloned()
+                .collect(),
+        }
+    }
+
     fn exports(&self, name: &str) -> bool {
         match &self.exported {
             Some(exported) => exported.iter().any(|e| e == name),
@@ -153,6 +166,17 @@ impl<'a> Machine<'a> {
         for stmt in &project.source(file).module().body {
             env.dead = false;
             self.statement(stmt, &mut env);
+            // What either way of a branch binds.
+            let compound = matches!(
+                stmt,
+                Stmt::If(_) | Stmt::Try(_) | Stmt::For(_) | Stmt::While(_) | Stmt::Match(_)
+            );
+            if compound {
+                let vars = self.module_vars(file);
+                let bound = env.vars().iter();
+                vars.borrow_mut()
+                    .extend(bound.map(|(name, value)| (name.clone(), value.clone())));
+            }
         }
         self.frames.pop();
     }
@@ -229,10 +253,13 @@ impl<'a> Machine<'a> {
         let value = env.get(name).cloned();
         let vars = self.module_vars(file);
         let mut vars = vars.borrow_mut();
-        let known = vars
-            .entry(Name::new(name))
-            .or_insert_with(|| value.clone().unwrap_or_default());
-        value.or_else(|| Some(known.clone()))
+        match value {
+            Some(value) => {
+                vars.insert(Name::new(name), value.clone());
+                Some(value)
+            }
+            None => Some(vars.entry(Name::new(name)).or_default().clone()),
+        }
     }
 
     /// What `name` is by a star import of the project.
@@ -308,6 +335,19 @@ impl<'a> Machine<'a> {
         };
         let value = self.named_module(&target);
         self.bind(&local, value, env);
+        // Importing a module sets it as an attribute of its package.
+        let ends = name.match_indices('.').map(|(at, _)| at);
+        for end in ends.collect::<Vec<_>>() {
+            let (package, rest) = name.split_at(end);
+            let child = rest.trim_start_matches('.').split('.').next().unwrap_or("");
+            let file = self.file();
+            let package_file = self.project.module(file, package);
+            let child_file = self.project.module(file, &format!("{package}.{child}"));
+            if let (Some(package), Some(child_file)) = (package_file, child_file) {
+                let value = Atom::Module(child_file).into();
+                self.set_field(Owner::Module(package), child, &value);
+            }
+        }
     }
 
     pub(super) fn import_from(&mut self, node: &'a ast::StmtImportFrom, env: &mut Env) {
@@ -316,7 +356,12 @@ impl<'a> Machine<'a> {
         for alias in &node.names {
             let name = &alias.name.id;
             if name == "*" {
-                // Names are looked up in the starred module when they are used.
+                // What they are is looked up when they are used.
+                if let Some(home) = home {
+                    for name in self.names_of(home).all() {
+                        self.bind(&name.clone(), Atom::Imported(home, name).into(), env);
+                    }
+                }
                 continue;
             }
             let separator = if module.ends_with('.') { "" } else { "." };

@@ -11,6 +11,7 @@ use memchr::memmem;
 use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::calls::is_mutator;
 use super::is_test;
 use super::sites::Site;
 use super::taint::Place;
@@ -54,6 +55,8 @@ struct Unit {
     /// Whether it is a method of that class itself, not a function inside one.
     is_method: bool,
     mentions: Mentions,
+    /// It keeps something where another function may find it.
+    keeps: bool,
 }
 
 /// Names that code mentions, and how.
@@ -84,6 +87,8 @@ struct Parsed {
     imported: FxHashSet<Name>,
     /// Modules of the project that it imports.
     homes: FxHashSet<FileId>,
+    /// Names at module level that stand for others: `from .codec import unpack as decode`, `load = codec.load`.
+    aliases: Vec<(Name, Name)>,
     /// Names that it mentions anywhere, as such.
     mentioned: FxHashSet<Name>,
     /// It imports with a star, or a module that nothing in the project is.
@@ -121,9 +126,25 @@ pub(super) fn relevant(
     }
     for place in writers {
         let far = HIGHEST.saturating_sub(MOST_WRITERS);
-        anchors.entry(place.file).or_default().push((place.span, far));
+        anchors
+            .entry(place.file)
+            .or_default()
+            .push((place.span, far));
     }
+    let handed: Vec<(FileId, Handed)> = naming
+        .par_iter()
+        .map(|file| (*file, handed_on(project, model, *file)))
+        .collect();
+    let everywhere: HashSet<FileId> = handed
+        .iter()
+        .filter(|(_, handed)| handed.anywhere)
+        .map(|(file, _)| *file)
+        .collect();
+    let handed = handed
+        .into_iter()
+        .map(|(file, handed)| (file, handed.names));
     let mut search = Search {
+        everywhere: everywhere.clone(),
         project,
         imports: imports(project),
         anchors,
@@ -132,18 +153,22 @@ pub(super) fn relevant(
         known: HashSet::new(),
         out: Relevant::default(),
     };
-    let open: Vec<FileId> = search.anchors.keys().copied().collect();
+    let mut open: Vec<FileId> = search.anchors.keys().copied().collect();
+    open.extend(everywhere);
+    open.sort();
+    open.dedup();
     let mut fresh = search.read(open);
-    for file in naming {
-        let names = kept_under(project, model, *file);
+    for (file, names) in handed {
         fresh.extend(names.into_iter().map(|name| Target {
             name,
-            file: *file,
-            stem: stem(project.path(*file)),
+            file,
+            stem: stem(project.path(file)),
             classes: Vec::new(),
             depth: 0,
         }));
     }
+    search.follow(fresh);
+    let fresh = search.keepers();
     search.follow(fresh);
     for _ in 0..RARE_PASSES {
         let fresh = search.rare();
@@ -157,6 +182,8 @@ pub(super) fn relevant(
 
 struct Search<'p> {
     project: &'p Project,
+    /// Files in which any function may call a sink.
+    everywhere: HashSet<FileId>,
     /// Files by the words of their import statements.
     imports: FxHashMap<Name, Vec<FileId>>,
     anchors: HashMap<FileId, Vec<(Span, usize)>>,
@@ -176,8 +203,17 @@ impl Search<'_> {
             }
             let candidates = self.candidates(&fresh);
             if std::env::var_os("DEPICKLE_TIMES").is_some() {
-                let names: Vec<String> = fresh.iter().take(60).map(|t| format!("{}:{}", t.stem, t.name)).collect();
-                eprintln!("round {} targets, {} candidates: {}", fresh.len(), candidates.len(), names.join(" "));
+                let names: Vec<String> = fresh
+                    .iter()
+                    .take(60)
+                    .map(|t| format!("{}:{}", t.stem, t.name))
+                    .collect();
+                eprintln!(
+                    "round {} targets, {} candidates: {}",
+                    fresh.len(),
+                    candidates.len(),
+                    names.join(" ")
+                );
             }
             let mut by_name: FxHashMap<Name, Vec<Target>> = FxHashMap::default();
             for target in fresh.drain(..) {
@@ -238,7 +274,10 @@ impl Search<'_> {
                 meant.min()
             };
             match mentions.len() < wanted.len() {
-                true => mentions.iter().filter_map(|(name, how)| means(name, *how)).min(),
+                true => mentions
+                    .iter()
+                    .filter_map(|(name, how)| means(name, *how))
+                    .min(),
                 false => wanted
                     .keys()
                     .filter_map(|name| means(name, *mentions.get(name)?))
@@ -246,7 +285,25 @@ impl Search<'_> {
             }
         };
         let mut fresh = Vec::new();
-        if !self.out.files.contains(&file) && (!anchors.is_empty() || hit(&info.module, &[]).is_some())
+        for (name, local) in &info.aliases {
+            let Some(how) = info.module.get(name) else {
+                continue;
+            };
+            let one = Mentions::from_iter([(name.clone(), *how)]);
+            if let Some(depth) = hit(&one, &[]) {
+                fresh.push(Target {
+                    name: local.clone(),
+                    file,
+                    stem: stem(project.path(file)),
+                    classes: Vec::new(),
+                    depth,
+                });
+            }
+        }
+        if !self.out.files.contains(&file)
+            && (!anchors.is_empty()
+                || self.everywhere.contains(&file)
+                || hit(&info.module, &[]).is_some())
         {
             self.out.files.insert(file);
         }
@@ -254,8 +311,11 @@ impl Search<'_> {
             if self.out.functions.contains(&unit.def) {
                 continue;
             }
-            let held = anchors.iter().filter(|(span, _)| unit.extent.contains(*span));
+            let held = anchors
+                .iter()
+                .filter(|(span, _)| unit.extent.contains(*span));
             let held = held.map(|(_, depth)| *depth).min();
+            let held = held.or(self.everywhere.contains(&file).then_some(0));
             let Some(depth) = held.or_else(|| hit(&unit.mentions, &unit.classes)) else {
                 continue;
             };
@@ -290,10 +350,53 @@ impl Search<'_> {
         out.into_iter().collect()
     }
 
+    /// Functions near the loads that keep something where a load may read it: in the files that hold loads and in the
+    /// modules these import.
+    fn keepers(&mut self) -> Vec<Target> {
+        let project = self.project;
+        let holding: Vec<FileId> = self
+            .anchors
+            .iter()
+            .filter(|(file, spans)| {
+                !is_test(project.path(**file)) && spans.iter().any(|(_, depth)| *depth == 0)
+            })
+            .map(|(file, _)| *file)
+            .collect();
+        let mut near: BTreeSet<FileId> = holding.iter().copied().collect();
+        for file in &holding {
+            let homes = self.parsed.get(file).map(|info| &info.homes);
+            near.extend(
+                homes
+                    .into_iter()
+                    .flatten()
+                    .filter(|home| !is_test(project.path(**home))),
+            );
+        }
+        let near: Vec<FileId> = near.into_iter().collect();
+        let mut fresh = self.read(near.clone());
+        for file in near {
+            let Some(info) = self.parsed.get(&file) else {
+                continue;
+            };
+            for unit in info.units.iter().filter(|unit| unit.keeps) {
+                if self.out.functions.insert(unit.def) {
+                    self.out.files.insert(file);
+                    let depth = HIGHEST.saturating_sub(MOST_WRITERS);
+                    fresh.extend(target_of(unit, file, project, depth));
+                }
+            }
+        }
+        fresh
+    }
+
     /// How far the method `name` is above a load.
     fn lowest(&self, name: &Name) -> usize {
         let targets = self.wanted.get(name).into_iter().flatten();
-        targets.into_iter().map(|target| target.depth).min().unwrap_or(HIGHEST)
+        targets
+            .into_iter()
+            .map(|target| target.depth)
+            .min()
+            .unwrap_or(HIGHEST)
     }
 
     /// Methods whose name is so rare that it means the same everywhere: objects get where no import shows them.
@@ -536,43 +639,84 @@ fn writers_of(project: &Project, model: &Model, file: FileId) -> Vec<Place> {
         .collect()
 }
 
-/// Module-level names that a sink, or its module, is kept under: `load = pickle.loads`, `READERS = {...: pickle.loads}`;
-/// class attributes by their class.
-fn kept_under(project: &Project, model: &Model, file: FileId) -> Vec<Name> {
+/// How a file hands sinks on: names that others may know them by, and whether code in it may call them by other names.
+#[derive(Default)]
+struct Handed {
+    names: Vec<Name>,
+    /// A sink or its module is used as a value, or named by a text: any function here may call it.
+    anywhere: bool,
+}
+
+fn handed_on(project: &Project, model: &Model, file: FileId) -> Handed {
     let source = project.source(file);
     let modules = model.sink_modules();
-    let mut kept: Vec<Span> = Vec::new();
+    let is = |name: &String| model.sink(name).is_some() || modules.contains(name);
+    let mut out = Handed::default();
+    let mut held: Vec<Span> = Vec::new();
     for chain in source.scopes().chains() {
-        if !matches!(chain.role, ChainRole::Aliased | ChainRole::Read) {
-            continue;
-        }
         let resolved = source.scopes().resolve(chain.scope, &chain.parts);
-        let is = |name: &String| model.sink(name).is_some() || modules.contains(name);
         if resolved.iter().any(is) {
-            kept.push(chain.span);
+            held.push(chain.span);
+            out.anywhere |= matches!(chain.role, ChainRole::Aliased | ChainRole::Read);
         }
     }
-    let mut names = Vec::new();
+    for (name, bound) in source.scopes().names_in(0) {
+        for binding in bound {
+            if let Bound::Import(import) = binding {
+                if is(&import.target) {
+                    out.names.push(Name::new(name));
+                }
+                let star = import.target.strip_suffix(".*");
+                out.anywhere |= star.is_some_and(|top| modules.iter().any(|m| m == top));
+            }
+        }
+    }
+    let mut texts = Texts {
+        modules: &modules,
+        found: false,
+    };
+    texts.visit_body(&source.module().body);
+    out.anywhere |= texts.found;
     for stmt in &source.module().body {
-        let holds = || kept.iter().any(|at| span(stmt).contains(*at));
+        let holds = || held.iter().any(|at| span(stmt).contains(*at));
         match stmt {
             Stmt::Assign(node) if holds() => {
                 let targets = node.targets.iter().filter_map(Expr::as_name_expr);
-                names.extend(targets.map(|name| name.id.clone()));
+                out.names.extend(targets.map(|name| name.id.clone()));
             }
             Stmt::ClassDef(node) => {
                 let assigned = |stmt: &Stmt| {
                     matches!(stmt, Stmt::Assign(_) | Stmt::AnnAssign(_))
-                        && kept.iter().any(|at| span(stmt).contains(*at))
+                        && held.iter().any(|at| span(stmt).contains(*at))
                 };
-                if node.body.iter().any(assigned) {
-                    names.push(node.name.id.clone());
+                let mut bases = node.arguments.iter().flat_map(|a| &a.args);
+                let derived = bases.any(|base| held.iter().any(|at| span(base).contains(*at)));
+                if derived || node.body.iter().any(assigned) {
+                    out.names.push(node.name.id.clone());
                 }
             }
             _ => {}
         }
     }
-    names
+    out.names.sort();
+    out.names.dedup();
+    out
+}
+
+/// Looks for texts that are the name of a sink's module: `import_module("pickle")`.
+struct Texts<'m> {
+    modules: &'m [String],
+    found: bool,
+}
+
+impl<'a> Visitor<'a> for Texts<'_> {
+    fn visit_expr(&mut self, expr: &'a Expr) {
+        if let Expr::StringLiteral(node) = expr {
+            let text = node.value.to_str();
+            self.found |= text.len() < 30 && self.modules.iter().any(|m| m == text);
+        }
+        visitor::walk_expr(self, expr);
+    }
 }
 
 /// Names of functions of the project that `file` calls, by themselves or through a module of the project.
@@ -631,15 +775,28 @@ fn parse(project: &Project, file: FileId) -> Parsed {
             .map(|u| u.name.clone())
             .collect();
         match n.and_then(|n| collector.units.get_mut(n)) {
-            Some(unit) => unit.mentions.extend(names.into_iter().map(|n| (n, SELF | STRING))),
-            None => collector.module.extend(names.into_iter().map(|n| (n, STRING))),
+            Some(unit) => unit
+                .mentions
+                .extend(names.into_iter().map(|n| (n, SELF | STRING))),
+            None => collector
+                .module
+                .extend(names.into_iter().map(|n| (n, STRING))),
         }
     }
     let mut imported = FxHashSet::default();
     let mut homes = FxHashSet::default();
     let mut relays = false;
     for import in source.scopes().imports() {
-        let target = import.target.as_str();
+        // `import a.b` binds `a`, and names `a.b`.
+        let named = match import.from {
+            true => import.target.as_str(),
+            false => source
+                .slice(import.alias)
+                .split_whitespace()
+                .next()
+                .unwrap_or(""),
+        };
+        let target = named;
         imported.extend(target.split('.').map(Name::new));
         let parent = target.rsplit_once('.').map(|(parent, last)| {
             match parent.is_empty() || parent.ends_with('.') {
@@ -657,11 +814,38 @@ fn parse(project: &Project, file: FileId) -> Parsed {
         imported.extend(chains.filter_map(|chain| chain.parts.first().map(Name::new)));
     }
     let mut mentioned = FxHashSet::default();
-    for mentions in collector.units.iter().map(|unit| &unit.mentions).chain([&collector.module]) {
-        let plain = mentions.iter().filter(|(_, how)| **how & (PLAIN | MODULE) != 0);
+    for mentions in collector
+        .units
+        .iter()
+        .map(|unit| &unit.mentions)
+        .chain([&collector.module])
+    {
+        let plain = mentions
+            .iter()
+            .filter(|(_, how)| **how & (PLAIN | MODULE) != 0);
         mentioned.extend(plain.map(|(name, _)| name.clone()));
     }
+    let mut aliases = Vec::new();
+    for stmt in &source.module().body {
+        match stmt {
+            Stmt::ImportFrom(node) => {
+                for alias in &node.names {
+                    let local = alias.asname.as_ref().unwrap_or(&alias.name);
+                    aliases.push((alias.name.id.clone(), local.id.clone()));
+                }
+            }
+            Stmt::Assign(node) => {
+                let mut names = Mentioned(Vec::new());
+                names.visit_expr(&node.value);
+                for target in node.targets.iter().filter_map(Expr::as_name_expr) {
+                    aliases.extend(names.0.iter().map(|name| (name.clone(), target.id.clone())));
+                }
+            }
+            _ => {}
+        }
+    }
     Parsed {
+        aliases,
         mentioned,
         units: collector.units,
         module: collector.module,
@@ -691,6 +875,14 @@ impl Collector {
         for index in &self.open {
             if let Some(unit) = self.units.get_mut(*index) {
                 *unit.mentions.entry(name.clone()).or_default() |= how;
+            }
+        }
+    }
+
+    fn keeps(&mut self, keeps: bool) {
+        for index in &self.open {
+            if let Some(unit) = self.units.get_mut(*index) {
+                unit.keeps |= keeps;
             }
         }
     }
@@ -729,6 +921,7 @@ impl<'a> Visitor<'a> for Collector {
                     classes,
                     is_method,
                     mentions: Mentions::default(),
+                    keeps: false,
                 });
                 self.open.push(self.units.len() - 1);
                 visitor::walk_stmt(self, stmt);
@@ -748,6 +941,13 @@ impl<'a> Visitor<'a> for Collector {
                     self.mention(&alias.name.id.clone(), PLAIN);
                 }
             }
+            Stmt::Assign(node) => {
+                let kept =
+                    |target: &Expr| matches!(target, Expr::Attribute(_) | Expr::Subscript(_));
+                self.keeps(node.targets.iter().any(kept));
+                visitor::walk_stmt(self, stmt);
+            }
+            Stmt::Global(_) => self.keeps(true),
             _ => visitor::walk_stmt(self, stmt),
         }
     }
@@ -760,6 +960,9 @@ impl<'a> Visitor<'a> for Collector {
                 self.mention(&attribute.attr.id, how);
             }
             Expr::Call(call) => {
+                if let Expr::Attribute(attribute) = &*call.func {
+                    self.keeps(keeps_by(attribute.attr.as_str()));
+                }
                 let is_getattr = matches!(&*call.func, Expr::Name(n) if n.id == "getattr");
                 if let (true, Some(name)) = (is_getattr, call.arguments.args.get(1))
                     && let Some(start) = beginning(name)
@@ -775,6 +978,43 @@ impl<'a> Visitor<'a> for Collector {
                     self.mention(&Name::new(text), STRING);
                 }
             }
+            _ => {}
+        }
+        visitor::walk_expr(self, expr);
+    }
+}
+
+/// Whether a method so called puts something where others may find it.
+fn keeps_by(name: &str) -> bool {
+    is_mutator(name)
+        || matches!(
+            name,
+            "save"
+                | "setdefault"
+                | "write_bytes"
+                | "write_text"
+                | "lpush"
+                | "rpush"
+                | "hset"
+                | "setex"
+                | "mset"
+                | "copyfileobj"
+                | "move"
+                | "heappush"
+                | "set_many"
+                | "execute"
+                | "dump"
+        )
+}
+
+/// Names and attributes in an expression.
+struct Mentioned(Vec<Name>);
+
+impl<'a> Visitor<'a> for Mentioned {
+    fn visit_expr(&mut self, expr: &'a Expr) {
+        match expr {
+            Expr::Name(name) => self.0.push(name.id.clone()),
+            Expr::Attribute(attribute) => self.0.push(attribute.attr.id.clone()),
             _ => {}
         }
         visitor::walk_expr(self, expr);

@@ -61,11 +61,18 @@ impl<'a> Machine<'a> {
             }
             Stmt::Raise(node) => {
                 for part in [&node.exc, &node.cause].into_iter().flatten() {
-                    self.value(part, env);
+                    let raised = self.value(part, env);
+                    self.raised = std::mem::take(&mut self.raised).join(&raised);
                 }
                 env.dead = true;
             }
-            Stmt::Break(_) | Stmt::Continue(_) => {
+            Stmt::Break(_) => {
+                if let Some(frame) = self.frames.last_mut() {
+                    frame.loop_breaks.push(env.clone());
+                }
+                env.dead = true;
+            }
+            Stmt::Continue(_) => {
                 if let Some(frame) = self.frames.last_mut() {
                     frame.loop_exits.push(env.clone());
                 }
@@ -75,17 +82,23 @@ impl<'a> Machine<'a> {
             Stmt::For(node) => {
                 let items = self.value(&node.iter, env);
                 let item = self.iterated(&items, self.place(&*node.iter));
-                self.repeat(env, &node.orelse, |this, env| {
+                self.repeat(env, &node.orelse, false, |this, env| {
                     this.assign(&node.target, item.clone(), env);
                     this.block(&node.body, env);
                 });
             }
             Stmt::While(node) => {
-                if self.value(&node.test, env).truth() == Some(false) {
+                let truth = self.value(&node.test, env).truth();
+                if truth == Some(false) {
                     self.block(&node.orelse, env);
                     return;
                 }
-                self.repeat(env, &node.orelse, |this, env| {
+                let is_literal = matches!(
+                    &*node.test,
+                    Expr::BooleanLiteral(_) | Expr::NumberLiteral(_)
+                );
+                let endless = truth == Some(true) && is_literal;
+                self.repeat(env, &node.orelse, endless, |this, env| {
                     this.value(&node.test, env);
                     this.refine(&node.test, true, env);
                     this.block(&node.body, env);
@@ -234,11 +247,15 @@ impl<'a> Machine<'a> {
         &mut self,
         env: &mut Env,
         orelse: &'a [Stmt],
+        endless: bool,
         mut body: impl FnMut(&mut Self, &mut Env),
     ) {
-        let exits = match self.frames.last_mut() {
-            Some(frame) => std::mem::take(&mut frame.loop_exits),
-            None => Vec::new(),
+        let (exits, breaks) = match self.frames.last_mut() {
+            Some(frame) => (
+                std::mem::take(&mut frame.loop_exits),
+                std::mem::take(&mut frame.loop_breaks),
+            ),
+            None => (Vec::new(), Vec::new()),
         };
         for _ in 0..MOST_TURNS {
             let before = env.clone();
@@ -257,10 +274,18 @@ impl<'a> Machine<'a> {
                 break;
             }
         }
+        let mut broken = Vec::new();
         if let Some(frame) = self.frames.last_mut() {
             frame.loop_exits = exits;
+            broken = std::mem::replace(&mut frame.loop_breaks, breaks);
         }
+        env.dead |= endless;
         self.block(orelse, env);
+        // `else` runs only when nothing broke out.
+        for one in broken {
+            *env = std::mem::take(env).join(&one);
+        }
+        env.blur_grown();
     }
 
     fn with(&mut self, node: &'a ast::StmtWith, env: &mut Env) {
@@ -288,14 +313,26 @@ impl<'a> Machine<'a> {
                 self.assign(target, entered, env);
             }
         }
+        let suppresses = node.items.iter().any(|item| match &item.context_expr {
+            Expr::Call(call) => crate::python::dotted(&call.func)
+                .is_some_and(|parts| parts.last().is_some_and(|last| last == "suppress")),
+            _ => false,
+        });
+        let before = suppresses.then(|| env.clone());
         self.block(&node.body, env);
+        if let Some(before) = before {
+            *env = std::mem::take(env).join(&before);
+        }
         // A hook in a `with` statement ends with it.
         env.hooked = hooked;
     }
 
     fn attempt(&mut self, node: &'a ast::StmtTry, env: &mut Env) {
         let before = env.clone();
+        let raised_before = std::mem::take(&mut self.raised);
         self.block(&node.body, env);
+        let caught_value = std::mem::take(&mut self.raised);
+        self.raised = raised_before.join(&caught_value);
         // An exception can come before, between or after the statements of the body.
         let mut body_end = env.clone();
         body_end.dead = false;
@@ -307,7 +344,7 @@ impl<'a> Machine<'a> {
             let ExceptHandler::ExceptHandler(handler) = handler;
             let mut caught = raised.clone();
             if let Some(name) = &handler.name {
-                self.bind(&name.id.clone(), Value::unknown(), &mut caught);
+                self.bind(&name.id.clone(), caught_value.clone(), &mut caught);
             }
             self.block(&handler.body, &mut caught);
             after = after.join(&caught);
@@ -315,6 +352,9 @@ impl<'a> Machine<'a> {
         let dead = after.dead;
         if dead {
             after = raised;
+        } else if !node.finalbody.is_empty() {
+            // It runs on the way of an exception too.
+            self.block(&node.finalbody, &mut raised);
         }
         self.block(&node.finalbody, &mut after);
         after.dead |= dead;
@@ -345,7 +385,11 @@ impl<'a> Machine<'a> {
                 self.harmless_in(&subject, &mut inside);
             }
             if let Some(guard) = &case.guard {
-                self.value(guard, &mut inside);
+                match self.value(guard, &mut inside).truth() {
+                    Some(false) => continue,
+                    Some(true) if fits == Some(true) => left.dead = true,
+                    _ => {}
+                }
                 self.refine(guard, true, &mut inside);
             } else if fits == Some(true) {
                 left.dead = true;
@@ -399,6 +443,7 @@ impl<'a> Machine<'a> {
                 self.unpack(elts, &value, env);
             }
             Expr::Attribute(attribute) => {
+                let value = self.settled(&value, env);
                 let owner = self.value(&attribute.value, env);
                 let at = At::place(self.place(target));
                 let name = attribute.attr.as_str();
@@ -464,6 +509,7 @@ impl<'a> Machine<'a> {
     }
 
     fn assign_element(&mut self, node: &'a ast::ExprSubscript, value: Value, env: &mut Env) {
+        let value = self.settled(&value, env);
         let key = self.value(&node.slice, env);
         let owner = self.value(&node.value, env);
         let model = self.model;
@@ -509,7 +555,7 @@ impl<'a> Machine<'a> {
                     let own: Value = atom.clone().into();
                     self.call_value(&method, &own, &given, at, env);
                 }
-                Atom::Made(_) => {
+                Atom::Made(_) | Atom::Const(_) => {
                     let taints = value.taints().into_iter().cloned();
                     taints.for_each(|taint| after.add(Atom::Untrusted(taint)));
                     changed |= value.is_untrusted();

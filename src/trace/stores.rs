@@ -51,12 +51,29 @@ impl<'a> Machine<'a> {
     pub(super) fn stored(&mut self, store: &Store, key: &Value, at: At<'a>) -> Value {
         let key = fold::key_text(key);
         let own = self.read_store(&store.channel, &key, store.shape, at);
-        if store.trust == Trust::Trusted {
+        let mut trust = store.trust;
+        let mut sham = None;
+        for name in &store.sealed_by {
+            let (owner, field) = match name.strip_suffix(']').and_then(|n| n.rsplit_once('[')) {
+                Some((owner, key)) => (owner, format!("[{key}]")),
+                None => match name.rsplit_once('.') {
+                    Some((owner, field)) => (owner, field.to_owned()),
+                    None => continue,
+                },
+            };
+            let sealed = self.field(&Owner::External(owner.into()), &field);
+            if sealed.is_some_and(|key| key.is_literal()) {
+                trust = Trust::Http;
+                sham = Some("literal-key");
+            }
+        }
+        if trust == Trust::Trusted {
             return own;
         }
         let note = self.snippet(at.place);
-        let mut taint = Taint::enter(store.trust, &store.channel, store.shape, at.place, note);
+        let mut taint = Taint::enter(trust, &store.channel, store.shape, at.place, note);
         taint.key = (!key.contains('\0')).then_some(key);
+        taint.sham = sham;
         // The program's own writes first: they say who supplies it.
         own.join(&Atom::Untrusted(taint).into())
     }

@@ -77,8 +77,10 @@ impl Const {
 pub(super) struct Check {
     /// The values whose signature it is.
     pub of: Vec<Identity>,
-    /// The key is a literal in the code.
-    pub literal_key: bool,
+    /// Why it proves nothing, if so: its key stands in the code, or comes from the client.
+    pub sham: Option<&'static str>,
+    /// Without a key: it says something only when compared with what the client has no hand in.
+    pub keyless: bool,
 }
 
 /// What calling something outside the project gave.
