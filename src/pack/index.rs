@@ -39,6 +39,8 @@ impl Names {
 #[derive(Debug, Default)]
 pub(super) struct Index {
     pub sinks: HashMap<String, SinkId>,
+    /// Classes whose methods are sinks.
+    pub sink_classes: HashSet<String>,
     pub writers: HashSet<String>,
     pub sources: Names,
     pub objects: HashMap<String, Row>,

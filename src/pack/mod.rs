@@ -129,6 +129,11 @@ impl Model {
                     transform: index,
                     sink: n,
                 };
+                let class = name.rsplit_once('.').map_or("", |(class, _)| class);
+                let last = class.rsplit('.').next().unwrap_or("");
+                if last.starts_with(char::is_uppercase) {
+                    self.index.sink_classes.insert(class.to_owned());
+                }
                 self.index.sinks.insert(name.clone(), id);
             }
         }
@@ -217,6 +222,11 @@ impl Model {
     /// The sink called `name`.
     pub fn sink(&self, name: &str) -> Option<SinkId> {
         self.index.sinks.get(name).copied()
+    }
+
+    /// Whether methods of the class `name` are sinks.
+    pub fn has_sinks(&self, name: &str) -> bool {
+        self.index.sink_classes.contains(name)
     }
 
     /// The sink that is a method called `last` of a receiver that nothing is known of.
@@ -445,12 +455,12 @@ impl Model {
             let mut words: Vec<String> = Vec::new();
             let top = name.split('.').next().unwrap_or(name);
             let last = name.rsplit('.').next().unwrap_or(name);
-            words.extend(
-                [top, last]
-                    .into_iter()
-                    .filter(|w| *w != "*")
-                    .map(str::to_owned),
-            );
+            // A module that both reads and writes pickles is about nothing else: it may be handed on as a whole.
+            let mut writers = self.index.writers.iter();
+            let whole = writers.any(|w| w.split('.').next() == Some(top));
+            let parts = if whole { vec![top] } else { vec![top, last] };
+            let named = parts.into_iter().filter(|w| *w != "*");
+            words.extend(named.map(str::to_owned));
             // Harmless without a certain keyword: that must be there too, or arguments by `**`.
             let conditions = self
                 .sink_row(*id)

@@ -21,6 +21,16 @@ impl<'a> Machine<'a> {
     ) -> Option<Value> {
         let argument = |n: usize| arguments.positional.get(n);
         let first = argument(0);
+        if let "builtins.sorted" | "builtins.min" | "builtins.max" | "builtins.filter" = name {
+            let (function, items) = match name {
+                "builtins.filter" => (first, argument(1)),
+                _ => (arguments.named("key"), first),
+            };
+            if let (Some(function), Some(items)) = (function, items) {
+                let given = Arguments::one(self.iterated(items, at.place));
+                self.apply(function, &given, at.of_function(0), env);
+            }
+        }
         match name {
             "builtins.getattr" => self.got_attribute(arguments, at, env),
             "builtins.setattr" => {
@@ -71,6 +81,26 @@ impl<'a> Machine<'a> {
                 self.copied(first, Kind::Sequence(None), at)
             }
             "builtins.set" | "builtins.frozenset" => self.copied(first, Kind::Bag, at),
+            "builtins.range" => {
+                let bounds: Option<Vec<i64>> = arguments
+                    .positional
+                    .iter()
+                    .map(|v| match v.constant() {
+                        Some(Const::Int(n)) => Some(*n),
+                        _ => None,
+                    })
+                    .collect();
+                let (start, end) = match bounds?.as_slice() {
+                    [end] => (0, *end),
+                    [start, end] => (*start, *end),
+                    _ => return None,
+                };
+                if end - start > 16 {
+                    return None;
+                }
+                let numbers = (start..end).map(|n| Value::from(Const::Int(n)));
+                Some(Container::sequence(numbers).into())
+            }
             "builtins.reversed" => match first?.atoms() {
                 [Atom::Container(container)] => {
                     let mut items = container.in_order()?;

@@ -501,6 +501,9 @@ impl<'a> Machine<'a> {
         if let Some(sink) = self.model.open_sink(name) {
             return self.reach_sink(sink, name, &Value::unknown(), arguments, at, env);
         }
+        if let Some(value) = split_pieces(taint, name, arguments) {
+            return value;
+        }
         let step = self.model.method_step(name);
         if let Some(into) = step.and_then(|step| step.into) {
             let given: Value = Atom::Untrusted(taint.clone()).into();
@@ -539,7 +542,7 @@ impl<'a> Machine<'a> {
             taint.then(Hop::new(at.place, HopKind::Step, note, shape, quiet))
         });
         taint = taint.raising(&raises);
-        taint.prefix = 0;
+        taint.text = None;
         if step.is_none() {
             taint = taint.through_unknown();
         }
@@ -746,7 +749,11 @@ impl<'a> Machine<'a> {
                     .as_ref()
                     .is_some_and(|k| container.items.contains_key(k));
                 let found = container.at(key.as_ref());
-                let default = second.unwrap_or_default();
+                let default = match (second, name) {
+                    (Some(default), _) => default,
+                    (None, "get") => Const::None.into(),
+                    (None, _) => Value::unknown(),
+                };
                 let value = match there {
                     true => found,
                     false => found.join(&default),
@@ -957,6 +964,38 @@ impl<'a> Machine<'a> {
             }
         }
     }
+}
+
+/// The pieces of a text that is split, some of which are constant.
+fn split_pieces(taint: &Taint, name: &str, arguments: &Arguments) -> Option<Value> {
+    let text = taint.text.as_deref()?;
+    let separator = arguments.positional.first()?.text()?;
+    let (first, last) = fold::known_pieces(text, &separator);
+    if first.is_none() && last.is_none() {
+        return None;
+    }
+    let rest: Value = Atom::Untrusted(Taint {
+        text: None,
+        ..taint.clone()
+    })
+    .into();
+    let piece = |known: Option<Const>| known.map_or(rest.clone(), Value::from);
+    Some(match name {
+        "split" | "rsplit" => {
+            let mut container = Container::of(rest.clone());
+            container.kind = Kind::Sequence(None);
+            let ends = [(0, first), (-1, last)];
+            for (at, known) in ends {
+                if let Some(known) = known {
+                    container.items.insert(Const::Int(at), known.into());
+                }
+            }
+            container.into()
+        }
+        "partition" => Container::sequence([piece(first), Value::clean(), rest.clone()]).into(),
+        "rpartition" => Container::sequence([rest.clone(), Value::clean(), piece(last)]).into(),
+        _ => return None,
+    })
 }
 
 /// Whether a method so called puts its arguments into its receiver.

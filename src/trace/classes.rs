@@ -83,6 +83,17 @@ impl<'a> Machine<'a> {
         };
         self.classes.insert(def, Rc::new(class));
         self.restrict(def, node);
+        let line = self.lineage(def);
+        let above = line.get(1..).unwrap_or(&[]);
+        if let Some((_, hook)) = self.class_attribute(above, "__init_subclass__") {
+            for atom in hook.atoms() {
+                if let Atom::Function(id, None) = atom {
+                    let place = self.place(&node.name);
+                    let none = Arguments::default();
+                    self.call(*id, Some(Instance::any(def)), &none, place, env);
+                }
+            }
+        }
         self.handlers_by_base(def, node.name.as_str());
         self.bind(&node.name.id.clone(), Atom::Class(def).into(), env);
         for decorator in &node.decorator_list {
@@ -338,7 +349,17 @@ impl<'a> Machine<'a> {
                     }
                 }
             }
-            None => self.fill(&line, &own, arguments),
+            None => {
+                self.fill(&line, &own, arguments);
+                if let Some((_, after)) = self.class_attribute(&line, "__post_init__") {
+                    for atom in after.atoms() {
+                        if let Atom::Function(id, None) = atom {
+                            let none = Arguments::default();
+                            self.call(*id, Some(instance), &none, at.place, env);
+                        }
+                    }
+                }
+            }
         }
         if let Some(first) = arguments.first()
             && self.reads(class)

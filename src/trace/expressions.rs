@@ -363,12 +363,12 @@ impl<'a> Machine<'a> {
                     any.kind = Kind::Sequence(None);
                     out.add(Atom::Container(Rc::new(any)));
                 }
-                // Only what stands before the untrusted part.
-                (Atom::Untrusted(taint), Some((_, Some(upper))))
-                    if taint.prefix > 0
-                        && usize::try_from(upper).is_ok_and(|upper| upper <= taint.prefix) =>
+                // Only what stands before the untrusted part, or after it.
+                (Atom::Untrusted(taint), Some((lower, upper)))
+                    if fold::known_part(taint.text.as_deref(), lower, upper).is_some() =>
                 {
-                    out.add(Atom::Const(Const::Other));
+                    let known = fold::known_part(taint.text.as_deref(), lower, upper);
+                    out.add(Atom::Const(known.unwrap_or(Const::Other)));
                 }
                 (Atom::Untrusted(taint), _) => {
                     let mut part = taint.then(Hop::new(
@@ -378,7 +378,7 @@ impl<'a> Machine<'a> {
                         Shape::Bytes,
                         true,
                     ));
-                    part.prefix = 0;
+                    part.text = None;
                     part.exact = false;
                     // What is known of the whole is known of the part, not the other way round.
                     let bounds = match exact {
@@ -827,22 +827,19 @@ impl<'a> Machine<'a> {
     /// Several texts made into one: concatenated, formatted.
     pub(super) fn combined(&mut self, parts: &[Value]) -> Value {
         let mut out = Value::unknown();
-        let mut before = Some(0);
+        let text = match fold::pattern(parts) {
+            Some(Atom::Pattern(text)) => Some(text),
+            _ => None,
+        };
         for part in parts {
             for taint in part.taints() {
                 out.add(Atom::Untrusted(Taint {
                     shape: Shape::Bytes,
                     exact: false,
-                    prefix: before.map_or(0, |n: usize| n + taint.prefix),
+                    text: text.clone(),
                     ..taint.clone()
                 }));
             }
-            before = match (before, part.constant()) {
-                (Some(n), Some(Const::Str(text) | Const::Bytes(text))) => {
-                    Some(n + text.chars().count())
-                }
-                _ => None,
-            };
         }
         let known = fold::pattern(parts);
         if out.is_empty() && parts.iter().all(Value::is_literal) {
@@ -966,7 +963,7 @@ impl<'a> Machine<'a> {
             ..part
         };
         part = part.raising(&raises);
-        part.prefix = 0;
+        part.text = None;
         if let Some(key) = key {
             if let (Const::Str(name), None) = (key, &part.key) {
                 part.key = Some(Rc::clone(name));

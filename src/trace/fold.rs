@@ -242,6 +242,7 @@ pub(super) fn pattern<'v>(parts: impl IntoIterator<Item = &'v Value>) -> Option<
         let text = part.atoms().iter().find_map(|atom| match atom {
             Atom::Const(Const::Str(text)) | Atom::Pattern(text) => Some(Rc::clone(text)),
             Atom::Made(made) => path_of(made),
+            Atom::Untrusted(taint) => taint.text.clone(),
             _ => None,
         });
         match text {
@@ -257,6 +258,52 @@ pub(super) fn pattern<'v>(parts: impl IntoIterator<Item = &'v Value>) -> Option<
         true => Atom::Pattern(out.into()),
         false => Atom::Const(Const::Str(out.into())),
     })
+}
+
+/// `text[lower:upper]` of a text with holes, where that is known.
+pub(super) fn known_part(
+    text: Option<&str>,
+    lower: Option<i64>,
+    upper: Option<i64>,
+) -> Option<Const> {
+    let text = text?;
+    let before: Vec<char> = text.split('\0').next()?.chars().collect();
+    let after: Vec<char> = text.rsplit('\0').next()?.chars().collect();
+    let size = |n: i64| usize::try_from(n.unsigned_abs()).unwrap_or(usize::MAX);
+    let part: String = match (lower.unwrap_or(0), upper) {
+        (lower, Some(upper)) if lower >= 0 && upper >= 0 && size(upper) <= before.len() => before
+            .get(size(lower)..size(upper).max(size(lower)))?
+            .iter()
+            .collect(),
+        (lower, None) if lower < 0 && size(lower) <= after.len() => {
+            after.get(after.len() - size(lower)..)?.iter().collect()
+        }
+        (lower, Some(upper)) if lower < 0 && upper < 0 && size(lower) <= after.len() => {
+            let from = after.len() - size(lower);
+            after
+                .get(from..(after.len() - size(upper)).max(from))?
+                .iter()
+                .collect()
+        }
+        _ => return None,
+    };
+    Some(Const::Str(part.into()))
+}
+
+/// What `text.split(separator)` gives of a text with holes: the first and the last piece, where they are known.
+pub(super) fn known_pieces(text: &str, separator: &str) -> (Option<Const>, Option<Const>) {
+    if separator.is_empty() {
+        return (None, None);
+    }
+    let before = text.split('\0').next().unwrap_or("");
+    let after = text.rsplit('\0').next().unwrap_or("");
+    let first = before
+        .split_once(separator)
+        .map(|(first, _)| Const::Str(first.into()));
+    let last = after
+        .rsplit_once(separator)
+        .map(|(_, last)| Const::Str(last.into()));
+    (first, last)
 }
 
 /// The path that a path object was made with.

@@ -142,7 +142,14 @@ impl<'a> Machine<'a> {
         if let Some(scope) = self.frames.last().and_then(|f| f.scope.as_ref()) {
             scope.refresh(env.vars());
         }
-        let arguments = self.passed(&function, arguments, at);
+        let mut arguments = self.passed(&function, arguments, at);
+        if self.frames.iter().any(|f| f.def == Some(function.def)) {
+            // However deep it goes: what it counts by is not known.
+            arguments = arguments.map(|value| match value.constant() {
+                Some(Const::Int(_)) => Value::clean(),
+                _ => value.clone(),
+            });
+        }
         let key = (id, bound, arguments, env.checked().to_vec(), env.hooked);
         let summary = match self.summaries.get(&key) {
             Some(summary) => Rc::clone(summary),
@@ -330,7 +337,10 @@ impl<'a> Machine<'a> {
         ordered
             .skip(usize::from(function.takes_self()))
             .enumerate()
-            .filter(|(_, parameter)| frame.changed.contains(&parameter.name().id))
+            .filter(|(_, parameter)| {
+                let name = &parameter.name().id;
+                frame.changed.contains(name) && !frame.rebound.contains(name)
+            })
             .filter_map(|(n, parameter)| Some((n, env.get(parameter.name())?.clone())))
             .collect()
     }

@@ -491,7 +491,8 @@ impl<'a> Machine<'a> {
         let default_names = default
             .map(|call| source.names(scope, &call.func))
             .unwrap_or_default();
-        let is_clean = types.iter().any(|ty| row.clean_annotations.contains(ty));
+        let is_clean = types.iter().any(|ty| row.clean_annotations.contains(ty))
+            || types.iter().any(|ty| ty.ends_with(".Literal"));
         let made = default_names
             .iter()
             .chain(&types)
@@ -695,8 +696,10 @@ fn in_route(route: &str, name: &str) -> bool {
         };
         let (converter, variable) = rule.split_once(':').unwrap_or(("string", rule));
         let converter = converter.split('(').next().unwrap_or(converter);
-        if variable == name {
-            return !matches!(converter, "int" | "float" | "uuid");
+        // `<int:n>`, and Bottle's `<n:int>`.
+        if variable == name || converter == name {
+            let harmless = |word: &str| matches!(word, "int" | "float" | "uuid" | "any");
+            return !harmless(converter) && !harmless(variable);
         }
         rest = after;
     }

@@ -60,15 +60,6 @@ impl<'a> Machine<'a> {
         if let Some(value) = self.matched(name, receiver, arguments, at) {
             return value;
         }
-        if model.stops(name) {
-            return Value::clean();
-        }
-        if model.makes_digest(name) {
-            let sham = arguments.first().and_then(key_sham);
-            let of = identities(arguments.get(1, "msg"));
-            let keyless = false;
-            return Atom::Digest(Check { of, sham, keyless }).into();
-        }
         if name.starts_with("hashlib.") && !name.ends_with("pbkdf2_hmac") {
             let key = arguments.named("key");
             let data = match &**name {
@@ -79,6 +70,15 @@ impl<'a> Machine<'a> {
             let sham = key.map_or(literal, key_sham);
             let of = identities(data);
             let keyless = key.is_none();
+            return Atom::Digest(Check { of, sham, keyless }).into();
+        }
+        if model.stops(name) {
+            return Value::clean();
+        }
+        if model.makes_digest(name) {
+            let sham = arguments.first().and_then(key_sham);
+            let of = identities(arguments.get(1, "msg"));
+            let keyless = false;
             return Atom::Digest(Check { of, sham, keyless }).into();
         }
         if model.compares_digests(name) {
@@ -121,6 +121,7 @@ impl<'a> Machine<'a> {
         if let Some(value) = self.path_object(name, receiver, arguments, at) {
             return value;
         }
+        self.decoders(name, arguments, at, env);
         if let Some(returns) = model.returns(name) {
             self.register(name, arguments);
             let object = |ty: &String| match ty.as_str() {
@@ -538,6 +539,23 @@ impl<'a> Machine<'a> {
             }
         }
         out
+    }
+
+    /// Functions that an object is made with to decode what it receives: `KafkaConsumer(value_deserializer=f)`.
+    fn decoders(&mut self, name: &str, arguments: &Arguments, at: At<'a>, env: &mut Env) {
+        let model = self.model;
+        let Some(object) = model.object(name) else {
+            return;
+        };
+        let decodes = |name: &Name| name.contains("deserializer") || name.contains("decoder");
+        for (name, function) in &arguments.named {
+            if decodes(name) {
+                let note = self.snippet(at.place);
+                let given = self.entering(object.trust, "queue", Shape::Bytes, at.place, note);
+                let given = Arguments::one(given);
+                self.apply(function, &given, at.of_function(0), env);
+            }
+        }
     }
 
     /// The source that is a method or attribute called `last`, in a file that uses its framework.

@@ -110,6 +110,8 @@ pub(super) struct Frame {
     pub nonlocals: HashSet<Name>,
     /// Parameters whose objects were changed in place.
     pub changed: Vec<Name>,
+    /// Names that were assigned, and so no longer refer to what was passed.
+    pub rebound: HashSet<Name>,
     pub called_at: Option<Place>,
     /// Tells apart functions that this frame defines from those of another.
     pub context: u32,
@@ -133,6 +135,7 @@ impl Frame {
             globals: HashSet::new(),
             nonlocals: HashSet::new(),
             changed: Vec::new(),
+            rebound: HashSet::new(),
             called_at: None,
             context: 0,
         }
@@ -495,7 +498,7 @@ impl<'a> Machine<'a> {
         for taint in value.taints() {
             let hop = Hop::new(place, HopKind::Step, note(taint), shape, quiet);
             let mut after = taint.then(hop);
-            after.prefix = 0;
+            after.text = None;
             after.exact = false;
             out.add(Atom::Untrusted(after));
         }

@@ -132,7 +132,7 @@ impl<'a> Names<'a> {
 }
 
 /// Names at the root of what `target` assigns to.
-fn roots(target: &Expr, bound: &mut Vec<Name>) {
+pub(super) fn roots(target: &Expr, bound: &mut Vec<Name>) {
     match target {
         Expr::Name(name) => bound.push(name.id.clone()),
         Expr::Attribute(node) => roots(&node.value, bound),

@@ -13,6 +13,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::calls::is_mutator;
 use super::is_test;
+use super::modules::roots;
 use super::sites::Site;
 use super::taint::Place;
 use super::value::Def;
@@ -559,8 +560,8 @@ fn sees(
         && match is_here {
             true => target
                 .classes
-                .first()
-                .is_some_and(|class| info.mentioned.contains(class)),
+                .iter()
+                .any(|class| info.mentioned.contains(class)),
             false => {
                 let mut classes = target.classes.iter();
                 classes.any(|class| info.imported.contains(class))
@@ -655,6 +656,10 @@ fn handed_on(project: &Project, model: &Model, file: FileId) -> Handed {
     let mut held: Vec<Span> = Vec::new();
     for chain in source.scopes().chains() {
         let resolved = source.scopes().resolve(chain.scope, &chain.parts);
+        if resolved.iter().any(|name| model.has_sinks(name)) {
+            out.anywhere = true;
+            held.push(chain.span);
+        }
         if resolved.iter().any(is) {
             held.push(chain.span);
             out.anywhere |= matches!(chain.role, ChainRole::Aliased | ChainRole::Read);
@@ -837,8 +842,24 @@ fn parse(project: &Project, file: FileId) -> Parsed {
             Stmt::Assign(node) => {
                 let mut names = Mentioned(Vec::new());
                 names.visit_expr(&node.value);
-                for target in node.targets.iter().filter_map(Expr::as_name_expr) {
-                    aliases.extend(names.0.iter().map(|name| (name.clone(), target.id.clone())));
+                let mut targets = Vec::new();
+                node.targets.iter().for_each(|t| roots(t, &mut targets));
+                for target in targets {
+                    aliases.extend(names.0.iter().map(|name| (name.clone(), target.clone())));
+                }
+            }
+            // `READERS.append(read)`.
+            Stmt::Expr(node) => {
+                if let Expr::Call(call) = &*node.value
+                    && let Expr::Attribute(attribute) = &*call.func
+                {
+                    let mut names = Mentioned(Vec::new());
+                    names.visit_arguments(&call.arguments);
+                    let mut targets = Vec::new();
+                    roots(&attribute.value, &mut targets);
+                    for target in targets {
+                        aliases.extend(names.0.iter().map(|name| (name.clone(), target.clone())));
+                    }
                 }
             }
             _ => {}
@@ -990,6 +1011,8 @@ fn keeps_by(name: &str) -> bool {
         || matches!(
             name,
             "save"
+                | "set"
+                | "feed"
                 | "setdefault"
                 | "write_bytes"
                 | "write_text"

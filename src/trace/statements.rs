@@ -16,6 +16,8 @@ use crate::python::span;
 
 /// Turns of a loop that are followed before its state must have settled.
 const MOST_TURNS: usize = 3;
+/// A loop over no more known items than this is followed item by item.
+const MOST_ITEMS: usize = 6;
 
 impl<'a> Machine<'a> {
     pub(super) fn block(&mut self, body: &'a [Stmt], env: &mut Env) {
@@ -81,6 +83,12 @@ impl<'a> Machine<'a> {
             Stmt::If(node) => self.branch(node, env),
             Stmt::For(node) => {
                 let items = self.value(&node.iter, env);
+                if let [Atom::Container(container)] = items.atoms()
+                    && let Some(items) = container.in_order()
+                    && items.len() <= MOST_ITEMS
+                {
+                    return self.each(node, &items, env);
+                }
                 let item = self.iterated(&items, self.place(&*node.iter));
                 self.repeat(env, &node.orelse, false, |this, env| {
                     this.assign(&node.target, item.clone(), env);
@@ -240,6 +248,40 @@ impl<'a> Machine<'a> {
             after = after.join(&taken);
         }
         *env = after.join(&no);
+    }
+
+    /// Runs a loop body once for each of a few known items.
+    fn each(&mut self, node: &'a ast::StmtFor, items: &[Value], env: &mut Env) {
+        let (exits, breaks) = match self.frames.last_mut() {
+            Some(frame) => (
+                std::mem::take(&mut frame.loop_exits),
+                std::mem::take(&mut frame.loop_breaks),
+            ),
+            None => (Vec::new(), Vec::new()),
+        };
+        for item in items {
+            if env.dead {
+                break;
+            }
+            self.assign(&node.target, item.clone(), env);
+            self.block(&node.body, env);
+            let continued = match self.frames.last_mut() {
+                Some(frame) => std::mem::take(&mut frame.loop_exits),
+                None => Vec::new(),
+            };
+            for one in continued {
+                *env = std::mem::take(env).join(&one);
+            }
+        }
+        let mut broken = Vec::new();
+        if let Some(frame) = self.frames.last_mut() {
+            frame.loop_exits = exits;
+            broken = std::mem::replace(&mut frame.loop_breaks, breaks);
+        }
+        self.block(&node.orelse, env);
+        for one in broken {
+            *env = std::mem::take(env).join(&one);
+        }
     }
 
     /// Runs a loop body until little can change, joined with not at all.
@@ -430,6 +472,20 @@ impl<'a> Machine<'a> {
                 }
                 known
             }
+            Pattern::MatchClass(node) => {
+                let class = self.value(&node.cls, env);
+                let [Atom::Class(class)] = class.atoms() else {
+                    return None;
+                };
+                let other = |atom: &Atom| match atom {
+                    Atom::Instance(instance) => {
+                        instance.made.is_some() && !self.lineage(instance.class).contains(class)
+                    }
+                    _ => false,
+                };
+                let none = !subject.is_empty() && subject.atoms().iter().all(other);
+                none.then_some(false)
+            }
             _ => None,
         }
     }
@@ -437,7 +493,12 @@ impl<'a> Machine<'a> {
     /// Binds what `target` names to `value`.
     pub(super) fn assign(&mut self, target: &'a Expr, value: Value, env: &mut Env) {
         match target {
-            Expr::Name(name) => self.bind(&name.id.clone(), value, env),
+            Expr::Name(name) => {
+                if let Some(frame) = self.frames.last_mut().filter(|f| f.def.is_some()) {
+                    frame.rebound.insert(name.id.clone());
+                }
+                self.bind(&name.id.clone(), value, env);
+            }
             Expr::Starred(star) => self.assign(&star.value, value, env),
             Expr::Tuple(ast::ExprTuple { elts, .. }) | Expr::List(ast::ExprList { elts, .. }) => {
                 self.unpack(elts, &value, env);
@@ -700,7 +761,7 @@ impl<'a> Machine<'a> {
         };
         let binding = match () {
             () if named("staticmethod") => Binding::Static,
-            () if named("classmethod") => Binding::Class,
+            () if named("classmethod") || node.name == *"__init_subclass__" => Binding::Class,
             () if named("property") || named("cached_property") => Binding::Property,
             () if node.name == *"__new__" => Binding::Class,
             () => Binding::Method,

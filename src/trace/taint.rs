@@ -106,8 +106,8 @@ pub struct Taint {
     pub exact: bool,
     /// It matched a pattern that admits no control characters; text, but not yet what it decodes to.
     pub tame: bool,
-    /// Constant characters that stand before it in a text.
-    pub prefix: usize,
+    /// The text it is part of, as far as that is known: `\0` stands for what is not.
+    pub text: Option<Rc<str>>,
     pub(super) hops: Rc<Hops>,
 }
 
@@ -133,7 +133,7 @@ impl Taint {
             sham: None,
             exact: true,
             tame: false,
-            prefix: 0,
+            text: None,
             hops: Rc::new(Hops {
                 hop: Hop::new(place, HopKind::Source, note, shape, false),
                 before: None,
@@ -250,7 +250,7 @@ impl Taint {
             &self.key,
             &self.part,
             self.sham,
-            (self.exact, self.tame, self.prefix),
+            (self.exact, self.tame, &self.text),
         )
     }
 }

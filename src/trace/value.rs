@@ -221,7 +221,12 @@ impl Container {
                 let from_end = usize::try_from(n.unsigned_abs()).unwrap_or(usize::MAX);
                 &position(length.saturating_sub(from_end))
             }
-            (Some(Const::Int(n)), Kind::Sequence(None)) if *n < 0 => return self.any(),
+            (Some(key @ Const::Int(n)), Kind::Sequence(None)) if *n < 0 => {
+                return self.items.get(key).cloned().unwrap_or_else(|| self.any());
+            }
+            (Some(key @ Const::Int(0)), Kind::Sequence(None)) if self.items.contains_key(key) => {
+                return self.items.get(key).cloned().unwrap_or_default();
+            }
             (Some(key), _) if *key != Const::Other => key,
             _ => return self.any(),
         };
