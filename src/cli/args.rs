@@ -44,6 +44,9 @@ pub struct Common {
     /// Read files that .gitignore names, too
     #[arg(long)]
     pub no_ignore: bool,
+    /// Count and treat test code, examples and documentation too
+    #[arg(long)]
+    pub include_tests: bool,
     /// Read this commit instead of the work tree
     #[arg(long, value_name = "REF")]
     pub base: Option<String>,
@@ -129,6 +132,7 @@ impl Common {
             include: Vec::new(),
             exclude: Vec::new(),
             no_ignore: false,
+            include_tests: false,
             base: None,
             message: None,
             color: Color::Auto,
@@ -203,6 +207,7 @@ impl Common {
         Order {
             trust: self.levels(),
             message: self.message.clone(),
+            tests: self.include_tests,
             ..Order::default()
         }
     }

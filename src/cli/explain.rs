@@ -146,6 +146,7 @@ fn finding(model: &Model, id: &str, project: &str) -> anyhow::Result<String> {
     }
     let patches: Vec<Vec<u8>> = row.changes.iter().map(report::unified).collect();
     let mut run = Run::new(String::new(), order.trust);
+    run.tests = order.tests;
     run.projects.push(row);
     let mut text = report::text(&run, Look { all: true });
     for patch in patches {

@@ -44,6 +44,7 @@ fn look(args: &Common) -> anyhow::Result<Run> {
         }
     })?;
     let mut run = Run::new(run_id(run_time(), &targets), order.trust);
+    run.tests = order.tests;
     run.projects = rows;
     Ok(run)
 }

@@ -83,6 +83,7 @@ pub(super) fn stage(args: &Args) -> anyhow::Result<Exit> {
         row
     })?;
     let mut run = Run::new(id, order.trust);
+    run.tests = order.tests;
     run.projects = rows;
     let staged = run
         .projects

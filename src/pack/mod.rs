@@ -224,6 +224,17 @@ impl Model {
         self.index.sinks.get(name).copied()
     }
 
+    /// Names of the sinks directly in `module`.
+    pub fn sinks_of(&self, module: &str) -> impl Iterator<Item = &str> {
+        let sinks = self.index.sinks.keys();
+        let mut names: Vec<&str> = sinks
+            .filter_map(|name| name.strip_prefix(module)?.strip_prefix('.'))
+            .filter(|last| !last.contains('.'))
+            .collect();
+        names.sort_unstable();
+        names.into_iter()
+    }
+
     /// Whether methods of the class `name` are sinks.
     pub fn has_sinks(&self, name: &str) -> bool {
         self.index.sink_classes.contains(name)
@@ -477,6 +488,18 @@ impl Model {
         all.sort();
         all.dedup();
         all
+    }
+
+    /// Modules that are about pickles alone: they both read and write them, and may be handed on as a whole.
+    pub fn pickle_modules(&self) -> Vec<String> {
+        let writers = self.index.writers.iter();
+        let mut modules: Vec<String> = writers
+            .filter_map(|name| name.rsplit_once('.'))
+            .map(|(module, _)| module.to_owned())
+            .collect();
+        modules.sort();
+        modules.dedup();
+        modules
     }
 
     /// Top-level modules of the sinks.

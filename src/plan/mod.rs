@@ -30,6 +30,8 @@ pub struct Order {
     pub trust: Vec<Trust>,
     /// Message of the answer; the transform's own when absent.
     pub message: Option<String>,
+    /// Test code and examples are treated too.
+    pub tests: bool,
     /// Findings, by fingerprint, whose change did not pass the checks, and why.
     pub taken_back: HashMap<String, Reason>,
 }
@@ -39,6 +41,7 @@ impl Default for Order {
         Order {
             trust: vec![Trust::Http, Trust::Network],
             message: None,
+            tests: false,
             taken_back: HashMap::new(),
         }
     }
@@ -257,6 +260,9 @@ impl Planner<'_> {
                 Trust::File => Reason::LocalFile,
                 Trust::Unknown | Trust::Trusted => Reason::NoCaller,
             });
+        }
+        if finding.test && !self.order.tests {
+            return refuse(Reason::TestCode);
         }
         if finding.form == Form::Indirect {
             return refuse(Reason::IndirectCall);

@@ -15,6 +15,8 @@ pub enum Reason {
     SafeArguments,
     /// There is no rewrite for this call.
     NoRewrite,
+    /// In test code or an example.
+    TestCode,
     /// The data comes from files, arguments or the environment.
     LocalFile,
     /// The data comes from a database, cache or object store.
@@ -99,13 +101,14 @@ pub enum Reason {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Reason; 46] = [
+    pub const ALL: [Reason; 47] = [
         Reason::ConstantInput,
         Reason::OwnRoundTrip,
         Reason::SignatureChecked,
         Reason::RestrictedUnpickler,
         Reason::SafeArguments,
         Reason::NoRewrite,
+        Reason::TestCode,
         Reason::LocalFile,
         Reason::StoredData,
         Reason::NetworkPeer,
@@ -194,6 +197,11 @@ impl Reason {
                 "safe-arguments",
                 "the call's own arguments make it safe",
                 "nothing to do; keep them",
+            ),
+            Reason::TestCode => (
+                "test-code",
+                "it is test code, an example or documentation, which nobody deploys",
+                "run again with --include-tests to treat it too",
             ),
             Reason::NoRewrite => (
                 "no-rewrite",

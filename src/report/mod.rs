@@ -12,7 +12,7 @@ use crate::check::{ChangedFile, Checked};
 use crate::pack::{Model, Trust};
 use crate::plan::Decision;
 use crate::project::Project;
-use crate::trace::{Finding, Place};
+use crate::trace::{Finding, Place, enclosing};
 
 pub use diff::{diff, unified};
 pub use json::json;
@@ -32,6 +32,9 @@ pub struct Run {
     /// Levels that count towards the exit code.
     #[serde(skip)]
     pub trust: Vec<Trust>,
+    /// Test code and examples count too.
+    #[serde(skip)]
+    pub tests: bool,
 }
 
 /// Name and version of this program.
@@ -133,6 +136,50 @@ pub struct FindingRow {
     pub path: Vec<HopRow>,
     /// What to do next.
     pub next: Option<&'static str>,
+    /// In test code, an example or documentation: not counted unless asked for.
+    pub test: bool,
+    /// The handlers it is reached from.
+    pub entries: Vec<EntryRow>,
+    /// Ways that untrusted data comes besides `path`.
+    pub other_paths: usize,
+}
+
+/// A handler from which a load is reached.
+#[derive(Debug, Serialize)]
+pub struct EntryRow {
+    /// Dotted name of the function.
+    pub handler: String,
+    /// Path relative to the project.
+    pub file: String,
+    /// 1-based.
+    pub line: usize,
+    /// Its route, where that is a literal.
+    pub route: Option<String>,
+    /// HTTP methods it answers, where they are known.
+    pub methods: Vec<String>,
+    /// The decorator that lets only known users through. It never makes data harmless.
+    pub auth: Option<String>,
+}
+
+impl EntryRow {
+    /// `POST /cart, behind login_required`; empty when nothing of it is known.
+    pub fn describe(&self) -> String {
+        let mut words: Vec<String> = Vec::new();
+        if !self.methods.is_empty() {
+            words.push(self.methods.join("/"));
+        }
+        words.extend(self.route.clone());
+        let mut text = words.join(" ");
+        if let Some(auth) = &self.auth {
+            text.push_str(if text.is_empty() {
+                "behind "
+            } else {
+                ", behind "
+            });
+            text.push_str(auth);
+        }
+        text
+    }
 }
 
 /// One station of a path.
@@ -162,13 +209,15 @@ impl Run {
             },
             projects: Vec::new(),
             trust,
+            tests: false,
         }
     }
 
     /// Whether a finding counts towards the exit code: open, and of a level that was asked for.
     pub fn counts(&self, finding: &FindingRow) -> bool {
         let open = matches!(finding.status, "rewrite" | "suggest" | "refuse");
-        open && self.trust.iter().any(|trust| trust.word() == finding.trust)
+        open && (self.tests || !finding.test)
+            && self.trust.iter().any(|trust| trust.word() == finding.trust)
     }
 }
 
@@ -292,7 +341,45 @@ fn finding_row(
         message: message(project, finding, decision),
         path,
         next: reason.map(|r| r.next_step()),
+        test: finding.test,
+        entries: entries(project, finding),
+        other_paths: finding
+            .routes
+            .iter()
+            .map(|route| route.paths.len())
+            .sum::<usize>()
+            .saturating_sub(1),
     }
+}
+
+/// Handlers from which untrusted data reaches `finding`, each once.
+fn entries(project: &Project, finding: &Finding) -> Vec<EntryRow> {
+    let mut rows: Vec<EntryRow> = Vec::new();
+    for route in finding
+        .routes
+        .iter()
+        .filter(|route| !route.paths.is_empty())
+    {
+        let Some(handler) = &route.handler else {
+            continue;
+        };
+        let def = handler.def;
+        let source = project.source(def.file);
+        let inside = crate::text::Span::new(def.start, def.start + 1);
+        let row = EntryRow {
+            handler: enclosing(project, def.file, inside),
+            file: source.path().to_owned(),
+            line: source.position(def.start).line,
+            route: handler.route.clone(),
+            methods: handler.verbs.clone(),
+            auth: handler.auth.clone(),
+        };
+        let same = |other: &EntryRow| (&other.file, other.line) == (&row.file, row.line);
+        if !rows.iter().any(same) {
+            rows.push(row);
+        }
+    }
+    rows
 }
 
 fn hop_row(project: &Project, place: Place, kind: &'static str, note: &str) -> HopRow {
@@ -322,6 +409,18 @@ fn message(project: &Project, finding: &Finding, decision: &Decision) -> String 
     let sham = match finding.sham {
         Some("literal-key") => {
             "; the signature that is checked first has its key in the code, so anybody can sign"
+        }
+        Some("key-of-the-client") => {
+            "; the signature that is checked first is made with a key that the client sends"
+        }
+        Some("no-find-class") => {
+            "; its Unpickler subclass has no find_class, so it refuses nothing"
+        }
+        Some("forwards-anything") => {
+            "; the find_class of its Unpickler subclass forwards what is not on a list of allowed names"
+        }
+        Some("allows-too-much") => {
+            "; the find_class of its Unpickler subclass allows names that run code"
         }
         _ => "",
     };

@@ -97,12 +97,28 @@ fn finding_text(out: &mut String, finding: &FindingRow) {
         .reason
         .map_or(String::new(), |reason| format!(" [{reason}]"));
     let file = printable(&finding.file);
+    let test = if finding.test { "  test" } else { "" };
     let _ = writeln!(
         out,
-        "\n  {BOLD}{file}:{}:{}{BOLD:#}  {style}{}{style:#}{reason}  {}",
+        "\n  {BOLD}{file}:{}:{}{BOLD:#}  {style}{}{style:#}{reason}  {}{test}",
         finding.line, finding.column, finding.status, finding.trust,
     );
     let _ = writeln!(out, "    {}", printable(&finding.message));
+    let mut entries: Vec<String> = finding.entries.iter().map(|e| e.describe()).collect();
+    entries.retain(|entry| !entry.is_empty());
+    if !entries.is_empty() {
+        let more = entries.len().saturating_sub(3);
+        entries.truncate(3);
+        let more = match more {
+            0 => String::new(),
+            n => format!(", and {n} more"),
+        };
+        let _ = writeln!(
+            out,
+            "      {DIM}at{DIM:#}     {}{more}",
+            printable(&entries.join("; "))
+        );
+    }
     for hop in &finding.path {
         let _ = writeln!(
             out,
@@ -112,6 +128,13 @@ fn finding_text(out: &mut String, finding: &FindingRow) {
             hop.line,
             hop.column,
             printable(&hop.note)
+        );
+    }
+    if finding.other_paths > 0 {
+        let _ = writeln!(
+            out,
+            "      {DIM}and {} more{DIM:#}",
+            several(finding.other_paths, "way")
         );
     }
     if let (Some(next), true) = (finding.next, matches!(finding.status, "refuse" | "suggest")) {

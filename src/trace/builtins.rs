@@ -210,6 +210,13 @@ impl<'a> Machine<'a> {
             }
             "importlib.import_module" | "builtins.__import__" => {
                 let target = first?.text()?;
+                let target = match argument(1).and_then(Value::text) {
+                    // `import_module(".codec", package="shop")`.
+                    Some(package) if target.starts_with('.') && name.starts_with("importlib") => {
+                        format!("{package}{target}").into()
+                    }
+                    _ => target,
+                };
                 let target = match name {
                     "builtins.__import__" => target.split('.').next().unwrap_or("").to_owned(),
                     _ => target.to_string(),
@@ -350,6 +357,7 @@ impl<'a> Machine<'a> {
 
     /// Attributes of `owner` whose names fit `pattern` (`from_\0`), as far as they lead to loads.
     fn any_attribute(&mut self, owner: &Value, pattern: &str, at: At<'a>, env: &mut Env) -> Value {
+        let model = self.model;
         let (start, end) = pattern.split_once('\0').unwrap_or((pattern, ""));
         let fits = |name: &str| {
             name.len() >= start.len() + end.len() && name.starts_with(start) && name.ends_with(end)
@@ -367,6 +375,14 @@ impl<'a> Machine<'a> {
                     .into_iter()
                     .filter(|n| fits(n))
                     .collect(),
+                Atom::External(base) => {
+                    // `getattr(pickle, request.args["op"])`.
+                    let sinks = model.sinks_of(base).filter(|last| fits(last));
+                    for last in sinks {
+                        out.add(Atom::External(format!("{base}.{last}").into()));
+                    }
+                    continue;
+                }
                 _ => continue,
             };
             names.sort();

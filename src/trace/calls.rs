@@ -179,6 +179,8 @@ impl<'a> Machine<'a> {
                 Atom::Const(Const::Str(text) | Const::Bytes(text)) => {
                     Some(self.text_method(text, name, arguments, at))
                 }
+                // A method of `None` gives nothing.
+                Atom::Const(Const::None) => Some(Value::unknown()),
                 Atom::Const(_) | Atom::Pattern(_) => {
                     Some(self.text_method("\0", name, arguments, at))
                 }
@@ -422,7 +424,14 @@ impl<'a> Machine<'a> {
         };
         if env.get(name).is_some() {
             frame.changed.push(name.clone());
-            return self.bind(name, value, env);
+            let is_module = frame.is_module() || frame.globals.contains(name);
+            env.change(name, &value);
+            if is_module {
+                let twins = env.twins(name);
+                self.bind(name, value, env);
+                twins.iter().for_each(|twin| env.twin(name, twin));
+            }
+            return;
         }
         if let Some(outer) = frame.outer.clone()
             && outer.get(name).is_some()

@@ -35,6 +35,8 @@ pub(super) struct Env {
     /// What was assigned to attributes here, by dotted path: `self.data`.
     paths: Rc<Vars>,
     checked: Rc<Vec<Checked>>,
+    /// Names that refer to the same object.
+    twins: Rc<Vec<(Name, Name)>>,
     /// Loads refuse what is harmful from here on: a hook is in place.
     pub hooked: bool,
     /// This point cannot be reached.
@@ -63,7 +65,46 @@ impl Env {
     /// Puts `value` into `name`.
     pub fn set(&mut self, name: Name, value: Value) {
         self.forget(&name);
+        if self.twins.iter().any(|(a, b)| *a == name || *b == name) {
+            Rc::make_mut(&mut self.twins).retain(|(a, b)| *a != name && *b != name);
+        }
         Rc::make_mut(&mut self.vars).insert(name, value);
+    }
+
+    /// The object that `name` refers to has changed: all that refer to it see that.
+    pub fn change(&mut self, name: &Name, value: &Value) {
+        for twin in self.twins(name) {
+            Rc::make_mut(&mut self.vars).insert(twin, value.clone());
+        }
+        Rc::make_mut(&mut self.vars).insert(name.clone(), value.clone());
+    }
+
+    /// `name` and `other` refer to the same object from here on.
+    pub fn twin(&mut self, name: &Name, other: &Name) {
+        if name != other {
+            Rc::make_mut(&mut self.twins).push((name.clone(), other.clone()));
+        }
+    }
+
+    /// Names that refer to the same object as `name`.
+    pub fn twins(&self, name: &Name) -> Vec<Name> {
+        let mut all = vec![name.clone()];
+        let mut n = 0;
+        while let Some(one) = all.get(n).cloned() {
+            n += 1;
+            for (a, b) in self.twins.iter() {
+                let other = match (*a == one, *b == one) {
+                    (true, _) => b,
+                    (_, true) => a,
+                    _ => continue,
+                };
+                if !all.contains(other) {
+                    all.push(other.clone());
+                }
+            }
+        }
+        all.remove(0);
+        all
     }
 
     /// Unbinds `name`.

@@ -810,6 +810,9 @@ impl<'a> Machine<'a> {
             }
             return value;
         }
+        if name == "args" && made.name.starts_with("builtins.") {
+            return Container::sequence(made.arguments.positional.iter().cloned()).into();
+        }
         self.external_attribute(&made.name, name)
     }
 

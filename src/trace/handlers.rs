@@ -78,23 +78,6 @@ impl Handler {
             ..self.clone()
         }
     }
-
-    /// `POST /cart, behind login_required`; empty when nothing of it is known.
-    pub fn describe(&self) -> String {
-        let mut words = Vec::new();
-        if !self.verbs.is_empty() {
-            words.push(self.verbs.join("/"));
-        }
-        words.extend(self.route.clone());
-        let mut text = words.join(" ");
-        if let Some(auth) = &self.auth {
-            if !text.is_empty() {
-                text.push_str(", ");
-            }
-            text.push_str(&format!("behind {auth}"));
-        }
-        text
-    }
 }
 
 /// What decorators say of the function below them.
@@ -243,15 +226,21 @@ impl<'a> Machine<'a> {
             return;
         };
         let model = self.model;
-        let by_first = match class {
-            None => model.first_named(first),
-            Some(_) => &[],
-        };
+        let by_first = model.first_named(first);
         let by_all = model.signatures().iter().filter(|(framework, row)| {
             let row = model.handler(*framework, *row);
             row.is_some_and(|row| {
-                let class_fits = class.is_none() || node.name == *"__call__";
-                class_fits && row.signature == names
+                match (class, row.methods.as_slice()) {
+                    (None, []) => row.signature == names,
+                    (Some(_), []) => node.name == *"__call__" && row.signature == names,
+                    // Methods so called, of any class.
+                    (Some(_), methods) => {
+                        is_one(methods, &node.name)
+                            && names.len() >= row.signature.len()
+                            && row.signature.iter().zip(&names).all(|(a, b)| a == b)
+                    }
+                    (None, _) => false,
+                }
             })
         });
         let rows: Vec<(FrameworkId, usize)> = by_first.iter().chain(by_all).copied().collect();

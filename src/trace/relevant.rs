@@ -650,7 +650,7 @@ struct Handed {
 
 fn handed_on(project: &Project, model: &Model, file: FileId) -> Handed {
     let source = project.source(file);
-    let modules = model.sink_modules();
+    let modules = model.pickle_modules();
     let is = |name: &String| model.sink(name).is_some() || modules.contains(name);
     let mut out = Handed::default();
     let mut held: Vec<Span> = Vec::new();

@@ -302,6 +302,7 @@ impl<'s> Judge<'s> {
             },
             Expr::If(node) => self.forwards(&node.body) || self.forwards(&node.orelse),
             Expr::Name(name) => self.found.contains(&name.id.as_str()),
+            Expr::BoolOp(node) => node.values.iter().any(|v| self.forwards(v)),
             _ => false,
         }
     }

@@ -41,6 +41,11 @@ impl<'a> Machine<'a> {
                 let value = self.value(&node.value, env);
                 for target in &node.targets {
                     self.assign(target, value.clone(), env);
+                    if let (Expr::Name(name), Expr::Name(other)) = (target, &*node.value)
+                        && env.get(&other.id).is_some()
+                    {
+                        env.twin(&name.id, &other.id);
+                    }
                 }
             }
             Stmt::AnnAssign(node) => {
@@ -51,6 +56,11 @@ impl<'a> Machine<'a> {
             }
             Stmt::AugAssign(node) => {
                 let value = self.augmented(node, env);
+                let in_place = |a: &Atom| matches!(a, Atom::Container(_));
+                if value.atoms().iter().any(in_place) {
+                    // A list grows where it is.
+                    return self.store_into(&node.target, value, env);
+                }
                 self.assign(&node.target, value, env);
             }
             Stmt::Return(node) => {
