@@ -235,6 +235,15 @@ impl Model {
         names.into_iter()
     }
 
+    /// The last parts of the names of sinks: `loads`.
+    pub fn sink_lasts(&self) -> Vec<&str> {
+        let sinks = self.index.sinks.keys();
+        let lasts = sinks.filter_map(|name| name.rsplit('.').next());
+        lasts
+            .filter(|last| last.contains("load") || last.contains("pickle"))
+            .collect()
+    }
+
     /// Whether methods of the class `name` are sinks.
     pub fn has_sinks(&self, name: &str) -> bool {
         self.index.sink_classes.contains(name)

@@ -226,8 +226,18 @@ impl<'a> Machine<'a> {
 
     /// Interprets a function as an entry point.
     pub fn enter(&mut self, id: FunctionId, bound: Option<Instance>, arguments: &Arguments) {
+        self.begin_entry();
+        self.entered(id, bound, arguments);
+    }
+
+    /// The same with a little more work than is left.
+    pub fn enter_late(&mut self, id: FunctionId, arguments: &Arguments) {
+        self.grant();
+        self.entered(id, None, arguments);
+    }
+
+    fn entered(&mut self, id: FunctionId, bound: Option<Instance>, arguments: &Arguments) {
         if let Some(function) = self.function(id) {
-            self.begin_entry();
             let place = Place {
                 file: function.def.file,
                 span: self.signature_span(&function),

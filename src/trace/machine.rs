@@ -23,13 +23,15 @@ use crate::python::ast::name::Name;
 use crate::python::{Ranged, SourceFile, span};
 
 /// Expressions and statements evaluated for one entry point before giving up on it.
-const MOST_WORK_EACH: usize = 60_000;
+const MOST_WORK_EACH: usize = 25_000;
 /// The same for one call that leads to no load: of it only what it returns matters.
 const MOST_WORK_ASIDE: usize = 1_500;
+/// Work for one load after the bound was met: enough for the function around it.
+const MOST_WORK_LATE: usize = 3_000;
 /// Such calls within such calls are followed this deep.
 const DEEPEST_ASIDE: usize = 5;
 /// Expressions and statements for one pass over a project.
-const MOST_WORK: usize = 3_000_000;
+const MOST_WORK: usize = 900_000;
 
 /// One call on the way from an entry point to a load.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -301,15 +303,15 @@ impl<'a> Machine<'a> {
         self.cut
     }
 
-    pub fn work(&self) -> usize {
-        self.work
-    }
     /// A new entry point begins.
     pub fn begin_entry(&mut self) {
-        if std::env::var_os("DEPICKLE_TIMES").is_some() && self.entry_work > 5000 {
-            eprintln!("  entry took {}", self.entry_work);
-        }
         self.entry_work = 0;
+    }
+
+    /// A little more work, for a load that was not come to.
+    pub fn grant(&mut self) {
+        self.work = self.work.min(MOST_WORK.saturating_sub(MOST_WORK_LATE));
+        self.entry_work = MOST_WORK_EACH.saturating_sub(MOST_WORK_LATE);
     }
 
     /// The loads reached since the last call, when at the outermost level.

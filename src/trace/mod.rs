@@ -153,15 +153,11 @@ pub struct Traced {
 }
 
 /// Passes over a project: another one when a field got a value after it was read.
-const MOST_PASSES: usize = 3;
+const MOST_PASSES: usize = 2;
 
 /// Finds every load of `project` and what reaches it.
 pub fn trace(project: &Project, model: &Model) -> Traced {
-    let start = std::time::Instant::now();
     let naming = sites::naming_files(project, model);
-    if std::env::var_os("DEPICKLE_TIMES").is_some() {
-        eprintln!("naming done {:?}", start.elapsed());
-    }
     let sites: Vec<Site> = naming
         .par_iter()
         .flat_map_iter(|file| sites::sites_of(project, model, *file))
@@ -171,18 +167,6 @@ pub fn trace(project: &Project, model: &Model) -> Traced {
         return Traced::default();
     }
     let relevant = relevant::relevant(project, model, &naming, &sites);
-    if std::env::var_os("DEPICKLE_TIMES").is_some() {
-        eprintln!(
-            "naming {} sites {} files {} functions {}",
-            naming.len(),
-            sites.len(),
-            relevant.files.len(),
-            relevant.functions.len()
-        );
-    }
-    if std::env::var_os("DEPICKLE_TIMES").is_some() {
-        eprintln!("relevant done {:?}", start.elapsed());
-    }
     let mut machine = Machine::new(project, model, sites);
     machine.leads = relevant.functions.clone();
     machine.leading = relevant
@@ -197,11 +181,6 @@ pub fn trace(project: &Project, model: &Model) -> Traced {
         }
         machine.next_pass();
         reached = interpret(&mut machine, &relevant);
-    }
-    if std::env::var_os("DEPICKLE_TIMES").is_some() {
-        eprintln!("interpreted {:?}", start.elapsed());
-        machine.begin_entry();
-        eprintln!("work {}", machine.work());
     }
     let exhausted = machine.was_cut();
     let mut by_site: Vec<Vec<&(Option<Handler>, Reached)>> = vec![Vec::new(); machine.sites.len()];
@@ -259,7 +238,42 @@ fn interpret(
         all.extend(reached.into_iter().map(|r| (None, r)));
         handlers(machine, relevant, &mut all);
     }
+    if machine.was_cut() {
+        late(machine, relevant, &mut all);
+    }
     all
+}
+
+/// After the bound on work was met: the functions around the loads that were not come to, with what nobody knows.
+fn late(
+    machine: &mut Machine<'_>,
+    relevant: &relevant::Relevant,
+    all: &mut Vec<(Option<Handler>, Reached)>,
+) {
+    let seen: BTreeSet<usize> = all.iter().map(|(_, reached)| reached.site).collect();
+    let missed: Vec<Place> = machine
+        .sites
+        .iter()
+        .enumerate()
+        .filter(|(n, _)| !seen.contains(n))
+        .map(|(_, site)| site.place)
+        .collect();
+    for place in missed {
+        let holders = relevant
+            .functions
+            .iter()
+            .filter(|def| def.file == place.file);
+        let around = holders
+            .filter(|def| def.start <= place.span.start)
+            .max_by_key(|def| def.start);
+        let Some(id) = around.and_then(|def| machine.by_def.get(def).copied()) else {
+            continue;
+        };
+        let arguments = machine.outside_arguments(id);
+        machine.enter_late(id, &arguments);
+        let reached = machine.take_reached();
+        all.extend(reached.into_iter().map(|r| (None, r)));
+    }
 }
 
 fn handlers(

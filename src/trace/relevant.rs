@@ -78,6 +78,10 @@ const STRING: u8 = 16;
 const HIGHEST: usize = 10;
 /// What writes for a load is followed this far up.
 const MOST_WRITERS: usize = 4;
+/// What keeps something that a load may read is followed this far up.
+const MOST_KEEPERS: usize = 2;
+/// In more files than this around the loads, only the files with loads are searched for what keeps something.
+const MOST_NEAR: usize = 80;
 
 /// What is known of a parsed file.
 struct Parsed {
@@ -136,11 +140,18 @@ pub(super) fn relevant(
         .par_iter()
         .map(|file| (*file, handed_on(project, model, *file)))
         .collect();
-    let everywhere: HashSet<FileId> = handed
+    let everywhere: HashMap<FileId, FxHashSet<Name>> = handed
         .iter()
         .filter(|(_, handed)| handed.anywhere)
-        .map(|(file, _)| *file)
+        .map(|(file, handed)| (*file, handed.marks.clone()))
         .collect();
+    for (file, handed) in &handed {
+        let here = anchors.entry(*file).or_default();
+        here.extend(handed.held.iter().map(|span| (*span, 0)));
+        if here.is_empty() {
+            anchors.remove(file);
+        }
+    }
     let handed = handed
         .into_iter()
         .map(|(file, handed)| (file, handed.names));
@@ -155,7 +166,7 @@ pub(super) fn relevant(
         out: Relevant::default(),
     };
     let mut open: Vec<FileId> = search.anchors.keys().copied().collect();
-    open.extend(everywhere);
+    open.extend(everywhere.into_keys());
     open.sort();
     open.dedup();
     let mut fresh = search.read(open);
@@ -184,7 +195,7 @@ pub(super) fn relevant(
 struct Search<'p> {
     project: &'p Project,
     /// Files in which any function may call a sink.
-    everywhere: HashSet<FileId>,
+    everywhere: HashMap<FileId, FxHashSet<Name>>,
     /// Files by the words of their import statements.
     imports: FxHashMap<Name, Vec<FileId>>,
     anchors: HashMap<FileId, Vec<(Span, usize)>>,
@@ -198,24 +209,18 @@ impl Search<'_> {
     /// Goes up from `fresh` until nothing new is found.
     fn follow(&mut self, mut fresh: Vec<Target>) {
         loop {
-            fresh.retain(|target| self.known.insert(target.clone()));
+            // The more there is already, the nearer what is added has to be.
+            let highest = match self.out.functions.len() {
+                0..=600 => HIGHEST,
+                601..=1500 => 4,
+                1501..=3000 => 2,
+                _ => 0,
+            };
+            fresh.retain(|target| target.depth <= highest && self.known.insert(target.clone()));
             if fresh.is_empty() {
                 return;
             }
             let candidates = self.candidates(&fresh);
-            if std::env::var_os("DEPICKLE_TIMES").is_some() {
-                let names: Vec<String> = fresh
-                    .iter()
-                    .take(60)
-                    .map(|t| format!("{}:{}", t.stem, t.name))
-                    .collect();
-                eprintln!(
-                    "round {} targets, {} candidates: {}",
-                    fresh.len(),
-                    candidates.len(),
-                    names.join(" ")
-                );
-            }
             let mut by_name: FxHashMap<Name, Vec<Target>> = FxHashMap::default();
             for target in fresh.drain(..) {
                 by_name.entry(target.name.clone()).or_default().push(target);
@@ -297,13 +302,13 @@ impl Search<'_> {
                     file,
                     stem: stem(project.path(file)),
                     classes: Vec::new(),
-                    depth,
+                    depth: depth + 1,
                 });
             }
         }
         if !self.out.files.contains(&file)
             && (!anchors.is_empty()
-                || self.everywhere.contains(&file)
+                || self.everywhere.contains_key(&file)
                 || hit(&info.module, &[]).is_some())
         {
             self.out.files.insert(file);
@@ -316,7 +321,10 @@ impl Search<'_> {
                 .iter()
                 .filter(|(span, _)| unit.extent.contains(*span));
             let held = held.map(|(_, depth)| *depth).min();
-            let held = held.or(self.everywhere.contains(&file).then_some(0));
+            let marks = self.everywhere.get(&file);
+            let marked =
+                marks.is_some_and(|marks| unit.mentions.keys().any(|name| marks.contains(name)));
+            let held = held.or(marked.then_some(0));
             let Some(depth) = held.or_else(|| hit(&unit.mentions, &unit.classes)) else {
                 continue;
             };
@@ -373,6 +381,9 @@ impl Search<'_> {
                     .filter(|home| !is_test(project.path(**home))),
             );
         }
+        if near.len() > MOST_NEAR {
+            near = holding.iter().copied().collect();
+        }
         let near: Vec<FileId> = near.into_iter().collect();
         let mut fresh = self.read(near.clone());
         for file in near {
@@ -382,7 +393,7 @@ impl Search<'_> {
             for unit in info.units.iter().filter(|unit| unit.keeps) {
                 if self.out.functions.insert(unit.def) {
                     self.out.files.insert(file);
-                    let depth = HIGHEST.saturating_sub(MOST_WRITERS);
+                    let depth = HIGHEST.saturating_sub(MOST_KEEPERS);
                     fresh.extend(target_of(unit, file, project, depth));
                 }
             }
@@ -644,8 +655,12 @@ fn writers_of(project: &Project, model: &Model, file: FileId) -> Vec<Place> {
 #[derive(Default)]
 struct Handed {
     names: Vec<Name>,
-    /// A sink or its module is used as a value, or named by a text: any function here may call it.
+    /// A sink or its module is used as a value, or named by a text: functions here may call it by another name.
     anywhere: bool,
+    /// What such functions mention: names that it is kept under, and its own.
+    marks: FxHashSet<Name>,
+    /// Where it is used as a value.
+    held: Vec<Span>,
 }
 
 fn handed_on(project: &Project, model: &Model, file: FileId) -> Handed {
@@ -654,6 +669,12 @@ fn handed_on(project: &Project, model: &Model, file: FileId) -> Handed {
     let is = |name: &String| model.sink(name).is_some() || modules.contains(name);
     let mut out = Handed::default();
     let mut held: Vec<Span> = Vec::new();
+    let mut texts = Texts {
+        modules: &modules,
+        found: false,
+        passed: Vec::new(),
+    };
+    texts.visit_body(&source.module().body);
     for chain in source.scopes().chains() {
         let resolved = source.scopes().resolve(chain.scope, &chain.parts);
         if resolved.iter().any(|name| model.has_sinks(name)) {
@@ -662,7 +683,8 @@ fn handed_on(project: &Project, model: &Model, file: FileId) -> Handed {
         }
         if resolved.iter().any(is) {
             held.push(chain.span);
-            out.anywhere |= matches!(chain.role, ChainRole::Aliased | ChainRole::Read);
+            out.anywhere |= matches!(chain.role, ChainRole::Aliased | ChainRole::Read)
+                && !texts.passed.contains(&chain.span);
         }
     }
     for (name, bound) in source.scopes().names_in(0) {
@@ -676,11 +698,6 @@ fn handed_on(project: &Project, model: &Model, file: FileId) -> Handed {
             }
         }
     }
-    let mut texts = Texts {
-        modules: &modules,
-        found: false,
-    };
-    texts.visit_body(&source.module().body);
     out.anywhere |= texts.found;
     for stmt in &source.module().body {
         let holds = || held.iter().any(|at| span(stmt).contains(*at));
@@ -705,20 +722,85 @@ fn handed_on(project: &Project, model: &Model, file: FileId) -> Handed {
     }
     out.names.sort();
     out.names.dedup();
+    if out.anywhere {
+        let mut kept = Kept {
+            held: &held,
+            names: Vec::new(),
+        };
+        kept.visit_body(&source.module().body);
+        out.marks.extend(kept.names);
+        out.marks.extend(out.names.iter().cloned());
+        out.marks
+            .extend(model.sink_lasts().into_iter().map(Name::new));
+        // The module's own name is mentioned by who calls it directly: those are loads that stand there.
+        out.marks
+            .retain(|name| !modules.iter().any(|m| **m == **name));
+        out.held = held;
+    }
     out
+}
+
+/// Names and attributes that are assigned something of `held`.
+struct Kept<'h> {
+    held: &'h [Span],
+    names: Vec<Name>,
+}
+
+impl<'a> Visitor<'a> for Kept<'_> {
+    fn visit_stmt(&mut self, stmt: &'a Stmt) {
+        if let Stmt::Assign(node) = stmt
+            && self.held.iter().any(|at| span(&*node.value).contains(*at))
+        {
+            for target in &node.targets {
+                match target {
+                    Expr::Attribute(attribute) => self.names.push(attribute.attr.id.clone()),
+                    target => roots(target, &mut self.names),
+                }
+            }
+        }
+        visitor::walk_stmt(self, stmt);
+    }
 }
 
 /// Looks for texts that are the name of a sink's module: `import_module("pickle")`.
 struct Texts<'m> {
     modules: &'m [String],
     found: bool,
+    /// Dotted names that are handed to a call, which is followed from there.
+    passed: Vec<Span>,
+}
+
+impl Texts<'_> {
+    fn names(&self, expr: &Expr) -> bool {
+        match expr {
+            Expr::StringLiteral(node) => {
+                let text = node.value.to_str();
+                self.modules.iter().any(|m| m == text)
+            }
+            _ => false,
+        }
+    }
 }
 
 impl<'a> Visitor<'a> for Texts<'_> {
     fn visit_expr(&mut self, expr: &'a Expr) {
-        if let Expr::StringLiteral(node) = expr {
-            let text = node.value.to_str();
-            self.found |= text.len() < 30 && self.modules.iter().any(|m| m == text);
+        match expr {
+            Expr::Call(call) => {
+                for argument in &call.arguments.args {
+                    if crate::python::dotted(argument).is_some() {
+                        self.passed.push(span(argument));
+                    }
+                }
+                let last = match &*call.func {
+                    Expr::Name(name) => name.id.as_str(),
+                    Expr::Attribute(attribute) => attribute.attr.as_str(),
+                    _ => "",
+                };
+                let by_name = matches!(last, "import_module" | "__import__" | "getattr" | "get");
+                self.found |= by_name && call.arguments.args.iter().any(|a| self.names(a));
+            }
+            Expr::Subscript(node) => self.found |= self.names(&node.slice),
+            _ => {}
         }
         visitor::walk_expr(self, expr);
     }
