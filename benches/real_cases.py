@@ -5,7 +5,7 @@
 
 Downloads each release of `real-cases.tsv` from PyPI with `pip download --no-deps` into `target/real-cases/`, unpacks it
 (nothing is installed or imported), scans it and compares. A row holds when a finding starts at its line (or within two
-lines: a call may begin above) with its trust. `T1` to `T3` must be found; `T4` must be in the ledger at its level;
+lines: a call may begin above) with its trust. `T1` to `T3` must be found; `T4` must be in the ledger, at whatever level;
 `T5` is welcome; `N` must not be reported at `http` or `network`. A release that cannot be had is said so.
 """
 
@@ -114,6 +114,8 @@ def main():
         levels = sorted({f["trust"] for f in at})
         if reach == "N":
             holds = not {"http", "network"} & set(levels)
+        elif reach == "T4":
+            holds = bool(levels)
         else:
             holds = trust in levels
         if not holds and reach != "T5":

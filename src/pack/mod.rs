@@ -244,6 +244,22 @@ impl Model {
             .collect()
     }
 
+    /// Whether something is known of `full`, a member of `class`, or of the class as a sink.
+    pub fn knows(&self, class: &str, full: &str) -> bool {
+        let index = &self.index;
+        index.sinks.contains_key(class)
+            || index.sinks.contains_key(full)
+            || !index.sources.exact(full).is_empty()
+            || index.steps.contains_key(full)
+            || index.returns.contains_key(full)
+            || index.stops.contains(full)
+            || index.verifies.contains(full)
+            || !index.store_reads.exact(full).is_empty()
+            || !index.store_writes.exact(full).is_empty()
+            || !index.registrations.exact(full).is_empty()
+            || !index.decorators.exact(full).is_empty()
+    }
+
     /// Whether methods of the class `name` are sinks.
     pub fn has_sinks(&self, name: &str) -> bool {
         self.index.sink_classes.contains(name)

@@ -623,6 +623,9 @@ pub struct Condition {
     /// Also when it is not given.
     #[serde(default)]
     pub absent: bool,
+    /// Whatever it is, as long as it is not a literal: a secret key.
+    #[serde(default)]
+    pub given: bool,
 }
 
 /// `[[writer]]`: what makes the bytes that a sink reads.

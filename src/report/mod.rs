@@ -410,6 +410,7 @@ fn message(project: &Project, finding: &Finding, decision: &Decision) -> String 
         Some("literal-key") => {
             "; the signature that is checked first has its key in the code, so anybody can sign"
         }
+        Some("unverified") => "; the check before it may be turned off by its options",
         Some("key-of-the-client") => {
             "; the signature that is checked first is made with a key that the client sends"
         }

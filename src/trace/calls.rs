@@ -206,6 +206,13 @@ impl<'a> Machine<'a> {
                     let callee = self.attribute_called(&own, name, at, env);
                     self.sends(&callee, Some(name), arguments);
                     let result = self.call_value(&callee, &own, arguments, at, env);
+                    let is_context =
+                        matches!(atom, Atom::Made(made) if made.name.ends_with(".ContextVar"));
+                    let name = if is_context && name == "set" {
+                        "put"
+                    } else {
+                        name
+                    };
                     if matches!(atom, Atom::Made(_) | Atom::Object(_))
                         && let Some(grown) = self.grown(name, arguments)
                     {
@@ -725,6 +732,14 @@ impl<'a> Machine<'a> {
                 container.set(section.as_ref(), inner.into());
                 Const::None.into()
             }
+            "read" | "read_file" | "read_string" if container.kind == Kind::Mapping => {
+                let read = match name {
+                    "read" => self.opened(&first, Shape::Mapping, at),
+                    _ => self.stepped(&first, None, Shape::Mapping, false, at.place),
+                };
+                container.rest = container.rest.clone().join(&read);
+                Value::clean()
+            }
             "add_section" => {
                 let inner = Container {
                     kind: Kind::Mapping,
@@ -902,7 +917,16 @@ impl<'a> Machine<'a> {
             .atoms()
             .iter()
             .any(|a| matches!(a, Atom::Untrusted(_) | Atom::Const(_)));
-        if candidates.is_empty() || candidates.len() > MOST_CANDIDATES || is_data {
+        // What every dictionary, file or thread has says nothing of whose method it is.
+        let common = matches!(
+            name,
+            "get" | "set" | "add" | "pop" | "put" | "update" | "items" | "keys" | "values" | "append" | "insert"
+                | "remove" | "clear" | "copy" | "index" | "count" | "sort" | "split" | "join" | "strip" | "format"
+                | "encode" | "decode" | "read" | "write" | "close" | "open" | "seek" | "flush" | "send" | "recv"
+                | "run" | "start" | "stop" | "call" | "load" | "loads" | "dump" | "dumps" | "next" | "filter"
+                | "first" | "all" | "save" | "delete" | "create" | "execute" | "connect" | "accept" | "setdefault"
+        );
+        if common || candidates.is_empty() || candidates.len() > MOST_CANDIDATES || is_data {
             return Value::unknown();
         }
         let mut out = Value::unknown();

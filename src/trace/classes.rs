@@ -229,9 +229,21 @@ impl<'a> Machine<'a> {
     fn outside_member(&mut self, class: Def, name: &str, at: At<'a>) -> Value {
         let mut out = Value::unknown();
         for base in self.outside_bases(class) {
+            if *base == *"builtins.object" {
+                continue;
+            }
             let found = match self.model.object(&base) {
                 Some(_) => self.object_member(&base, name, at.place),
-                None => Value::external(&format!("{base}.{name}")),
+                None => {
+                    // Of a base that nothing is known of, an attribute may be anything.
+                    let full = format!("{base}.{name}");
+                    let starts = name == "start"
+                        && (base.ends_with("Thread") || base.ends_with("Process"));
+                    match starts || self.model.knows(&base, &full) {
+                        true => Value::external(&full),
+                        false => Value::unknown(),
+                    }
+                }
             };
             out = out.join(&found);
         }

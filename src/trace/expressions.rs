@@ -440,6 +440,12 @@ impl<'a> Machine<'a> {
                 }
                 self.formatted(format, right)
             }
+            // `b"%d" % n` takes numbers alone.
+            (Operator::Mod, [Atom::Const(Const::Bytes(format))], _)
+                if format.contains("%d") && !format.contains("%s") && !format.contains("%b") =>
+            {
+                Value::clean()
+            }
             (Operator::Add, [Atom::Container(a)], [Atom::Container(b)]) => {
                 match (a.in_order(), b.in_order()) {
                     (Some(mut items), Some(more)) => {
@@ -771,7 +777,10 @@ impl<'a> Machine<'a> {
         }
         // `upload.file`, `upload.stream` are streams as the upload is; all else is known only when called.
         let wider = taint.widen(at.place, || self.snippet(at.place), taint.shape);
-        Atom::Untrusted(wider.unwrap_or_else(|| taint.clone())).into()
+        let mut part = wider.unwrap_or_else(|| taint.clone());
+        // What is known of the member is not known of the whole.
+        part.part = format!("{}.{name}", part.part).into();
+        Atom::Untrusted(part).into()
     }
 
     fn field_of_outside(&mut self, ty: &Rc<str>, name: &str, at: At<'a>) -> Value {

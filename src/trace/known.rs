@@ -48,6 +48,8 @@ impl<'a> Machine<'a> {
         }
         if model.hooks_loads(name) {
             env.hooked = true;
+            // At module level it holds for the whole process.
+            self.hooked |= self.frames.last().is_some_and(|frame| frame.is_module());
             return Value::external("hook");
         }
         if model.tests_harmless(name) {
@@ -96,7 +98,23 @@ impl<'a> Machine<'a> {
             });
         }
         if model.verifies(name) {
-            return Atom::Verified.into();
+            let key = arguments
+                .named("key")
+                .or_else(|| match receiver.is_empty() {
+                    true => arguments.positional.get(1),
+                    false => None,
+                });
+            let sham = key.and_then(key_sham);
+            // Options that may turn the check off.
+            let sham = sham.or(arguments.named("options").map(|_| "unverified"));
+            let Some(why) = sham else {
+                return Atom::Verified.into();
+            };
+            let out = self.stepped(&given, Some(name), Shape::Any, false, at.place);
+            return out.map_taints(&|taint| Taint {
+                sham: Some(why),
+                ..taint.clone()
+            });
         }
         if let Some(store) = model.store_write(name) {
             let key = arguments
@@ -124,9 +142,19 @@ impl<'a> Machine<'a> {
         self.decoders(name, arguments, at, env);
         if let Some(returns) = model.returns(name) {
             self.register(name, arguments);
-            let object = |ty: &String| match ty.as_str() {
-                "" => Value::unknown(),
-                ty => Value::object(ty),
+            // What an object gives is made as the object was: a connection with its listener's key.
+            let maker = receiver.atoms().iter().find_map(|atom| match atom {
+                Atom::Made(made) => Some(&made.arguments),
+                _ => None,
+            });
+            let object = |ty: &String| match (ty.as_str(), maker) {
+                ("", _) => Value::unknown(),
+                (ty, None) => Value::object(ty),
+                (ty, Some(arguments)) => Atom::Made(Rc::new(Made {
+                    name: ty.into(),
+                    arguments: arguments.clone(),
+                }))
+                .into(),
             };
             return match returns.types.as_slice() {
                 [ty] => object(ty),
@@ -271,6 +299,13 @@ impl<'a> Machine<'a> {
                 }
             }
         };
+        let by_attribute = at.call.is_some_and(|call| call.func.is_attribute_expr());
+        if self.hooked && by_attribute && name.starts_with("pickle.") {
+            return {
+                self.record(at.place, id, name, &value, Some(Safe::Hook), env);
+                Value::unknown()
+            };
+        }
         let safe = self
             .is_safe(sink, receiver, arguments)
             .then_some(Safe::Arguments);
@@ -343,6 +378,9 @@ impl<'a> Machine<'a> {
     fn holds(&self, condition: &Condition, arguments: &Arguments) -> Option<bool> {
         let position = condition.position.unwrap_or(usize::MAX);
         let value = arguments.get(position, &condition.keyword)?;
+        if condition.given {
+            return Some(!value.is_literal());
+        }
         let is = |atom: &Atom| match atom {
             Atom::Const(constant) => {
                 let shown = match constant {

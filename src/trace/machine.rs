@@ -185,6 +185,8 @@ pub(super) struct Machine<'a> {
     pub(super) summaries: FxHashMap<Calling, Rc<Summary>>,
     pub(super) known_calls: FxHashMap<Def, Vec<Rc<Summary>>>,
     pub(super) reached: Vec<Vec<Reached>>,
+    /// A hook is in place for the whole process.
+    pub hooked: bool,
     /// What was raised since the innermost `try` began.
     pub raised: Value,
     /// Methods that lead to loads, by name: what a call of an unknown receiver may mean.
@@ -229,6 +231,7 @@ impl<'a> Machine<'a> {
             summaries: FxHashMap::default(),
             known_calls: FxHashMap::default(),
             reached: vec![Vec::new()],
+            hooked: false,
             raised: Value::unknown(),
             leading: FxHashMap::default(),
             leads: HashSet::new(),

@@ -712,7 +712,10 @@ fn handed_on(project: &Project, model: &Model, file: FileId) -> Handed {
                         && held.iter().any(|at| span(stmt).contains(*at))
                 };
                 let mut bases = node.arguments.iter().flat_map(|a| &a.args);
-                let derived = bases.any(|base| held.iter().any(|at| span(base).contains(*at)));
+                let derived = bases.any(|base| {
+                    held.iter().any(|at| span(base).contains(*at))
+                        || matches!(base, Expr::Name(name) if out.names.contains(&name.id))
+                });
                 if derived || node.body.iter().any(assigned) {
                     out.names.push(node.name.id.clone());
                 }
@@ -786,16 +789,22 @@ impl<'a> Visitor<'a> for Texts<'_> {
     fn visit_expr(&mut self, expr: &'a Expr) {
         match expr {
             Expr::Call(call) => {
-                for argument in &call.arguments.args {
-                    if crate::python::dotted(argument).is_some() {
-                        self.passed.push(span(argument));
-                    }
-                }
                 let last = match &*call.func {
                     Expr::Name(name) => name.id.as_str(),
                     Expr::Attribute(attribute) => attribute.attr.as_str(),
                     _ => "",
                 };
+                // What these give is the function itself.
+                let wraps = matches!(
+                    last,
+                    "staticmethod" | "classmethod" | "partial" | "lru_cache"
+                );
+                let handed = call.arguments.args.iter().filter(|_| !wraps);
+                for argument in handed {
+                    if crate::python::dotted(argument).is_some() {
+                        self.passed.push(span(argument));
+                    }
+                }
                 let by_name = matches!(last, "import_module" | "__import__" | "getattr" | "get");
                 self.found |= by_name && call.arguments.args.iter().any(|a| self.names(a));
             }
@@ -803,6 +812,13 @@ impl<'a> Visitor<'a> for Texts<'_> {
             _ => {}
         }
         visitor::walk_expr(self, expr);
+    }
+
+    fn visit_stmt(&mut self, stmt: &'a Stmt) {
+        if let Stmt::Assign(node) = stmt {
+            self.found |= self.names(&node.value);
+        }
+        visitor::walk_stmt(self, stmt);
     }
 }
 
