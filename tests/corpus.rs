@@ -11,8 +11,9 @@ use depickle::project::Project;
 use depickle::trace::{Finding, Form, trace};
 use libtest_mimic::{Arguments, Failed, Trial};
 
-/// Known gaps are at most this share of all labels, in percent.
-const MOST_KNOWN: usize = 3;
+/// Known gaps, and known excesses, are at most these shares of all labels, in percent.
+const MOST_MISSED: usize = 3;
+const MOST_EXCESS: usize = 5;
 /// At least so many labels of each kind.
 const LEAST: usize = 300;
 
@@ -207,15 +208,19 @@ fn counted(programs: &[Program]) -> Result<(), String> {
     let count = |is: fn(&Label) -> bool| labels.iter().filter(|label| is(label)).count();
     let reached = count(|l| matches!(l, Label::Reached(_) | Label::Missed(_)));
     let silent = count(|l| matches!(l, Label::Silent | Label::FalseAlarm));
-    let known = count(|l| matches!(l, Label::Missed(_) | Label::FalseAlarm));
+    let missed = count(|l| matches!(l, Label::Missed(_)));
+    let excess = count(|l| matches!(l, Label::FalseAlarm));
     if reached < LEAST || silent < LEAST {
         return Err(format!("{reached} reached and {silent} silent are too few"));
     }
-    match known * 100 <= MOST_KNOWN * labels.len() {
-        true => Ok(()),
-        false => Err(format!(
-            "{known} known gaps of {} are too many",
-            labels.len()
-        )),
+    let all = labels.len();
+    if missed * 100 > MOST_MISSED * all {
+        return Err(format!("{missed} missed of {all} labels are too many"));
     }
+    if excess * 100 > MOST_EXCESS * all {
+        return Err(format!(
+            "{excess} false alarms of {all} labels are too many"
+        ));
+    }
+    Ok(())
 }

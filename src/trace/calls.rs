@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::env::Env;
+use super::expressions::dotted_path;
 use super::fold;
 use super::machine::{Machine, Owner};
 use super::taint::{Hop, HopKind, Place, Taint};
@@ -152,6 +153,7 @@ impl<'a> Machine<'a> {
         env: &mut Env,
     ) -> Value {
         let name = attribute.attr.as_str();
+        self.addressed(attribute, name, arguments);
         let mut out = Value::unknown();
         let mut after = Value::unknown();
         let mut changed = false;
@@ -254,6 +256,17 @@ impl<'a> Machine<'a> {
                 self.store_into(buffer, taints, env);
             }
         }
+        if out.is_untrusted() && self.is_loopback(at) {
+            // Another process of the same machine.
+            out = out.map_taints(&|taint| match taint.trust {
+                Trust::Network => Taint {
+                    trust: Trust::File,
+                    channel: "loopback".into(),
+                    ..taint.clone()
+                },
+                _ => taint.clone(),
+            });
+        }
         if changed {
             self.store_into(&attribute.value, after, env);
         } else if let Expr::Name(name) = &*attribute.value {
@@ -261,6 +274,42 @@ impl<'a> Machine<'a> {
             env.forget(&name.id);
         }
         out
+    }
+
+    /// Notes whether `socket.bind(address)` means this machine alone.
+    fn addressed(&mut self, attribute: &ast::ExprAttribute, name: &str, arguments: &Arguments) {
+        const LOCAL: [&str; 5] = [
+            "tcp://127.",
+            "tcp://localhost",
+            "ipc://",
+            "inproc://",
+            "tcp://[::1]",
+        ];
+        let (true, Some(address)) = (
+            matches!(name, "bind" | "connect"),
+            arguments.positional.first(),
+        ) else {
+            return;
+        };
+        let text = fold::key_text(address);
+        if let (Some(path), true) = (dotted_path(&attribute.value), text.contains("://")) {
+            let local = LOCAL.iter().any(|start| text.starts_with(start));
+            let key = format!("{:?} {path}", self.file());
+            self.set_field(Owner::Store("address".into()), &key, &Value::bool(local));
+        }
+    }
+
+    /// Whether the receiver of the call at `at` is a socket that this machine alone can reach.
+    pub(super) fn is_loopback(&mut self, at: At) -> bool {
+        let Some(Expr::Attribute(attribute)) = at.call.map(|call| &*call.func) else {
+            return false;
+        };
+        let Some(path) = dotted_path(&attribute.value) else {
+            return false;
+        };
+        let key = format!("{:?} {path}", self.file());
+        let known = self.field(&Owner::Store("address".into()), &key);
+        known.is_some_and(|value| value.truth() == Some(true))
     }
 
     /// What an object of unknown kind holds more after `append` and its like.
@@ -920,11 +969,56 @@ impl<'a> Machine<'a> {
         // What every dictionary, file or thread has says nothing of whose method it is.
         let common = matches!(
             name,
-            "get" | "set" | "add" | "pop" | "put" | "update" | "items" | "keys" | "values" | "append" | "insert"
-                | "remove" | "clear" | "copy" | "index" | "count" | "sort" | "split" | "join" | "strip" | "format"
-                | "encode" | "decode" | "read" | "write" | "close" | "open" | "seek" | "flush" | "send" | "recv"
-                | "run" | "start" | "stop" | "call" | "load" | "loads" | "dump" | "dumps" | "next" | "filter"
-                | "first" | "all" | "save" | "delete" | "create" | "execute" | "connect" | "accept" | "setdefault"
+            "get"
+                | "set"
+                | "add"
+                | "pop"
+                | "put"
+                | "update"
+                | "items"
+                | "keys"
+                | "values"
+                | "append"
+                | "insert"
+                | "remove"
+                | "clear"
+                | "copy"
+                | "index"
+                | "count"
+                | "sort"
+                | "split"
+                | "join"
+                | "strip"
+                | "format"
+                | "encode"
+                | "decode"
+                | "read"
+                | "write"
+                | "close"
+                | "open"
+                | "seek"
+                | "flush"
+                | "send"
+                | "recv"
+                | "run"
+                | "start"
+                | "stop"
+                | "call"
+                | "load"
+                | "loads"
+                | "dump"
+                | "dumps"
+                | "next"
+                | "filter"
+                | "first"
+                | "all"
+                | "save"
+                | "delete"
+                | "create"
+                | "execute"
+                | "connect"
+                | "accept"
+                | "setdefault"
         );
         if common || candidates.is_empty() || candidates.len() > MOST_CANDIDATES || is_data {
             return Value::unknown();

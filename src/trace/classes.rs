@@ -237,8 +237,8 @@ impl<'a> Machine<'a> {
                 None => {
                     // Of a base that nothing is known of, an attribute may be anything.
                     let full = format!("{base}.{name}");
-                    let starts = name == "start"
-                        && (base.ends_with("Thread") || base.ends_with("Process"));
+                    let starts =
+                        name == "start" && (base.ends_with("Thread") || base.ends_with("Process"));
                     match starts || self.model.knows(&base, &full) {
                         true => Value::external(&full),
                         false => Value::unknown(),

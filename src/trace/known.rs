@@ -291,7 +291,10 @@ impl<'a> Machine<'a> {
             Arrives::Path => self.content(&given, at),
             Arrives::Receiver => {
                 let own = receiver.filter(|a| matches!(a, Atom::Untrusted(_)));
-                let trust = sink.trust.unwrap_or(Trust::Unknown);
+                let trust = match sink.trust.unwrap_or(Trust::Unknown) {
+                    Trust::Network if self.is_loopback(at) => Trust::File,
+                    trust => trust,
+                };
                 let note = self.snippet(at.place);
                 match own.is_empty() {
                     false => own,

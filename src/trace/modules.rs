@@ -236,7 +236,7 @@ impl<'a> Machine<'a> {
     fn defined(&mut self, file: FileId, name: &str) -> Option<Value> {
         let names = self.names_of(file);
         let Some(statements) = names.bound.get(name) else {
-            return self.from_star(file, &names, name);
+            return self.by_star(file, &names, name);
         };
         let key = (file, Name::new(name));
         if self.frames.len() > 60 || !self.defining.insert(key.clone()) {
@@ -263,7 +263,7 @@ impl<'a> Machine<'a> {
     }
 
     /// What `name` is by a star import of the project.
-    fn from_star(&mut self, file: FileId, names: &Names<'a>, name: &str) -> Option<Value> {
+    fn by_star(&mut self, file: FileId, names: &Names<'a>, name: &str) -> Option<Value> {
         for star in &names.stars {
             let Some(home) = self.project.module(file, &import_module(star)) else {
                 continue;

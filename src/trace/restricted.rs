@@ -244,11 +244,7 @@ impl<'s> Judge<'s> {
                 Stmt::For(node) => {
                     self.block(&node.body, allowed);
                 }
-                Stmt::With(node) => {
-                    if self.block(&node.body, allowed) {
-                        return true;
-                    }
-                }
+                Stmt::With(node) if self.block(&node.body, allowed) => return true,
                 _ => {}
             }
         }
