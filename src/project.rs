@@ -112,6 +112,24 @@ impl Project {
         }
     }
 
+    /// What `look` sees in the syntax of `file`. The syntax is kept only when it says so, or when the file does not parse:
+    /// of most files nothing more is ever asked.
+    pub fn glance<T>(&self, file: FileId, look: impl FnOnce(&SourceFile) -> (T, bool)) -> T {
+        let Some(known) = self.files.get(file.0) else {
+            return look(self.source(file)).0;
+        };
+        if let Some(source) = known.source.get() {
+            return look(source).0;
+        }
+        let source = SourceFile::read(&known.path, &known.bytes);
+        let (seen, keep) = look(&source);
+        if keep || source.unparsed().is_some() {
+            // Somebody else may have been faster; theirs is the same.
+            let _ = known.source.set(source);
+        }
+        seen
+    }
+
     /// Whether `file` has been parsed.
     pub fn is_parsed(&self, file: FileId) -> bool {
         self.files

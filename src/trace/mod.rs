@@ -158,15 +158,28 @@ const MOST_PASSES: usize = 2;
 /// Finds every load of `project` and what reaches it.
 pub fn trace(project: &Project, model: &Model) -> Traced {
     let naming = sites::naming_files(project, model);
-    let sites: Vec<Site> = naming
-        .par_iter()
-        .flat_map_iter(|file| sites::sites_of(project, model, *file))
+    let looked: Vec<(FileId, Vec<Site>, relevant::Named)> = naming
+        .into_par_iter()
+        .filter_map(|file| {
+            project.glance(file, |source| {
+                let sites = sites::sites_of(project, model, file, source);
+                let named = relevant::Named::of(model, source);
+                let matters = !sites.is_empty() || named.matters();
+                (matters.then_some((file, sites, named)), matters)
+            })
+        })
         .collect();
     // A file may keep a load under another name and have no call of it.
-    if naming.is_empty() {
+    if looked.is_empty() {
         return Traced::default();
     }
-    let relevant = relevant::relevant(project, model, &naming, &sites);
+    let mut sites: Vec<Site> = Vec::new();
+    let mut named: Vec<(FileId, relevant::Named)> = Vec::new();
+    for (file, mine, names) in looked {
+        sites.extend(mine);
+        named.push((file, names));
+    }
+    let relevant = relevant::relevant(project, named, &sites);
     let mut machine = Machine::new(project, model, sites);
     machine.leads = relevant.functions.clone();
     machine.leading = relevant

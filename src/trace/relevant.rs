@@ -15,18 +15,21 @@ use super::calls::is_mutator;
 use super::is_test;
 use super::modules::roots;
 use super::sites::Site;
-use super::taint::Place;
 use super::value::Def;
 use crate::pack::Model;
 use crate::project::{FileId, Project};
 use crate::python::ast::name::Name;
 use crate::python::ast::visitor::{self, Visitor};
 use crate::python::ast::{self, Expr, Stmt};
-use crate::python::{Bound, ChainRole, span};
+use crate::python::{Bound, ChainRole, SourceFile, span};
 use crate::text::Span;
 
 /// A method that is called in no more files than this is taken to mean the same thing everywhere.
 const RARE: usize = 12;
+/// Files that are read for what stands above the loads, the nearest first; direct callers are read in any case.
+const MOST_READ: usize = 1200;
+/// With more functions than this nothing further is looked for.
+const MANY: usize = 3000;
 /// Times that rare names are looked for in the whole project.
 const RARE_PASSES: usize = 1;
 
@@ -115,31 +118,19 @@ struct Target {
 }
 
 /// Finds what has to be interpreted for `sites`.
-pub(super) fn relevant(
-    project: &Project,
-    model: &Model,
-    naming: &[FileId],
-    sites: &[Site],
-) -> Relevant {
+pub(super) fn relevant(project: &Project, named: Vec<(FileId, Named)>, sites: &[Site]) -> Relevant {
     let mut anchors: HashMap<FileId, Vec<(Span, usize)>> = HashMap::new();
-    let writers = naming
-        .iter()
-        .flat_map(|file| writers_of(project, model, *file));
     for site in sites {
         let here: &mut Vec<(Span, usize)> = anchors.entry(site.place.file).or_default();
         here.push((site.place.span, 0));
     }
-    for place in writers {
-        let far = HIGHEST.saturating_sub(MOST_WRITERS);
-        anchors
-            .entry(place.file)
-            .or_default()
-            .push((place.span, far));
+    let far = HIGHEST.saturating_sub(MOST_WRITERS);
+    for (file, named) in &named {
+        for span in &named.writers {
+            anchors.entry(*file).or_default().push((*span, far));
+        }
     }
-    let handed: Vec<(FileId, Handed)> = naming
-        .par_iter()
-        .map(|file| (*file, handed_on(project, model, *file)))
-        .collect();
+    let handed = named;
     let everywhere: HashMap<FileId, FxHashSet<Name>> = handed
         .iter()
         .filter(|(_, handed)| handed.anywhere)
@@ -161,6 +152,7 @@ pub(super) fn relevant(
         imports: imports(project),
         anchors,
         parsed: BTreeMap::new(),
+        mentioning: FxHashMap::default(),
         wanted: FxHashMap::default(),
         known: HashSet::new(),
         out: Relevant::default(),
@@ -180,9 +172,15 @@ pub(super) fn relevant(
         }));
     }
     search.follow(fresh);
-    let fresh = search.keepers();
-    search.follow(fresh);
+    // In a project with so many ways to loads more would only cost.
+    if search.out.functions.len() <= MANY {
+        let fresh = search.keepers();
+        search.follow(fresh);
+    }
     for _ in 0..RARE_PASSES {
+        if search.out.functions.len() > MANY {
+            break;
+        }
         let fresh = search.rare();
         if fresh.is_empty() {
             break;
@@ -200,6 +198,8 @@ struct Search<'p> {
     imports: FxHashMap<Name, Vec<FileId>>,
     anchors: HashMap<FileId, Vec<(Span, usize)>>,
     parsed: BTreeMap<FileId, Parsed>,
+    /// Parsed files by the names they mention.
+    mentioning: FxHashMap<Name, Vec<FileId>>,
     wanted: FxHashMap<Name, Vec<Target>>,
     known: HashSet<Target>,
     out: Relevant,
@@ -213,8 +213,8 @@ impl Search<'_> {
             let highest = match self.out.functions.len() {
                 0..=600 => HIGHEST,
                 601..=1500 => 4,
-                1501..=3000 => 2,
-                _ => 0,
+                1501..=MANY => 2,
+                _ => return,
             };
             fresh.retain(|target| target.depth <= highest && self.known.insert(target.clone()));
             if fresh.is_empty() {
@@ -226,7 +226,8 @@ impl Search<'_> {
                 by_name.entry(target.name.clone()).or_default().push(target);
             }
             // Those that were read before are asked about what is new; new ones about everything.
-            let files: Vec<FileId> = self.parsed.keys().copied().collect();
+            let mentioned = by_name.keys().filter_map(|name| self.mentioning.get(name));
+            let files: BTreeSet<FileId> = mentioned.flatten().copied().collect();
             for file in files {
                 fresh.extend(self.ask(file, &by_name));
             }
@@ -252,6 +253,12 @@ impl Search<'_> {
         let mut fresh = Vec::new();
         for (file, info, called) in read {
             self.out.called.extend(called);
+            let units = info.units.iter().map(|unit| &unit.mentions);
+            let names: FxHashSet<&Name> =
+                units.chain([&info.module]).flat_map(|m| m.keys()).collect();
+            for name in names {
+                self.mentioning.entry(name.clone()).or_default().push(file);
+            }
             self.parsed.insert(file, info);
             fresh.extend(self.ask(file, &wanted));
         }
@@ -342,7 +349,12 @@ impl Search<'_> {
     /// Files, not parsed yet, that may mean one of `fresh`.
     fn candidates(&self, fresh: &[Target]) -> Vec<FileId> {
         let mut out: BTreeSet<FileId> = BTreeSet::new();
-        for target in fresh {
+        let mut nearest: Vec<&Target> = fresh.iter().collect();
+        nearest.sort_by_key(|target| target.depth);
+        for target in nearest {
+            if target.depth > 0 && self.parsed.len() + out.len() > MOST_READ {
+                break;
+            }
             let finder = memmem::Finder::new(target.name.as_bytes());
             let words = target.classes.iter().chain([&target.stem, &target.name]);
             let files = words.filter_map(|word| self.imports.get(word)).flatten();
@@ -635,25 +647,21 @@ fn stem(path: &str) -> Name {
     Name::new(path.rsplit('/').next().unwrap_or(path))
 }
 
-/// Calls in `file` that write what sinks read.
-fn writers_of(project: &Project, model: &Model, file: FileId) -> Vec<Place> {
-    let source = project.source(file);
+/// Calls in `source` that write what sinks read.
+fn writers_of(model: &Model, source: &SourceFile) -> Vec<Span> {
     let writes = |chain: &&crate::python::Chain| {
         let names = source.scopes().resolve(chain.scope, &chain.parts);
         names.iter().any(|name| model.is_writer(name))
     };
     let chains = source.scopes().chains().iter().filter(writes);
-    chains
-        .map(|chain| Place {
-            file,
-            span: chain.span,
-        })
-        .collect()
+    chains.map(|chain| chain.span).collect()
 }
 
 /// How a file hands sinks on: names that others may know them by, and whether code in it may call them by other names.
 #[derive(Default)]
-struct Handed {
+pub(super) struct Named {
+    /// Calls that write what sinks read.
+    writers: Vec<Span>,
     names: Vec<Name>,
     /// A sink or its module is used as a value, or named by a text: functions here may call it by another name.
     anywhere: bool,
@@ -663,11 +671,24 @@ struct Handed {
     held: Vec<Span>,
 }
 
-fn handed_on(project: &Project, model: &Model, file: FileId) -> Handed {
-    let source = project.source(file);
+impl Named {
+    /// What `source` hands on.
+    pub fn of(model: &Model, source: &SourceFile) -> Named {
+        let mut named = handed_on(model, source);
+        named.writers = writers_of(model, source);
+        named
+    }
+
+    /// Whether there is anything of interest.
+    pub fn matters(&self) -> bool {
+        self.anywhere || !self.names.is_empty() || !self.writers.is_empty()
+    }
+}
+
+fn handed_on(model: &Model, source: &SourceFile) -> Named {
     let modules = model.pickle_modules();
     let is = |name: &String| model.sink(name).is_some() || modules.contains(name);
-    let mut out = Handed::default();
+    let mut out = Named::default();
     let mut held: Vec<Span> = Vec::new();
     let mut texts = Texts {
         modules: &modules,

@@ -10,7 +10,7 @@ use rayon::prelude::*;
 use super::taint::Place;
 use crate::pack::{Model, SinkId};
 use crate::project::{FileId, Project};
-use crate::python::ChainRole;
+use crate::python::{ChainRole, SourceFile};
 
 /// How a load stands in the code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -59,6 +59,9 @@ pub(super) fn naming_files(project: &Project, model: &Model) -> Vec<FileId> {
         .map(|words| {
             let top = words.first().and_then(|w| first.binary_search(w).ok());
             let rest = words.iter().skip(usize::from(top.is_some()));
+            // A module alone has to be used as one: comments speak of pickles, too.
+            let alone = words.len() == 1;
+            let rest = rest.chain(words.iter().filter(|_| alone));
             (top, rest.map(|w| Finder::new(w.as_str())).collect())
         })
         .collect();
@@ -77,7 +80,7 @@ pub(super) fn naming_files(project: &Project, model: &Model) -> Vec<FileId> {
             }
             let named = |(top, words): &(Option<usize>, Vec<Finder<'_>>)| {
                 top.is_none_or(|top| seen.get(top).copied().unwrap_or(false))
-                    && words.iter().all(|word| word.find(bytes).is_some())
+                    && words.iter().all(|word| is_used(word, bytes))
             };
             // What a search by bytes could miss.
             (any && sets.iter().any(named)) || memchr::memchr(0, bytes).is_some()
@@ -85,9 +88,41 @@ pub(super) fn naming_files(project: &Project, model: &Model) -> Vec<FileId> {
         .collect()
 }
 
+/// Whether `word` stands in `bytes` as an attribute, or as a name of its own that is imported or passed.
+fn is_used(word: &Finder<'_>, bytes: &[u8]) -> bool {
+    let is_word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    let length = word.needle().len();
+    word.find_iter(bytes).any(|at| {
+        let before = at.checked_sub(1).and_then(|at| bytes.get(at)).copied();
+        let after = bytes.get(at + length).copied();
+        let ends = !after.is_some_and(is_word);
+        let starts = match before {
+            Some(b'.') => true,
+            // `from yaml import load`, `allow_pickle=True`, `"loads"`.
+            Some(b' ' | b'(' | b',' | b'\t' | b'\n' | b'"' | b'\'') | None => {
+                let next = bytes.get(at + length + 1..at + length + 4);
+                let beyond = bytes.get(at + length + 1).copied();
+                match after {
+                    None | Some(b',' | b'\n' | b'\r' | b')' | b'=' | b'"' | b'\'') => true,
+                    // `pickle.loads`, not the end of a sentence.
+                    Some(b'.') => beyond.is_some_and(is_word),
+                    Some(b' ') => next == Some(b"as ") || next == Some(b"imp"),
+                    _ => false,
+                }
+            }
+            _ => false,
+        };
+        starts && ends
+    })
+}
+
 /// The loads of one file.
-pub(super) fn sites_of(project: &Project, model: &Model, file: FileId) -> Vec<Site> {
-    let source = project.source(file);
+pub(super) fn sites_of(
+    project: &Project,
+    model: &Model,
+    file: FileId,
+    source: &SourceFile,
+) -> Vec<Site> {
     let mut sites = Vec::new();
     for chain in source.scopes().chains() {
         let names = source.scopes().resolve(chain.scope, &chain.parts);
