@@ -66,9 +66,17 @@ fn by_id(model: &Model, id: &str) -> Option<String> {
         return Some(framework_text(framework));
     }
     if let Some((transform, sink)) = model.sink(id).and_then(|sink| model.sink_row(sink)) {
+        let becomes = match &transform.rewrite {
+            Some(_) => format!("it becomes {}", sink.becomes),
+            None => "it is reported, not rewritten".to_owned(),
+        };
+        let advice = match sink.advice.trim_end_matches('.') {
+            "" => String::new(),
+            advice => format!("{advice}.\n"),
+        };
         return Some(format!(
-            "{id}: a sink of {0}; it becomes {1}.\n`depickle explain {0}` says why and how.\n",
-            transform.id, sink.becomes
+            "{id}: a sink of {0}; {becomes}.\n{advice}`depickle explain {0}` says why and how.\n",
+            transform.id
         ));
     }
     let reason = Reason::by_code(id)?;
