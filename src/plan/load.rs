@@ -1,18 +1,19 @@
-//! One load rewritten: the call, the guard around it, or the guards around the calls that lead to it.
+//! One load rewritten: the call itself, and the guard around it where its own function answers.
 
 use super::attempt::{Attempt, attempt};
+use super::callers::{Answering, in_function, not_a_generator};
 use super::guard::{Guarded, answer, guard, statement_of};
 use super::names::{Fresh, spell};
 use super::position::position;
 use super::uses::uses;
 use super::{Draft, Planner, Reason};
-use crate::pack::{Arrives, Framework, Rewrite, Shape, Sink};
+use crate::pack::{Arrives, Rewrite, Sink};
 use crate::project::FileId;
 use crate::python::ast::visitor::{self, Visitor};
-use crate::python::ast::{self, AnyNodeRef, Expr, Stmt};
+use crate::python::ast::{self, AnyNodeRef, Expr};
 use crate::python::{SourceFile, span};
 use crate::text::{Edit, Span};
-use crate::trace::{Finding, Form, Handler, HopKind, Place, Route, TaintPath};
+use crate::trace::{Finding, Form};
 
 /// The load as it stands and as it will stand.
 struct Load {
@@ -42,16 +43,6 @@ impl Load {
         edits.extend(argument.map(|name| Edit::replace(self.argument, name)));
         edits
     }
-}
-
-/// Who answers when the load fails.
-enum Answering<'r> {
-    /// The handler that holds the load.
-    Handler(&'r Handler),
-    /// The function that holds the load, by raising: it reads the framework's request itself.
-    Request(&'r str),
-    /// The handlers that call down to the load.
-    Callers(Vec<(&'r Handler, Place)>),
 }
 
 impl<'p> Planner<'p> {
@@ -194,301 +185,8 @@ impl<'p> Planner<'p> {
         })
     }
 
-    fn framework(&self, handler: &Handler) -> Result<&'p Framework, Reason> {
-        self.model
-            .framework(handler.framework)
-            .ok_or(Reason::NoHandler)
-    }
-
-    /// Who answers for `finding`.
-    fn answering<'f>(&self, finding: &'f Finding) -> Result<Answering<'f>, Reason>
-    where
-        'p: 'f,
-    {
-        let routes = &finding.routes;
-        let direct = routes.iter().find_map(|route| match &route.handler {
-            Some(handler) if route.chain.is_empty() => Some(handler),
-            _ => None,
-        });
-        if let Some(handler) = direct {
-            let only = |route: &Route| {
-                route.chain.is_empty()
-                    && route.handler.as_ref().is_some_and(|h| h.def == handler.def)
-            };
-            return match routes.iter().all(only) {
-                true => Ok(Answering::Handler(handler)),
-                false => Err(Reason::HandlerIsCalled),
-            };
-        }
-        if let Some(framework) = self.reads_request(finding) {
-            return Ok(Answering::Request(framework));
-        }
-        let mut callers = Vec::new();
-        let mut shared = false;
-        for route in routes {
-            match (&route.handler, route.chain.first()) {
-                (Some(handler), Some(call)) if call.caller == Some(handler.def) => {
-                    callers.push((handler, call.place));
-                }
-                _ => shared = true,
-            }
-        }
-        callers.sort_by_key(|(_, place)| *place);
-        callers.dedup_by_key(|(_, place)| *place);
-        match (callers.is_empty(), shared) {
-            (true, _) => Err(Reason::NoHandler),
-            (false, true) => Err(Reason::SharedHelper),
-            (false, false) => Ok(Answering::Callers(callers)),
-        }
-    }
-
-    /// The framework whose global request the function that holds the load reads itself: raising answers there.
-    fn reads_request(&self, finding: &Finding) -> Option<&'p str> {
-        let source = finding.path.as_ref()?.hops().first()?.place;
-        let file = self.project.source(source.file);
-        let same_function = source.file == finding.place.file
-            && function_of(file, source.span) == function_of(file, finding.place.span)
-            && function_of(file, source.span).is_some();
-        let object = same_function.then(|| {
-            file.scopes().chains().iter().find_map(|chain| {
-                let inside = source.span.contains(chain.span) || chain.span.contains(source.span);
-                // `request.data` and `flask.request.data` alike.
-                let source = (1..=chain.parts.len()).find_map(|n| {
-                    let names = file.scopes().resolve(chain.scope, chain.parts.get(..n)?);
-                    names.iter().find_map(|name| self.model.source(name))
-                })?;
-                inside.then_some(source.is.as_deref()).flatten()
-            })
-        })??;
-        let framework = self
-            .model
-            .frameworks
-            .iter()
-            .find(|framework| framework.objects.iter().any(|o| o.name == object))?;
-        Some(framework.id.as_str())
-    }
-
-    /// Whether an error of the load rises through every call above it, up to the handler, at that very call.
-    fn rises_to_the_handler(&self, finding: &Finding) -> Result<(), Reason> {
-        for route in &finding.routes {
-            let callers = route.chain.iter().skip(1).map(|call| call.caller);
-            let callees = callers.chain([route.holder]);
-            for (call, callee) in route.chain.iter().zip(callees) {
-                let file = self.project.source(call.place.file);
-                let (_, deferred) = statement_of(file, call.place.span).ok_or(Reason::NoHandler)?;
-                if deferred {
-                    return Err(Reason::InLambda);
-                }
-                let Some(callee) = callee else { continue };
-                let home = self.project.source(callee.file);
-                let definition = function_of(home, Span::new(callee.start, callee.start + 1));
-                if let Some(definition) = definition {
-                    if definition.is_async && awaited(file, call.place.span).is_none() {
-                        return Err(Reason::NotAwaited);
-                    }
-                    if let Some(first) = definition.body.first() {
-                        not_a_generator(home, span(first))?;
-                    }
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Guards `call`, by which `handler` comes to a load in a helper.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "all of it is one finding's context"
-    )]
-    fn guard_call(
-        &mut self,
-        draft: &mut Draft,
-        finding: &Finding,
-        handler: &Handler,
-        call: Place,
-        sink: &Sink,
-        rewrite: &Rewrite,
-        message: &str,
-    ) -> Result<(), Reason> {
-        let id = call.file;
-        let file = self.project.source(id);
-        if file.unparsed().is_some() {
-            return Err(Reason::FileNotParsed);
-        }
-        let node = call_at(file, call.span).ok_or(Reason::IndirectCall)?;
-        let target = awaited(file, call.span).unwrap_or(call.span);
-        uses(file, target, rewrite)?;
-        let (statement, deferred) = statement_of(file, target).ok_or(Reason::NoHandler)?;
-        let catch = self.catch(file, finding, Some(call), call.span, id, sink, rewrite);
-        if !deferred {
-            match attempt(file, statement, &catch, rewrite) {
-                Attempt::Caught => return Ok(()),
-                Attempt::Amend(edit) => {
-                    draft.gone.push((id, edit.span));
-                    draft.edit(id, [edit]);
-                    return Ok(());
-                }
-                Attempt::Open => {}
-            }
-        }
-        // Nobody else's ValueError may be taken for bad input.
-        let arguments = node
-            .arguments
-            .args
-            .iter()
-            .chain(node.arguments.keywords.iter().map(|k| &k.value));
-        for argument in arguments {
-            if self.argument_to_hoist(file, span(argument)) {
-                return Err(Reason::EvaluationOrder);
-            }
-        }
-        not_a_generator(file, target)?;
-        let framework = self.framework(handler)?;
-        let position = position(file, target, &self.moving(id))?;
-        let answer = answer(file, position.statement(), framework, true, message)?;
-        let fresh = self.fresh.entry(id).or_insert_with(|| Fresh::of(file));
-        let guarded = Guarded {
-            position,
-            target,
-            text: file.slice(target).to_owned(),
-            in_place: Vec::new(),
-            before: None,
-            catch: &catch,
-            answer: &answer.code,
-        };
-        draft.edit(id, guard(file, guarded, rewrite, fresh));
-        draft.need(id, answer.needs);
-        Ok(())
-    }
-
-    /// What the guarded `region` of `file` can raise on bad input; with `by`, on the ways through that call alone.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "all of it is one finding's context"
-    )]
-    fn catch(
-        &self,
-        file: &SourceFile,
-        finding: &Finding,
-        by: Option<Place>,
-        region: Span,
-        id: FileId,
-        sink: &Sink,
-        rewrite: &Rewrite,
-    ) -> Vec<String> {
-        let region_place = Place {
-            file: id,
-            span: region,
-        };
-        let taken = |route: &&Route| {
-            by.is_none_or(|by| route.chain.first().is_some_and(|call| call.place == by))
-        };
-        let mut paths = finding
-            .routes
-            .iter()
-            .filter(taken)
-            .flat_map(|route| &route.paths);
-        let missing = finding.maybe_none || paths.any(|path| may_be_missing(path, region_place));
-        let mut catch = self.raised_by_steps(file, region);
-        let taken = finding.routes.iter().filter(taken);
-        for hop in taken
-            .flat_map(|route| &route.paths)
-            .flat_map(|path| path.hops())
-        {
-            let inside = hop.place.file == id && region.contains(hop.place.span);
-            for error in hop.raises.iter().filter(|_| inside) {
-                if !catch.iter().any(|caught| **caught == **error) {
-                    catch.push(error.to_string());
-                }
-            }
-        }
-        if missing {
-            let missing = sink
-                .catch_missing
-                .as_ref()
-                .unwrap_or(&rewrite.catch_missing);
-            if !catch.contains(missing) {
-                catch.push(missing.clone());
-            }
-        }
-        catch.extend(rewrite.catch.iter().cloned());
-        catch
-    }
-
-    /// Exceptions that decoding steps inside `region` raise and that are no `ValueError`, as the file can name them.
-    fn raised_by_steps(&self, file: &SourceFile, region: Span) -> Vec<String> {
-        let scopes = file.scopes();
-        let mut raised = Vec::new();
-        for chain in scopes.chains().iter().filter(|c| region.contains(c.span)) {
-            for name in scopes.resolve(chain.scope, &chain.parts) {
-                let error = self.model.step(&name).and_then(|step| step.raises.as_ref());
-                let Some((module, error)) = error.and_then(|e| e.rsplit_once('.')) else {
-                    continue;
-                };
-                let spelled = spell(file, region.start, module, error, true);
-                if let Ok(spelled) = spelled
-                    && spelled.need.is_none()
-                    && !raised.contains(&spelled.text)
-                {
-                    raised.push(spelled.text);
-                }
-            }
-        }
-        raised
-    }
-
-    /// Whether `argument` holds calls that are not known to only read and decode.
-    fn argument_to_hoist(&self, file: &SourceFile, argument: Span) -> bool {
-        struct Calls<'c> {
-            argument: Span,
-            known: &'c dyn Fn(&ast::ExprCall) -> bool,
-            found: bool,
-        }
-        impl<'a> Visitor<'a> for Calls<'_> {
-            fn visit_expr(&mut self, expr: &'a Expr) {
-                let here = span(expr);
-                if self.argument.contains(here)
-                    && let Expr::Call(call) = expr
-                {
-                    self.found |= !(self.known)(call);
-                }
-                visitor::walk_expr(self, expr);
-            }
-        }
-        let model = self.model;
-        let known = |call: &ast::ExprCall| {
-            let scope = file.scopes().at(argument.start);
-            let names = file.names(scope, &call.func);
-            let named = names
-                .iter()
-                .any(|name| model.step(name).is_some() || model.source(name).is_some());
-            let method = call.func.as_attribute_expr().is_some_and(|attribute| {
-                let attr = attribute.attr.as_str();
-                let listed = model.frameworks.iter().any(|framework| {
-                    framework
-                        .objects
-                        .iter()
-                        .any(|o| o.members.contains_key(attr))
-                });
-                model.method_step(attr).is_some() || listed
-            });
-            named || method
-        };
-        let mut calls = Calls {
-            argument,
-            known: &known,
-            found: false,
-        };
-        for stmt in &file.module().body {
-            if span(stmt).contains(argument) {
-                calls.visit_stmt(stmt);
-            }
-        }
-        calls.found
-    }
-
     /// Loads and guarded calls of `file` that move out of their statements as well.
-    fn moving(&self, file: FileId) -> Vec<Span> {
+    pub(super) fn moving(&self, file: FileId) -> Vec<Span> {
         let loads = self
             .findings
             .iter()
@@ -510,26 +208,8 @@ impl<'p> Planner<'p> {
     }
 }
 
-/// Whether a value on `path` can be `None` where `region` reads or decodes it.
-fn may_be_missing(path: &TaintPath, region: Place) -> bool {
-    let inside = |place: Place| place.file == region.file && region.span.contains(place.span);
-    // The form in which the value enters the region, unless it has its source there.
-    let mut entering = None;
-    for hop in path.hops().iter().filter(|hop| hop.kind != HopKind::Sink) {
-        if !inside(hop.place) {
-            entering = Some(hop.shape);
-        } else {
-            // A value that enters is read by the first step inside.
-            if hop.shape == Shape::Any || entering.take() == Some(Shape::Any) {
-                return true;
-            }
-        }
-    }
-    entering == Some(Shape::Any)
-}
-
 /// The call expression at `place`.
-fn call_at(file: &SourceFile, place: Span) -> Option<&ast::ExprCall> {
+pub(super) fn call_at(file: &SourceFile, place: Span) -> Option<&ast::ExprCall> {
     file.ancestors(place)
         .into_iter()
         .rev()
@@ -557,19 +237,8 @@ fn method_call(file: &SourceFile, inner: Span, method: &str) -> Option<Span> {
     None
 }
 
-/// The `await` around the call at `inner`.
-fn awaited(file: &SourceFile, inner: Span) -> Option<Span> {
-    file.ancestors(inner)
-        .into_iter()
-        .rev()
-        .find_map(|node| match node {
-            AnyNodeRef::ExprAwait(node) if span(&*node.value) == inner => Some(span(node)),
-            _ => None,
-        })
-}
-
 /// The innermost function that holds `place`.
-fn function_of(file: &SourceFile, place: Span) -> Option<&ast::StmtFunctionDef> {
+pub(super) fn function_of(file: &SourceFile, place: Span) -> Option<&ast::StmtFunctionDef> {
     file.ancestors(place)
         .into_iter()
         .rev()
@@ -577,44 +246,6 @@ fn function_of(file: &SourceFile, place: Span) -> Option<&ast::StmtFunctionDef> 
             AnyNodeRef::StmtFunctionDef(node) => Some(node),
             _ => None,
         })
-}
-
-/// A statement that an answer can leave: one of a function, not of a class body or the module.
-fn in_function(file: &SourceFile, statement: Span) -> Result<(), Reason> {
-    for node in file.ancestors(statement).into_iter().rev() {
-        match node {
-            AnyNodeRef::StmtFunctionDef(_) => return Ok(()),
-            AnyNodeRef::StmtClassDef(_) => return Err(Reason::InClassBody),
-            _ => {}
-        }
-    }
-    Err(Reason::NoHandler)
-}
-
-fn not_a_generator(file: &SourceFile, place: Span) -> Result<(), Reason> {
-    struct Yields(bool);
-    impl<'a> Visitor<'a> for Yields {
-        fn visit_stmt(&mut self, stmt: &'a Stmt) {
-            if !matches!(stmt, Stmt::FunctionDef(_) | Stmt::ClassDef(_)) {
-                visitor::walk_stmt(self, stmt);
-            }
-        }
-        fn visit_expr(&mut self, expr: &'a Expr) {
-            self.0 |= matches!(expr, Expr::Yield(_) | Expr::YieldFrom(_));
-            if !expr.is_lambda_expr() {
-                visitor::walk_expr(self, expr);
-            }
-        }
-    }
-    let Some(function) = function_of(file, place) else {
-        return Ok(());
-    };
-    let mut yields = Yields(false);
-    yields.visit_body(&function.body);
-    match yields.0 {
-        true => Err(Reason::InGenerator),
-        false => Ok(()),
-    }
 }
 
 /// JSON reads a file to its end: several loads from one file object cannot become several JSON loads.

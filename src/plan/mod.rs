@@ -4,11 +4,13 @@
 //! anything else is a [`Reason`].
 
 mod attempt;
+mod callers;
 mod guard;
 mod imports;
 mod load;
 mod names;
 mod position;
+mod raised;
 mod reason;
 mod uses;
 

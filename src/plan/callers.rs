@@ -1,0 +1,243 @@
+//! Who answers when a load fails, and the guards around the calls by which handlers come to a load in a helper.
+
+use super::attempt::{Attempt, attempt};
+use super::guard::{Guarded, answer, guard, statement_of};
+use super::load::{call_at, function_of};
+use super::names::Fresh;
+use super::position::position;
+use super::uses::uses;
+use super::{Draft, Planner, Reason};
+use crate::pack::{Framework, Rewrite, Sink};
+use crate::python::ast::visitor::{self, Visitor};
+use crate::python::ast::{AnyNodeRef, Expr, Stmt};
+use crate::python::{SourceFile, span};
+use crate::text::Span;
+use crate::trace::{Finding, Handler, Place, Route};
+
+/// Who answers when the load fails.
+pub(super) enum Answering<'r> {
+    /// The handler that holds the load.
+    Handler(&'r Handler),
+    /// The function that holds the load, by raising: it reads the framework's request itself.
+    Request(&'r str),
+    /// The handlers that call down to the load.
+    Callers(Vec<(&'r Handler, Place)>),
+}
+
+impl<'p> Planner<'p> {
+    pub(super) fn framework(&self, handler: &Handler) -> Result<&'p Framework, Reason> {
+        self.model
+            .framework(handler.framework)
+            .ok_or(Reason::NoHandler)
+    }
+
+    /// Who answers for `finding`.
+    pub(super) fn answering<'f>(&self, finding: &'f Finding) -> Result<Answering<'f>, Reason>
+    where
+        'p: 'f,
+    {
+        let routes = &finding.routes;
+        let direct = routes.iter().find_map(|route| match &route.handler {
+            Some(handler) if route.chain.is_empty() => Some(handler),
+            _ => None,
+        });
+        if let Some(handler) = direct {
+            let only = |route: &Route| {
+                route.chain.is_empty()
+                    && route.handler.as_ref().is_some_and(|h| h.def == handler.def)
+            };
+            return match routes.iter().all(only) {
+                true => Ok(Answering::Handler(handler)),
+                false => Err(Reason::HandlerIsCalled),
+            };
+        }
+        if let Some(framework) = self.reads_request(finding) {
+            return Ok(Answering::Request(framework));
+        }
+        let mut callers = Vec::new();
+        let mut shared = false;
+        for route in routes {
+            match (&route.handler, route.chain.first()) {
+                (Some(handler), Some(call)) if call.caller == Some(handler.def) => {
+                    callers.push((handler, call.place));
+                }
+                _ => shared = true,
+            }
+        }
+        callers.sort_by_key(|(_, place)| *place);
+        callers.dedup_by_key(|(_, place)| *place);
+        match (callers.is_empty(), shared) {
+            (true, _) => Err(Reason::NoHandler),
+            (false, true) => Err(Reason::SharedHelper),
+            (false, false) => Ok(Answering::Callers(callers)),
+        }
+    }
+
+    /// The framework whose global request the function that holds the load reads itself: raising answers there.
+    pub(super) fn reads_request(&self, finding: &Finding) -> Option<&'p str> {
+        let source = finding.path.as_ref()?.hops().first()?.place;
+        let file = self.project.source(source.file);
+        let same_function = source.file == finding.place.file
+            && function_of(file, source.span) == function_of(file, finding.place.span)
+            && function_of(file, source.span).is_some();
+        let object = same_function.then(|| {
+            file.scopes().chains().iter().find_map(|chain| {
+                let inside = source.span.contains(chain.span) || chain.span.contains(source.span);
+                // `request.data` and `flask.request.data` alike.
+                let source = (1..=chain.parts.len()).find_map(|n| {
+                    let names = file.scopes().resolve(chain.scope, chain.parts.get(..n)?);
+                    names.iter().find_map(|name| self.model.source(name))
+                })?;
+                inside.then_some(source.is.as_deref()).flatten()
+            })
+        })??;
+        let framework = self
+            .model
+            .frameworks
+            .iter()
+            .find(|framework| framework.objects.iter().any(|o| o.name == object))?;
+        Some(framework.id.as_str())
+    }
+
+    /// Whether an error of the load rises through every call above it, up to the handler, at that very call.
+    pub(super) fn rises_to_the_handler(&self, finding: &Finding) -> Result<(), Reason> {
+        for route in &finding.routes {
+            let callers = route.chain.iter().skip(1).map(|call| call.caller);
+            let callees = callers.chain([route.holder]);
+            for (call, callee) in route.chain.iter().zip(callees) {
+                let file = self.project.source(call.place.file);
+                let (_, deferred) = statement_of(file, call.place.span).ok_or(Reason::NoHandler)?;
+                if deferred {
+                    return Err(Reason::InLambda);
+                }
+                let Some(callee) = callee else { continue };
+                let home = self.project.source(callee.file);
+                let definition = function_of(home, Span::new(callee.start, callee.start + 1));
+                if let Some(definition) = definition {
+                    if definition.is_async && awaited(file, call.place.span).is_none() {
+                        return Err(Reason::NotAwaited);
+                    }
+                    if let Some(first) = definition.body.first() {
+                        not_a_generator(home, span(first))?;
+                    }
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Guards `call`, by which `handler` comes to a load in a helper.
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "all of it is one finding's context"
+    )]
+    pub(super) fn guard_call(
+        &mut self,
+        draft: &mut Draft,
+        finding: &Finding,
+        handler: &Handler,
+        call: Place,
+        sink: &Sink,
+        rewrite: &Rewrite,
+        message: &str,
+    ) -> Result<(), Reason> {
+        let id = call.file;
+        let file = self.project.source(id);
+        if file.unparsed().is_some() {
+            return Err(Reason::FileNotParsed);
+        }
+        let node = call_at(file, call.span).ok_or(Reason::IndirectCall)?;
+        let target = awaited(file, call.span).unwrap_or(call.span);
+        uses(file, target, rewrite)?;
+        let (statement, deferred) = statement_of(file, target).ok_or(Reason::NoHandler)?;
+        let catch = self.catch(file, finding, Some(call), call.span, id, sink, rewrite);
+        if !deferred {
+            match attempt(file, statement, &catch, rewrite) {
+                Attempt::Caught => return Ok(()),
+                Attempt::Amend(edit) => {
+                    draft.gone.push((id, edit.span));
+                    draft.edit(id, [edit]);
+                    return Ok(());
+                }
+                Attempt::Open => {}
+            }
+        }
+        // Nobody else's ValueError may be taken for bad input.
+        let arguments = node
+            .arguments
+            .args
+            .iter()
+            .chain(node.arguments.keywords.iter().map(|k| &k.value));
+        for argument in arguments {
+            if self.argument_to_hoist(file, span(argument)) {
+                return Err(Reason::EvaluationOrder);
+            }
+        }
+        not_a_generator(file, target)?;
+        let framework = self.framework(handler)?;
+        let position = position(file, target, &self.moving(id))?;
+        let answer = answer(file, position.statement(), framework, true, message)?;
+        let fresh = self.fresh.entry(id).or_insert_with(|| Fresh::of(file));
+        let guarded = Guarded {
+            position,
+            target,
+            text: file.slice(target).to_owned(),
+            in_place: Vec::new(),
+            before: None,
+            catch: &catch,
+            answer: &answer.code,
+        };
+        draft.edit(id, guard(file, guarded, rewrite, fresh));
+        draft.need(id, answer.needs);
+        Ok(())
+    }
+}
+
+/// The `await` around the call at `inner`.
+fn awaited(file: &SourceFile, inner: Span) -> Option<Span> {
+    file.ancestors(inner)
+        .into_iter()
+        .rev()
+        .find_map(|node| match node {
+            AnyNodeRef::ExprAwait(node) if span(&*node.value) == inner => Some(span(node)),
+            _ => None,
+        })
+}
+
+/// A statement that an answer can leave: one of a function, not of a class body or the module.
+pub(super) fn in_function(file: &SourceFile, statement: Span) -> Result<(), Reason> {
+    for node in file.ancestors(statement).into_iter().rev() {
+        match node {
+            AnyNodeRef::StmtFunctionDef(_) => return Ok(()),
+            AnyNodeRef::StmtClassDef(_) => return Err(Reason::InClassBody),
+            _ => {}
+        }
+    }
+    Err(Reason::NoHandler)
+}
+
+pub(super) fn not_a_generator(file: &SourceFile, place: Span) -> Result<(), Reason> {
+    struct Yields(bool);
+    impl<'a> Visitor<'a> for Yields {
+        fn visit_stmt(&mut self, stmt: &'a Stmt) {
+            if !matches!(stmt, Stmt::FunctionDef(_) | Stmt::ClassDef(_)) {
+                visitor::walk_stmt(self, stmt);
+            }
+        }
+        fn visit_expr(&mut self, expr: &'a Expr) {
+            self.0 |= matches!(expr, Expr::Yield(_) | Expr::YieldFrom(_));
+            if !expr.is_lambda_expr() {
+                visitor::walk_expr(self, expr);
+            }
+        }
+    }
+    let Some(function) = function_of(file, place) else {
+        return Ok(());
+    };
+    let mut yields = Yields(false);
+    yields.visit_body(&function.body);
+    match yields.0 {
+        true => Err(Reason::InGenerator),
+        false => Ok(()),
+    }
+}

@@ -1,0 +1,163 @@
+//! Imports added where they belong, in the order the file keeps.
+
+use super::{Imports, is_head};
+use crate::python::ast::Stmt;
+use crate::python::span;
+use crate::text::{Edit, Span};
+
+impl Imports<'_> {
+    /// Adds `import module` at its place in the block that holds an old import, or in the last block, or at the top.
+    pub(super) fn add_module(&mut self, module: &str) {
+        let old = &self.known.old;
+        let line = format!("import {module}{}", self.newline);
+        let blocks = self.blocks();
+        let holding = blocks
+            .iter()
+            .find(|b| b.iter().any(|(_, name)| old.iter().any(|o| o == name)))
+            .or(blocks.iter().rfind(|b| self.in_head(b)));
+        if let Some(block) = holding {
+            let sorted = block.windows(2).all(|w| matches!(w, [a, b] if a.1 <= b.1));
+            let next = match sorted {
+                true => block.iter().find(|(_, name)| name.as_str() > module),
+                false => block.iter().find(|(_, name)| old.iter().any(|o| o == name)),
+            };
+            let offset = match (next, block.last()) {
+                (Some((next, _)), _) => self.after_mark(self.file.index().line_start(next.start)),
+                (None, Some((last, _))) => {
+                    return self.insert_after(*last, &format!("import {module}"));
+                }
+                (None, None) => return,
+            };
+            self.edits.push(Edit::insert(offset, -10, line));
+            return;
+        }
+        let from = self.file.module().body.iter().find(|stmt| match stmt {
+            Stmt::ImportFrom(node) => node.module.as_ref().is_none_or(|m| m != "__future__"),
+            _ => false,
+        });
+        match from {
+            Some(stmt) => {
+                let start = self.file.index().line_start(span(stmt).start);
+                // Python's own modules stand in a block of their own.
+                let top = match stmt {
+                    Stmt::ImportFrom(node) if node.level == 0 => {
+                        node.module.as_ref().map(|m| m.as_str())
+                    }
+                    _ => None,
+                };
+                let top = top.and_then(|name| name.split('.').next());
+                let own = top.is_some_and(|top| self.known.stdlib.iter().any(|name| name == top));
+                let gap = if own { "" } else { self.newline };
+                self.edits.push(Edit::insert(
+                    self.after_mark(start),
+                    -10,
+                    format!("{line}{gap}"),
+                ));
+            }
+            None => self.at_head(&format!("import {module}")),
+        }
+    }
+
+    /// Adds `from module import name`, into a statement that takes from that module already where there is one.
+    pub(super) fn add_name(&mut self, module: &str, name: &str) {
+        let existing = self.file.module().body.iter().find_map(|stmt| match stmt {
+            Stmt::ImportFrom(node)
+                if node.level == 0
+                    && node.module.as_ref().is_some_and(|m| m == module)
+                    && node.names.iter().all(|a| a.name.as_str() != "*") =>
+            {
+                Some(node)
+            }
+            _ => None,
+        });
+        if let Some(node) = existing {
+            let names: Vec<&str> = node.names.iter().map(|alias| alias.name.as_str()).collect();
+            let next = next_in_order(&names, name).and_then(|n| node.names.get(n));
+            match (next, node.names.last()) {
+                (Some(next), _) => {
+                    let start = span(next).start;
+                    let margin = Span::new(self.file.index().line_start(start), start);
+                    let margin = self.file.slice(margin);
+                    let text = match margin.trim().is_empty() && !margin.is_empty() {
+                        true => format!("{name},{}{margin}", self.newline),
+                        false => format!("{name}, "),
+                    };
+                    self.edits.push(Edit::insert(start, 0, text));
+                }
+                (None, Some(last)) => {
+                    let end = span(last).end;
+                    self.edits.push(Edit::insert(end, 0, format!(", {name}")));
+                }
+                (None, None) => {}
+            }
+            return;
+        }
+        let line = format!("from {module} import {name}");
+        let head = self
+            .file
+            .module()
+            .body
+            .iter()
+            .take_while(|stmt| is_head(stmt));
+        let last = head
+            .filter(|stmt| matches!(stmt, Stmt::Import(_) | Stmt::ImportFrom(_)))
+            .last();
+        match last {
+            Some(stmt) => self.insert_after(span(stmt), &line),
+            None => self.at_head(&line),
+        }
+    }
+
+    /// Puts `line` on a line of its own below the statement at `extent`.
+    pub(super) fn insert_after(&mut self, extent: Span, line: &str) {
+        let text = self.file.text();
+        let end = self.file.index().line_end(text, extent.end);
+        self.edits
+            .push(Edit::insert(end, 10, format!("{}{line}", self.newline)));
+    }
+
+    /// Puts `line` below the docstring and `__future__` imports, or at the very top below comments.
+    pub(super) fn at_head(&mut self, line: &str) {
+        let body = &self.file.module().body;
+        let is_doc =
+            |stmt: &&Stmt| matches!(stmt, Stmt::Expr(e) if e.value.is_string_literal_expr());
+        let future = body.iter().rfind(|stmt| match stmt {
+            Stmt::ImportFrom(node) => node.module.as_ref().is_some_and(|m| m == "__future__"),
+            _ => false,
+        });
+        let anchor = future.or(body.first().filter(is_doc));
+        if let Some(stmt) = anchor {
+            return self.insert_after(span(stmt), &format!("{}{line}", self.newline));
+        }
+        let offset = body.first().map_or(self.file.text().len(), |stmt| {
+            self.file.index().line_start(span(stmt).start)
+        });
+        let text = format!("{line}{}{}", self.newline, self.newline);
+        self.edits
+            .push(Edit::insert(self.after_mark(offset), -10, text));
+    }
+}
+
+/// Before which of `names` `name` belongs, in whichever order they are: isort's, by bytes, or without regard to case.
+fn next_in_order(names: &[&str], name: &str) -> Option<usize> {
+    fn kind(name: &str) -> u8 {
+        match name {
+            _ if name.len() > 1 && name.chars().all(|c| !c.is_lowercase()) => 0,
+            _ if name.starts_with(char::is_uppercase) => 1,
+            _ => 2,
+        }
+    }
+    type Key = fn(&str) -> (u8, String);
+    let orders: [Key; 3] = [
+        |name| (kind(name), name.to_lowercase()),
+        |name| (0, name.to_owned()),
+        |name| (0, name.to_lowercase()),
+    ];
+    let sorted = |key: &&Key| {
+        names
+            .windows(2)
+            .all(|w| matches!(w, [a, b] if key(a) <= key(b)))
+    };
+    let key = orders.iter().find(sorted)?;
+    names.iter().position(|other| key(other) > key(name))
+}

@@ -1,0 +1,131 @@
+//! Imports added where they belong, and dropped when nothing else uses them.
+
+mod add;
+mod unused;
+
+use std::collections::BTreeSet;
+
+use super::names::Need;
+use crate::project::{FileId, Project};
+use crate::python::ast::Stmt;
+use crate::python::{SourceFile, span};
+use crate::text::{Edit, Span};
+
+/// What changes in the imports of one file.
+pub(super) struct Imports<'p> {
+    project: &'p Project,
+    known: &'p Known,
+    id: FileId,
+    file: &'p SourceFile,
+    newline: &'static str,
+    edits: Vec<Edit>,
+    /// `import x` statements still to be placed.
+    modules: Vec<String>,
+}
+
+/// What is known of modules.
+pub(super) struct Known {
+    /// Modules that may be dropped.
+    pub old: Vec<String>,
+    /// Modules of Python itself, which stand in a block of their own.
+    pub stdlib: Vec<String>,
+}
+
+/// Edits that bring `needs` into `file` and drop imports of `old` modules that only `gone` used.
+pub(super) fn imports<'p>(
+    project: &'p Project,
+    id: FileId,
+    needs: &BTreeSet<Need>,
+    gone: &[Span],
+    known: &'p Known,
+) -> Vec<Edit> {
+    let file = project.source(id);
+    let mut imports = Imports {
+        project,
+        known,
+        id,
+        file,
+        newline: file.style().newline,
+        edits: Vec::new(),
+        modules: needs
+            .iter()
+            .filter(|need| need.name.is_none())
+            .map(|need| need.module.clone())
+            .collect(),
+    };
+    let unused = imports.unused(gone);
+    imports.drop(&unused);
+    for module in std::mem::take(&mut imports.modules) {
+        imports.add_module(&module);
+    }
+    for need in needs {
+        if let Some(name) = &need.name {
+            imports.add_name(&need.module, name);
+        }
+    }
+    imports.edits
+}
+
+impl<'p> Imports<'p> {
+    /// The run of `import x` lines around the top-level statement at `extent`, with the module each names first.
+    fn block_around(&self, extent: Span) -> Vec<(Span, String)> {
+        let blocks = self.blocks();
+        let holding = blocks
+            .into_iter()
+            .find(|b| b.iter().any(|(s, _)| *s == extent));
+        holding.unwrap_or_default()
+    }
+
+    /// Runs of top-level `import x` statements on consecutive lines.
+    fn blocks(&self) -> Vec<Vec<(Span, String)>> {
+        let mut blocks: Vec<Vec<(Span, String)>> = Vec::new();
+        let mut end = None;
+        for stmt in &self.file.module().body {
+            let Stmt::Import(node) = stmt else {
+                continue;
+            };
+            let here = span(node);
+            let name = node
+                .names
+                .first()
+                .map_or("", |a| a.name.as_str())
+                .to_owned();
+            let start = self.file.index().line_start(here.start);
+            match blocks.last_mut().filter(|_| end == Some(start)) {
+                Some(block) => block.push((here, name)),
+                None => blocks.push(vec![(here, name)]),
+            }
+            end = Some(self.file.index().next_line(self.file.text(), here.end));
+        }
+        blocks
+    }
+
+    /// `offset`, or behind the byte-order mark that stands there.
+    fn after_mark(&self, offset: usize) -> usize {
+        match self.file.text().get(offset..) {
+            Some(rest) if rest.starts_with('\u{feff}') => offset + '\u{feff}'.len_utf8(),
+            _ => offset,
+        }
+    }
+
+    fn in_head(&self, block: &[(Span, String)]) -> bool {
+        let mut head = self
+            .file
+            .module()
+            .body
+            .iter()
+            .take_while(|stmt| is_head(stmt));
+        block
+            .first()
+            .is_some_and(|(first, _)| head.any(|stmt| span(stmt) == *first))
+    }
+}
+
+/// Statements that may stand before or among the imports at the head of a file.
+fn is_head(stmt: &Stmt) -> bool {
+    match stmt {
+        Stmt::Import(_) | Stmt::ImportFrom(_) | Stmt::Try(_) => true,
+        Stmt::Expr(node) => node.value.is_string_literal_expr(),
+        _ => false,
+    }
+}
