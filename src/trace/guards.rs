@@ -1,9 +1,9 @@
 //! What a test says of the values in it, on the side where it holds and on the other.
 
 use super::env::{Env, Verdict};
-use super::expressions::all_constant;
 use super::known::compared_digests;
 use super::machine::Machine;
+use super::operators::all_constant;
 use super::taint::{Identity, Taint};
 use super::value::{Atom, Value};
 use crate::python::ast::name::Name;

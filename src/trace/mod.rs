@@ -3,9 +3,14 @@
 //! Invariant: the ledger is complete. Every load that stands in the code, or that the flow of values shows to be one,
 //! gives exactly one [`Finding`], reached or not; a bound that is met keeps findings and never drops one.
 
+mod assign;
+mod attributes;
 mod builtins;
 mod calls;
 mod classes;
+mod container;
+mod definitions;
+mod elements;
 mod env;
 mod expressions;
 mod finding;
@@ -15,13 +20,18 @@ mod guards;
 mod handlers;
 mod known;
 mod machine;
+mod matches;
+mod methods;
 mod modules;
+mod operators;
+mod patterns;
 mod relevant;
 mod restricted;
 mod sites;
 mod statements;
 mod stores;
 mod taint;
+mod unknown;
 mod value;
 
 use std::collections::BTreeSet;

@@ -11,8 +11,8 @@ use memchr::memmem;
 use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::calls::is_mutator;
 use super::is_test;
+use super::methods::is_mutator;
 use super::modules::roots;
 use super::sites::Site;
 use super::value::Def;

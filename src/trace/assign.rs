@@ -1,0 +1,223 @@
+//! Assignments: to names, attributes, elements, and several at once.
+
+use std::rc::Rc;
+
+use super::calls::At;
+use super::env::Env;
+use super::expressions::dotted_path;
+use super::fold;
+use super::machine::{Machine, Owner};
+use super::value::{Arguments, Atom, Const, Container, Kind, Value};
+use crate::python::ast::{self, Expr};
+
+impl<'a> Machine<'a> {
+    pub(super) fn augmented(&mut self, node: &'a ast::StmtAugAssign, env: &mut Env) -> Value {
+        let before = self.value(&node.target, env);
+        let added = self.value(&node.value, env);
+        if let (Some(a), Some(b)) = (before.constant(), added.constant())
+            && let Some(constant) = fold::binary(node.op, a, b)
+        {
+            return constant.into();
+        }
+        match (before.atoms(), added.atoms()) {
+            ([Atom::Container(a)], [Atom::Container(b)]) => {
+                match (a.kind, a.in_order(), b.in_order()) {
+                    (Kind::Mapping, ..) => {
+                        let mut merged = (**a).clone();
+                        for (key, value) in &b.items {
+                            merged.items.insert(key.clone(), value.clone());
+                        }
+                        merged.rest = merged.rest.join(&b.rest);
+                        merged.into()
+                    }
+                    (_, Some(mut items), Some(more)) => {
+                        items.extend(more);
+                        Container::sequence(items).into()
+                    }
+                    _ => {
+                        let mut all = (**a).clone();
+                        all.blur(&b.any());
+                        all.into()
+                    }
+                }
+            }
+            _ => self.combined(&[before, added]),
+        }
+    }
+
+    pub(super) fn delete(&mut self, target: &'a Expr, env: &mut Env) {
+        match target {
+            Expr::Name(name) => env.remove(name.id.as_str()),
+            Expr::Subscript(node) => {
+                let owner = self.value(&node.value, env);
+                let key = self.value(&node.slice, env);
+                let ([Atom::Container(container)], Some(key)) = (owner.atoms(), key.constant())
+                else {
+                    return;
+                };
+                let mut container = (**container).clone();
+                match (container.kind, key) {
+                    (Kind::Sequence(_), Const::Int(n)) => {
+                        container.remove(*n);
+                    }
+                    _ => {
+                        container.items.remove(key);
+                    }
+                }
+                self.store_into(&node.value, container.into(), env);
+            }
+            Expr::Tuple(node) => node.elts.iter().for_each(|t| self.delete(t, env)),
+            _ => {}
+        }
+    }
+
+    /// Binds what `target` names to `value`.
+    pub(super) fn assign(&mut self, target: &'a Expr, value: Value, env: &mut Env) {
+        match target {
+            Expr::Name(name) => {
+                if let Some(frame) = self.frames.last_mut().filter(|f| f.def.is_some()) {
+                    frame.rebound.insert(name.id.clone());
+                }
+                self.bind(&name.id.clone(), value, env);
+            }
+            Expr::Starred(star) => self.assign(&star.value, value, env),
+            Expr::Tuple(ast::ExprTuple { elts, .. }) | Expr::List(ast::ExprList { elts, .. }) => {
+                self.unpack(elts, &value, env);
+            }
+            Expr::Attribute(attribute) => {
+                let value = self.settled(&value, env);
+                let owner = self.value(&attribute.value, env);
+                let at = At::place(self.place(target));
+                let name = attribute.attr.as_str();
+                self.assign_attribute(&owner, name, &value, at, env);
+                let has_setter = owner.atoms().iter().any(|atom| match atom {
+                    Atom::Instance(instance) => {
+                        let tables = self.attribute_tables(instance.class);
+                        let setter = format!("{name}.setter");
+                        tables.iter().any(|t| t.contains_key(setter.as_str()))
+                    }
+                    _ => false,
+                });
+                if let Some(path) = dotted_path(target)
+                    && !has_setter
+                {
+                    env.set_path(path, value);
+                }
+            }
+            Expr::Subscript(node) => self.assign_element(node, value, env),
+            _ => {}
+        }
+    }
+
+    pub(super) fn unpack(&mut self, elts: &'a [Expr], value: &Value, env: &mut Env) {
+        let star = elts.iter().position(Expr::is_starred_expr);
+        for (n, target) in elts.iter().enumerate() {
+            let place = self.place(target);
+            let part = match star {
+                Some(at) if n == at => {
+                    let after = elts.len() - at - 1;
+                    self.starred(value, at, after, place)
+                }
+                Some(at) if n > at => {
+                    let from_end = i64::try_from(elts.len() - n).unwrap_or(1);
+                    self.item(value, Some(&Const::Int(-from_end)), place)
+                }
+                _ => {
+                    let key = Const::Int(i64::try_from(n).unwrap_or(0));
+                    self.item(value, Some(&key), place)
+                }
+            };
+            self.assign(target, part, env);
+        }
+    }
+
+    pub(super) fn starred(
+        &mut self,
+        value: &Value,
+        before: usize,
+        after: usize,
+        place: super::taint::Place,
+    ) -> Value {
+        if let [Atom::Container(container)] = value.atoms()
+            && let Some(items) = container.in_order()
+        {
+            let end = items.len().saturating_sub(after);
+            let middle = items.get(before..end).unwrap_or(&[]);
+            return Container::sequence(middle.iter().cloned()).into();
+        }
+        let mut container = Container::of(self.iterated(value, place));
+        container.kind = Kind::Sequence(None);
+        container.into()
+    }
+
+    pub(super) fn assign_element(
+        &mut self,
+        node: &'a ast::ExprSubscript,
+        value: Value,
+        env: &mut Env,
+    ) {
+        let value = self.settled(&value, env);
+        let key = self.value(&node.slice, env);
+        let owner = self.value(&node.value, env);
+        let model = self.model;
+        let mut after = Value::unknown();
+        let mut changed = false;
+        for atom in owner.atoms() {
+            let mut kept = atom.clone();
+            match atom {
+                Atom::Container(container) => {
+                    let mut container = (**container).clone();
+                    match (&*node.slice, key.constant()) {
+                        (Expr::Slice(_), _) => {
+                            let any = self.iterated(&value, self.place(node));
+                            container.blur(&any);
+                        }
+                        (_, None) if container.kind == Kind::Mapping => {
+                            container.keys = container.keys.clone().join(&key);
+                            container.set(None, value.clone());
+                        }
+                        (_, key) => container.set(key, value.clone()),
+                    }
+                    kept = Atom::Container(Rc::new(container));
+                    changed = true;
+                }
+                Atom::External(name) => match model.store_subscript(name) {
+                    Some(store) => {
+                        let key = fold::key_text(&key);
+                        self.write_store(&store.channel, &key, &value);
+                    }
+                    None => {
+                        let key = fold::key_text(&key);
+                        let owner = Owner::External(Rc::clone(name));
+                        self.set_field(owner, &format!("[{key}]"), &value);
+                    }
+                },
+                Atom::Instance(instance) => {
+                    let at = At::place(self.place(node));
+                    let method = self.member(*instance, "__setitem__", at, env);
+                    let given = Arguments {
+                        positional: vec![key.clone(), value.clone()],
+                        ..Arguments::default()
+                    };
+                    let own: Value = atom.clone().into();
+                    self.call_value(&method, &own, &given, at, env);
+                }
+                Atom::Made(_) | Atom::Const(_) => {
+                    let taints = value.taints().into_iter().cloned();
+                    taints.for_each(|taint| after.add(Atom::Untrusted(taint)));
+                    changed |= value.is_untrusted();
+                }
+                _ => {}
+            }
+            after.add(kept);
+        }
+        if owner.is_empty() && value.is_untrusted() {
+            let taints = value.taints().into_iter().cloned();
+            after = taints.map(Atom::Untrusted).collect();
+            changed = true;
+        }
+        if changed {
+            self.store_into(&node.value, after, env);
+        }
+    }
+}

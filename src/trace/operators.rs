@@ -1,0 +1,283 @@
+//! Operators: what they make of values, and what a comparison says of them.
+
+use std::rc::Rc;
+
+use super::env::Env;
+use super::fold;
+use super::known::compared_digests;
+use super::machine::Machine;
+use super::taint::{Place, Taint};
+use super::value::{Arguments, Atom, Const, Container, Kind, Value};
+use crate::pack::Shape;
+use crate::python::ast::{self, CmpOp, Operator};
+
+impl<'a> Machine<'a> {
+    pub(super) fn bool_op(&mut self, node: &'a ast::ExprBoolOp, env: &mut Env) -> Value {
+        let mut out = Value::unknown();
+        let stops_on = node.op == ast::BoolOp::Or;
+        let mut inside = env.clone();
+        let count = node.values.len();
+        for (n, part) in node.values.iter().enumerate() {
+            let value = self.value(part, &mut inside);
+            match value.truth() {
+                Some(truth) if truth == stops_on => return out.join(&value),
+                // Passed over: the next one is the value.
+                Some(_) if n + 1 < count => {}
+                _ => out = out.join(&value),
+            }
+            // The next part is evaluated only if this one did not decide.
+            self.refine(part, !stops_on, &mut inside);
+        }
+        for (name, value) in inside.vars().iter() {
+            if env.get(name).is_none() {
+                env.set(name.clone(), value.clone());
+            }
+        }
+        out
+    }
+
+    pub(super) fn binary(
+        &mut self,
+        op: Operator,
+        left: &Value,
+        right: &Value,
+        place: Place,
+    ) -> Value {
+        if let (Some(a), Some(b)) = (left.constant(), right.constant())
+            && let Some(constant) = fold::binary(op, a, b)
+        {
+            return constant.into();
+        }
+        match (op, left.atoms(), right.atoms()) {
+            (Operator::Mod, [Atom::Const(Const::Str(format))], _) => {
+                let values: Option<Vec<Const>> = match right.atoms() {
+                    [Atom::Container(container)] => container
+                        .in_order()
+                        .and_then(|all| all.iter().map(|v| v.constant().cloned()).collect()),
+                    _ => None,
+                };
+                if let Some(text) = values.and_then(|values| fold::percent(format, &values)) {
+                    return text.into();
+                }
+                self.formatted(format, right)
+            }
+            // `b"%d" % n` takes numbers alone.
+            (Operator::Mod, [Atom::Const(Const::Bytes(format))], _)
+                if format.contains("%d") && !format.contains("%s") && !format.contains("%b") =>
+            {
+                Value::clean()
+            }
+            (Operator::Add, [Atom::Container(a)], [Atom::Container(b)]) => {
+                match (a.in_order(), b.in_order()) {
+                    (Some(mut items), Some(more)) => {
+                        items.extend(more);
+                        Container::sequence(items).into()
+                    }
+                    _ => {
+                        let mut any = Container::of(a.any().join(&b.any()));
+                        any.kind = Kind::Sequence(None);
+                        any.into()
+                    }
+                }
+            }
+            (Operator::BitOr, [Atom::Container(a)], [Atom::Container(b)]) => {
+                let mut merged = (**a).clone();
+                for (key, value) in &b.items {
+                    merged.items.insert(key.clone(), value.clone());
+                }
+                merged.rest = merged.rest.join(&b.rest);
+                merged.keys = merged.keys.join(&b.keys);
+                merged.into()
+            }
+            // Paths.
+            (Operator::Div, _, _) => {
+                let receiver = left.filter(|a| matches!(a, Atom::Made(_)));
+                let taints = self.combined(&[left.clone(), right.clone()]);
+                let taints = taints.filter(|a| matches!(a, Atom::Untrusted(_)));
+                match (receiver.is_empty(), fold::joined_path([left, right])) {
+                    (false, Some(path)) => {
+                        let made = super::value::Made {
+                            name: "pathlib.Path".into(),
+                            arguments: Arguments::one(path.into()),
+                        };
+                        taints.join(&Atom::Made(Rc::new(made)).into())
+                    }
+                    _ => taints,
+                }
+            }
+            (Operator::Add, _, _) => self.combined(&[left.clone(), right.clone()]),
+            _ => {
+                let both = left.clone().join(right);
+                let out = self.stepped(&both, None, Shape::Bytes, true, place);
+                out.join(&both.filter(|a| matches!(a, Atom::Container(_) | Atom::Digest(_))))
+            }
+        }
+    }
+
+    /// `format % value`.
+    pub(super) fn formatted(&mut self, format: &str, value: &Value) -> Value {
+        if let ([Atom::Container(fields)], true) = (value.atoms(), format.contains("%(")) {
+            let mut parts = Vec::new();
+            for text in format.split("%(") {
+                match text.split_once(")s") {
+                    Some((name, rest)) if !parts.is_empty() => {
+                        parts.push(fields.at(Some(&Const::Str(name.into()))));
+                        parts.push(Value::str(rest));
+                    }
+                    _ => parts.push(Value::str(text)),
+                }
+            }
+            return self.combined(&parts);
+        }
+        let values = match value.atoms() {
+            [Atom::Container(container)] => container.in_order(),
+            _ => Some(vec![value.clone()]),
+        };
+        let mut parts = Vec::new();
+        let mut values = values.unwrap_or_else(|| vec![value.clone()]).into_iter();
+        let mut texts = format.split("%s");
+        if let Some(first) = texts.next() {
+            parts.push(Value::str(first));
+        }
+        for text in texts {
+            parts.push(values.next().unwrap_or_default());
+            parts.push(Value::str(text));
+        }
+        for rest in values {
+            parts.push(rest);
+        }
+        self.combined(&parts)
+    }
+
+    pub(super) fn compare(&mut self, node: &'a ast::ExprCompare, env: &mut Env) -> Value {
+        let mut left = self.value(&node.left, env);
+        let mut truth = Some(true);
+        let mut out = Value::clean();
+        for (op, right) in node.ops.iter().zip(&node.comparators) {
+            let right = self.value(right, env);
+            let one = match (left.constant(), right.constant(), op) {
+                (Some(a), Some(b), _) => fold::compare(*op, a, b),
+                (Some(constant), None, CmpOp::In | CmpOp::NotIn) => {
+                    contains(&right, constant).map(|is_in| is_in == (*op == CmpOp::In))
+                }
+                _ => None,
+            };
+            truth = match (truth, one) {
+                (Some(false), _) | (_, Some(false)) => Some(false),
+                (Some(true), Some(true)) => Some(true),
+                _ => None,
+            };
+            if node.ops.len() == 1 {
+                let is_one = matches!(op, CmpOp::Eq | CmpOp::In);
+                if is_one {
+                    out = out.join(&harmless(*op, &left, &right));
+                }
+                // `digest == given` is a check too, if a slow one; so is `digest in known`.
+                if matches!(op, CmpOp::Eq) {
+                    out = out.join(&compared_digests(&left, &right));
+                }
+            }
+            left = right;
+        }
+        match truth {
+            Some(truth) => Value::bool(truth),
+            None => out,
+        }
+    }
+
+    /// Several texts made into one: concatenated, formatted.
+    pub(super) fn combined(&mut self, parts: &[Value]) -> Value {
+        let mut out = Value::unknown();
+        let text = match fold::pattern(parts) {
+            Some(Atom::Pattern(text)) => Some(text),
+            _ => None,
+        };
+        for part in parts {
+            for taint in part.taints() {
+                out.add(Atom::Untrusted(Taint {
+                    shape: Shape::Bytes,
+                    exact: false,
+                    text: text.clone(),
+                    ..taint.clone()
+                }));
+            }
+        }
+        let known = fold::pattern(parts);
+        if out.is_empty() && parts.iter().all(Value::is_literal) {
+            return match known {
+                Some(known) => known.into(),
+                None => Value::clean(),
+            };
+        }
+        if let Some(known @ Atom::Pattern(_)) = known
+            && out.is_empty()
+        {
+            out.add(known);
+        }
+        for part in parts {
+            for atom in part.atoms() {
+                if matches!(
+                    atom,
+                    Atom::Container(_) | Atom::Digest(_) | Atom::Pickled(_) | Atom::Verified
+                ) {
+                    out.add(atom.clone());
+                }
+            }
+        }
+        out
+    }
+}
+
+/// Whether `constant` is in `container`, where that is known.
+fn contains(container: &Value, constant: &Const) -> Option<bool> {
+    let [Atom::Container(container)] = container.atoms() else {
+        return None;
+    };
+    match container.kind {
+        Kind::Mapping if container.rest.is_empty() && container.keys.is_empty() => {
+            Some(container.items.contains_key(constant))
+        }
+        _ => {
+            let items = container.in_order()?;
+            let constants: Option<Vec<&Const>> = items.iter().map(Value::constant).collect();
+            Some(constants?.contains(&constant))
+        }
+    }
+}
+
+/// What `left op right` says of untrusted data when it holds: it is one of some constants.
+fn harmless(op: CmpOp, left: &Value, right: &Value) -> Value {
+    let (data, known) = match (left.is_untrusted(), right.is_untrusted(), op) {
+        (true, false, _) => (left, right),
+        (false, true, CmpOp::Eq) => (right, left),
+        _ => return Value::unknown(),
+    };
+    if !all_constant(op, known) {
+        return Value::unknown();
+    }
+    let exact = data.taints().into_iter().filter(|t| t.exact);
+    exact.map(|t| Atom::Harmless(t.identity())).collect()
+}
+
+/// Whether being equal to `known`, or in it, leaves only constants.
+pub(super) fn all_constant(op: CmpOp, known: &Value) -> bool {
+    let constant = |value: &Value| {
+        !value.is_empty() && value.atoms().iter().all(|a| matches!(a, Atom::Const(_)))
+    };
+    match op {
+        CmpOp::Eq | CmpOp::NotEq => constant(known),
+        _ => {
+            !known.is_empty()
+                && known.atoms().iter().all(|atom| match atom {
+                    Atom::Container(container) => match container.kind {
+                        Kind::Mapping => container.keys.is_empty() || constant(&container.keys),
+                        _ => {
+                            let any = container.any();
+                            constant(&any)
+                        }
+                    },
+                    _ => false,
+                })
+        }
+    }
+}
