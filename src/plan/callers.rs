@@ -1,11 +1,12 @@
 //! Who answers when a load fails, and the guards around the calls by which handlers come to a load in a helper.
 
 use super::attempt::{Attempt, attempt};
-use super::guard::{Guarded, answer, guard, statement_of};
+use super::guard::answer;
 use super::load::{call_at, function_of};
 use super::names::Fresh;
 use super::position::position;
 use super::uses::uses;
+use super::wrap::{Guarded, statement_of, wrap};
 use super::{Draft, Planner, Reason};
 use crate::pack::{Framework, Rewrite, Sink};
 use crate::python::ast::visitor::{self, Visitor};
@@ -187,7 +188,7 @@ impl<'p> Planner<'p> {
             catch: &catch,
             answer: &answer.code,
         };
-        draft.edit(id, guard(file, guarded, rewrite, fresh));
+        draft.edit(id, wrap(file, guarded, rewrite, fresh));
         draft.need(id, answer.needs);
         Ok(())
     }

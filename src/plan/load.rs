@@ -2,10 +2,11 @@
 
 use super::attempt::{Attempt, attempt};
 use super::callers::{Answering, in_function, not_a_generator};
-use super::guard::{Guarded, answer, guard, statement_of};
+use super::guard::answer;
 use super::names::{Fresh, spell};
 use super::position::position;
 use super::uses::uses;
+use super::wrap::{Guarded, statement_of, wrap};
 use super::{Draft, Planner, Reason};
 use crate::pack::{Arrives, Rewrite, Sink};
 use crate::project::FileId;
@@ -134,7 +135,7 @@ impl<'p> Planner<'p> {
             catch: &catch,
             answer: &answer.code,
         };
-        draft.edit(id, guard(file, guarded, rewrite, fresh));
+        draft.edit(id, wrap(file, guarded, rewrite, fresh));
         draft.need(id, answer.needs);
         Ok(draft)
     }

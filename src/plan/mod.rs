@@ -13,6 +13,7 @@ mod position;
 mod raised;
 mod reason;
 mod uses;
+mod wrap;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
