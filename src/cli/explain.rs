@@ -5,7 +5,7 @@ use std::fmt::Write;
 use super::Exit;
 use super::args::Common;
 use super::target::{Reading, read};
-use crate::pack::{Framework, Model, ReplyStyle};
+use crate::pack::{Change, Framework, Model, ReplyStyle};
 use crate::plan::Reason;
 use crate::report::{self, Look, ProjectRow, Run};
 
@@ -66,9 +66,17 @@ fn by_id(model: &Model, id: &str) -> Option<String> {
         return Some(framework_text(framework));
     }
     if let Some((transform, sink)) = model.sink(id).and_then(|sink| model.sink_row(sink)) {
+        let set = |change: &Change| {
+            let code = change.set.as_ref()?;
+            Some(format!("{}={code}", change.keyword))
+        };
         let becomes = match &transform.rewrite {
-            Some(_) => format!("it becomes {}", sink.becomes),
-            None => "it is reported, not rewritten".to_owned(),
+            Some(_) if !sink.becomes.is_empty() => format!("it becomes {}", sink.becomes),
+            Some(_) if sink.rewritable() => {
+                let set: Vec<String> = sink.changes.iter().filter_map(set).collect();
+                format!("it stays, with {}", set.join(", "))
+            }
+            _ => "it is reported, not rewritten".to_owned(),
         };
         let advice = match sink.advice.trim_end_matches('.') {
             "" => String::new(),

@@ -535,10 +535,16 @@ pub struct Transform {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Rewrite {
-    /// The module that takes over: `json`.
-    pub module: String,
-    /// What it raises on bad input.
+    /// What the new call raises on bad input: built-in names, or qualified ones (`yaml.YAMLError`).
     pub catch: Vec<String>,
+    /// Those among them that what was dangerous raises: a handler around the load that catches these stays.
+    /// All of `catch` when absent.
+    #[serde(default)]
+    pub refusal: Vec<String>,
+    /// The new call reads what the old one read, less what is dangerous. Writers need not move with it, a stream can be
+    /// read on, and code that is no handler meets no new kind of error.
+    #[serde(default)]
+    pub same_format: bool,
     /// What it raises on a value that is missing.
     pub catch_missing: String,
     /// The comment in the handler.
@@ -551,10 +557,10 @@ pub struct Rewrite {
     /// Keyword arguments of the old call that mean nothing to the new one.
     #[serde(default)]
     pub droppable: Vec<String>,
-    /// Methods of the values the new library gives: other uses mean the value was something else.
+    /// Methods and attributes of the values the new call gives: other uses mean the value was something else.
     #[serde(default)]
     pub value_methods: Vec<String>,
-    /// Types of the values the new library gives, for `isinstance`.
+    /// Types of the values the new call gives, for `isinstance`.
     #[serde(default)]
     pub value_types: Vec<String>,
 }
@@ -580,16 +586,58 @@ pub struct Sink {
     /// Arguments that make the call safe: any one of these.
     #[serde(default)]
     pub safe_when: Vec<Condition>,
-    /// The safe call, for transforms with a rewrite.
+    /// The safe call, for transforms with a rewrite: a qualified name that takes the old one's place, or code with
+    /// `{argument}` and `{module.name}`. Empty: the same name, with other arguments.
     #[serde(default)]
     pub becomes: String,
+    /// Names of the positional arguments, where others than the first are treated.
+    #[serde(default)]
+    pub parameters: Vec<String>,
+    /// Arguments that mean the same to the safe call.
+    #[serde(default)]
+    pub keeps: Vec<String>,
+    /// Arguments that change or go.
+    #[serde(default, rename = "change")]
+    pub changes: Vec<Change>,
+    /// The call gives a generator, which loads where it is iterated.
+    #[serde(default)]
+    pub lazy: bool,
     /// One sentence: what to use instead.
     #[serde(default)]
     pub advice: String,
+    /// What the safe call raises on bad input, if not what the rewrite says.
+    #[serde(default)]
+    pub catch: Vec<String>,
     /// What the safe call raises on a value that is missing, if not what the rewrite says.
     pub catch_missing: Option<String>,
     /// The call only makes a reader; this method of it loads.
     pub method: Option<String>,
+}
+
+impl Sink {
+    /// Whether a safe call is known.
+    pub fn rewritable(&self) -> bool {
+        !self.becomes.is_empty() || !self.changes.is_empty()
+    }
+}
+
+/// `[[sink.change]]`: an argument that changes or goes when the call is made safe.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Change {
+    /// The argument's keyword.
+    pub keyword: String,
+    /// Python literals it may have been; any other value refuses.
+    #[serde(default)]
+    pub values: Vec<String>,
+    /// Qualified names it may have been.
+    #[serde(default)]
+    pub names: Vec<String>,
+    /// What it becomes, an expression; it goes when absent.
+    pub set: Option<String>,
+    /// It is added where it is not given.
+    #[serde(default)]
+    pub add: bool,
 }
 
 /// How the dangerous value arrives at a sink.

@@ -1,6 +1,7 @@
 //! A load that already stands in a `try`: whether a handler there catches what JSON raises, or can be made to.
 
 use super::Reason;
+use super::raised::{Catch, Raised};
 use crate::pack::Rewrite;
 use crate::python::ast::{self, AnyNodeRef, ExceptHandler, Expr};
 use crate::python::{SourceFile, span};
@@ -17,11 +18,11 @@ pub(super) enum Attempt {
     Open,
 }
 
-/// How the `try` statements around `statement` treat the exceptions `needed`.
+/// How the `try` statements around `statement` treat the exceptions of `catch`.
 pub(super) fn attempt(
     file: &SourceFile,
     statement: Span,
-    needed: &[String],
+    catch: &Catch,
     rewrite: &Rewrite,
 ) -> Attempt {
     for node in around(file, statement) {
@@ -30,24 +31,19 @@ pub(super) fn attempt(
             .iter()
             .map(|handler| caught(file, handler))
             .collect();
-        let covers = |names: &[String], error: &str| {
-            names
-                .iter()
-                .any(|name| ancestors(error).contains(&name.as_str()))
-        };
         let alone = matches!(node.body.as_slice(), [only] if span(only) == statement);
         let all: Vec<String> = names.iter().flatten().cloned().collect();
         let amendable = names.iter().position(|names| {
             let old = names.iter().any(|name| rewrite.errors.contains(name));
-            let partly = needed.iter().any(|error| covers(names, error));
+            let partly = catch.all.iter().any(|error| error.caught_by(names));
             (old || partly) && !names.iter().any(|name| name.is_empty())
         });
-        let everything = needed.iter().all(|error| covers(&all, error));
+        let everything = catch.refusal.iter().all(|error| error.caught_by(&all));
         let old_named = all.iter().any(|name| rewrite.errors.contains(name));
         match amendable {
             Some(n) if alone && (old_named || !everything) => {
                 let handler = node.handlers.get(n);
-                let edit = handler.and_then(|h| amend(file, h, needed, rewrite));
+                let edit = handler.and_then(|h| amend(file, h, &catch.all, rewrite));
                 match edit {
                     Some(edit) => return Attempt::Amend(edit),
                     None if everything => return Attempt::Caught,
@@ -132,45 +128,11 @@ fn caught(file: &SourceFile, handler: &ExceptHandler) -> Vec<String> {
     }
 }
 
-/// `error` and its base classes, as CPython has them.
-fn ancestors(error: &str) -> &'static [&'static str] {
-    match error {
-        "ValueError" => &[
-            "builtins.ValueError",
-            "builtins.Exception",
-            "builtins.BaseException",
-        ],
-        "TypeError" => &[
-            "builtins.TypeError",
-            "builtins.Exception",
-            "builtins.BaseException",
-        ],
-        "RecursionError" => &[
-            "builtins.RecursionError",
-            "builtins.RuntimeError",
-            "builtins.Exception",
-            "builtins.BaseException",
-        ],
-        "KeyError" => &[
-            "builtins.KeyError",
-            "builtins.LookupError",
-            "builtins.Exception",
-            "builtins.BaseException",
-        ],
-        "AttributeError" => &[
-            "builtins.AttributeError",
-            "builtins.Exception",
-            "builtins.BaseException",
-        ],
-        _ => &["builtins.Exception", "builtins.BaseException"],
-    }
-}
-
 /// The edit that makes `handler` catch `needed` and no longer what only the old library raised.
 fn amend(
     file: &SourceFile,
     handler: &ExceptHandler,
-    needed: &[String],
+    needed: &[Raised],
     rewrite: &Rewrite,
 ) -> Option<Edit> {
     let ExceptHandler::ExceptHandler(handler) = handler;
@@ -189,9 +151,9 @@ fn amend(
         .iter()
         .filter(|part| !old(part))
         .map(|part: &Expr| file.slice(span(part)).to_owned())
-        .filter(|text| !needed.contains(text))
+        .filter(|text| !needed.iter().any(|error| error.text == *text))
         .collect();
-    texts.extend(needed.iter().cloned());
+    texts.extend(needed.iter().map(|error| error.text.clone()));
     let text = match texts.as_slice() {
         [one] => one.clone(),
         many => format!("({})", many.join(", ")),

@@ -1,8 +1,9 @@
 //! Who answers when a load fails, and the guards around the calls by which handlers come to a load in a helper.
 
 use super::attempt::{Attempt, attempt};
+use super::call::call_at;
 use super::guard::answer;
-use super::load::{call_at, function_of};
+use super::load::function_of;
 use super::names::Fresh;
 use super::position::position;
 use super::uses::uses;
@@ -151,13 +152,15 @@ impl<'p> Planner<'p> {
         let target = awaited(file, call.span).unwrap_or(call.span);
         uses(file, target, rewrite)?;
         let (statement, deferred) = statement_of(file, target).ok_or(Reason::NoHandler)?;
-        let catch = self.catch(file, finding, Some(call), call.span, id, sink, rewrite);
+        let catch = self.catch(file, finding, Some(call), call.span, id, sink, rewrite)?;
         if !deferred {
             match attempt(file, statement, &catch, rewrite) {
                 Attempt::Caught => return Ok(()),
                 Attempt::Amend(edit) => {
                     draft.gone.push((id, edit.span));
                     draft.edit(id, [edit]);
+                    draft.need(id, catch.needs);
+                    draft.keep(id, catch.kept);
                     return Ok(());
                 }
                 Attempt::Open => {}
@@ -185,11 +188,13 @@ impl<'p> Planner<'p> {
             text: file.slice(target).to_owned(),
             in_place: Vec::new(),
             before: None,
-            catch: &catch,
-            answer: &answer.code,
+            catch: &catch.all,
+            answer: &answer.text,
         };
         draft.edit(id, wrap(file, guarded, rewrite, fresh));
-        draft.need(id, answer.needs);
+        draft.take(id, answer);
+        draft.need(id, catch.needs);
+        draft.keep(id, catch.kept);
         Ok(())
     }
 }

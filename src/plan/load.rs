@@ -1,50 +1,21 @@
 //! One load rewritten: the call itself, and the guard around it where its own function answers.
 
 use super::attempt::{Attempt, attempt};
+use super::call::{Load, call_at, load};
 use super::callers::{Answering, in_function, not_a_generator};
 use super::guard::answer;
-use super::names::{Fresh, spell};
+use super::names::Fresh;
 use super::position::position;
 use super::uses::uses;
 use super::wrap::{Guarded, statement_of, wrap};
 use super::{Draft, Planner, Reason};
-use crate::pack::{Arrives, Rewrite, Sink};
+use crate::pack::Arrives;
 use crate::project::FileId;
 use crate::python::ast::visitor::{self, Visitor};
 use crate::python::ast::{self, AnyNodeRef, Expr};
 use crate::python::{SourceFile, span};
-use crate::text::{Edit, Span};
+use crate::text::Span;
 use crate::trace::{Finding, Form};
-
-/// The load as it stands and as it will stand.
-struct Load {
-    /// The whole expression: `pickle.loads(data)`, `pickle.Unpickler(f).load()`.
-    whole: Span,
-    /// Its one argument.
-    argument: Span,
-    /// The old function's name.
-    callee: Span,
-    /// Everything but the new function's name and the argument stays.
-    plain: bool,
-    /// The new function's name.
-    becomes: String,
-}
-
-impl Load {
-    fn text(&self, file: &SourceFile, argument: Option<&str>) -> String {
-        let argument = argument.unwrap_or_else(|| file.slice(self.argument));
-        format!("{}({argument})", self.becomes)
-    }
-
-    fn in_place(&self, file: &SourceFile, argument: Option<&str>) -> Vec<Edit> {
-        if !self.plain {
-            return vec![Edit::replace(self.whole, self.text(file, argument))];
-        }
-        let mut edits = vec![Edit::replace(self.callee, self.becomes.clone())];
-        edits.extend(argument.map(|name| Edit::replace(self.argument, name)));
-        edits
-    }
-}
 
 impl<'p> Planner<'p> {
     pub(super) fn rewrite(&mut self, finding: &Finding) -> Result<Draft, Reason> {
@@ -57,8 +28,8 @@ impl<'p> Planner<'p> {
         let file = self.project.source(id);
         let mut draft = Draft::default();
 
-        let load = self.load(file, finding, sink, rewrite, &mut draft)?;
-        if sink.arrives == Arrives::Stream {
+        let load = load(file, finding, sink, rewrite, &mut draft)?;
+        if sink.arrives == Arrives::Stream && !rewrite.same_format {
             one_load_a_file(file, &load, self.findings, id)?;
         }
         let nested = self.findings.iter().any(|other| {
@@ -71,12 +42,11 @@ impl<'p> Planner<'p> {
             return Err(Reason::NestedLoads);
         }
         uses(file, load.whole, rewrite)?;
-        draft.gone.push((id, load.callee));
 
         let (statement, deferred) = statement_of(file, load.whole).ok_or(Reason::NoHandler)?;
         let hoisted = self.argument_to_hoist(file, load.argument);
         let region = if hoisted { load.callee } else { load.whole };
-        let catch = self.catch(file, finding, None, region, id, sink, rewrite);
+        let catch = self.catch(file, finding, None, region, id, sink, rewrite)?;
 
         if !deferred {
             match attempt(file, statement, &catch, rewrite) {
@@ -88,6 +58,8 @@ impl<'p> Planner<'p> {
                     draft.gone.push((id, edit.span));
                     draft.edit(id, load.in_place(file, None));
                     draft.edit(id, [edit]);
+                    draft.need(id, catch.needs);
+                    draft.keep(id, catch.kept);
                     return Ok(draft);
                 }
                 Attempt::Open => {}
@@ -95,7 +67,15 @@ impl<'p> Planner<'p> {
         }
 
         let message = self.order.message.as_deref().unwrap_or(&rewrite.message);
-        let (framework, in_handler) = match self.answering(finding)? {
+        let answering = match self.answering(finding) {
+            // Nobody answers, and nobody has to: the same errors rise as before.
+            Err(Reason::NoHandler) if rewrite.same_format => {
+                draft.edit(id, load.in_place(file, None));
+                return Ok(draft);
+            }
+            answering => answering?,
+        };
+        let (framework, in_handler) = match answering {
             Answering::Handler(handler) => (self.framework(handler)?, true),
             Answering::Request(id) => {
                 let found = self.model.frameworks.iter().find(|f| f.id == id);
@@ -132,58 +112,14 @@ impl<'p> Planner<'p> {
             text: load.text(file, payload.as_deref()),
             in_place: load.in_place(file, payload.as_deref()),
             before,
-            catch: &catch,
-            answer: &answer.code,
+            catch: &catch.all,
+            answer: &answer.text,
         };
         draft.edit(id, wrap(file, guarded, rewrite, fresh));
-        draft.need(id, answer.needs);
+        draft.take(id, answer);
+        draft.need(id, catch.needs);
+        draft.keep(id, catch.kept);
         Ok(draft)
-    }
-
-    /// The load of `finding`, if its form is one that can be rewritten.
-    fn load(
-        &self,
-        file: &SourceFile,
-        finding: &Finding,
-        sink: &Sink,
-        rewrite: &Rewrite,
-        draft: &mut Draft,
-    ) -> Result<Load, Reason> {
-        let place = finding.place;
-        let call = call_at(file, place.span).ok_or(Reason::IndirectCall)?;
-        let whole = match &sink.method {
-            None => place.span,
-            Some(method) => {
-                method_call(file, place.span, method).ok_or(Reason::UnpicklerInAVariable)?
-            }
-        };
-        let (argument, extra) = match (
-            call.arguments.args.as_ref(),
-            call.arguments.keywords.as_ref(),
-        ) {
-            ([Expr::Starred(_), ..], _) | ([], []) => return Err(Reason::ExtraArguments),
-            ([argument], keywords) => (argument, keywords),
-            ([], [first, rest @ ..]) if first.arg.is_some() => (&first.value, rest),
-            _ => return Err(Reason::ExtraArguments),
-        };
-        let droppable = |k: &ast::Keyword| {
-            let name = k.arg.as_ref().map(|name| name.to_string());
-            name.is_some_and(|name| rewrite.droppable.contains(&name)) && k.value.is_literal_expr()
-        };
-        if !extra.iter().all(droppable) {
-            return Err(Reason::ExtraArguments);
-        }
-        let (module, name) = sink.becomes.rsplit_once('.').ok_or(Reason::CheckFailed)?;
-        let spelled = spell(file, place.span.start, module, name, true)?;
-        draft.need(place.file, spelled.need);
-        let plain = sink.method.is_none() && extra.is_empty() && !call.arguments.args.is_empty();
-        Ok(Load {
-            whole,
-            argument: span(argument),
-            callee: span(&*call.func),
-            plain,
-            becomes: spelled.text,
-        })
     }
 
     /// Loads and guarded calls of `file` that move out of their statements as well.
@@ -207,35 +143,6 @@ impl<'p> Planner<'p> {
         }
         moving
     }
-}
-
-/// The call expression at `place`.
-pub(super) fn call_at(file: &SourceFile, place: Span) -> Option<&ast::ExprCall> {
-    file.ancestors(place)
-        .into_iter()
-        .rev()
-        .find_map(|node| match node {
-            AnyNodeRef::ExprCall(call) if span(call) == place => Some(call),
-            _ => None,
-        })
-}
-
-/// The call `<inner>.method()` around `inner`.
-fn method_call(file: &SourceFile, inner: Span, method: &str) -> Option<Span> {
-    let mut is_method = false;
-    for node in file.ancestors(inner).into_iter().rev() {
-        match node {
-            AnyNodeRef::ExprAttribute(node) if span(&*node.value) == inner => {
-                is_method = node.attr == *method;
-            }
-            AnyNodeRef::ExprCall(node) if is_method && node.arguments.is_empty() => {
-                return Some(span(node));
-            }
-            _ if span(&node) == inner => {}
-            _ => return None,
-        }
-    }
-    None
 }
 
 /// The innermost function that holds `place`.

@@ -4,6 +4,7 @@
 //! anything else is a [`Reason`].
 
 mod attempt;
+mod call;
 mod callers;
 mod guard;
 mod imports;
@@ -111,6 +112,8 @@ struct Draft {
     needs: BTreeMap<FileId, BTreeSet<Need>>,
     /// Places whose text vanishes: imports that only they used can go.
     gone: Vec<(FileId, Span)>,
+    /// Names that the new text uses: their imports stay.
+    kept: BTreeSet<(FileId, String)>,
 }
 
 impl Draft {
@@ -120,6 +123,10 @@ impl Draft {
 
     fn need(&mut self, file: FileId, needs: impl IntoIterator<Item = Need>) {
         self.needs.entry(file).or_default().extend(needs);
+    }
+
+    fn keep(&mut self, file: FileId, names: impl IntoIterator<Item = String>) {
+        self.kept.extend(names.into_iter().map(|name| (file, name)));
     }
 }
 
@@ -135,6 +142,7 @@ pub fn plan(project: &Project, model: &Model, findings: &[Finding], order: &Orde
     let mut accepted: Changes = Changes::new();
     let mut needs: BTreeMap<FileId, BTreeSet<Need>> = BTreeMap::new();
     let mut gone: BTreeMap<FileId, Vec<Span>> = BTreeMap::new();
+    let mut kept: BTreeSet<(FileId, String)> = BTreeSet::new();
     let mut decisions = Vec::with_capacity(findings.len());
     for finding in findings {
         let decision = match planner.draft(finding) {
@@ -149,6 +157,7 @@ pub fn plan(project: &Project, model: &Model, findings: &[Finding], order: &Orde
                     for (file, span) in draft.gone {
                         gone.entry(file).or_default().push(span);
                     }
+                    kept.extend(draft.kept);
                     Decision::Rewrite(own)
                 }
             },
@@ -169,7 +178,9 @@ pub fn plan(project: &Project, model: &Model, findings: &[Finding], order: &Orde
     for file in files {
         let needs = needs.get(&file).unwrap_or(&nothing);
         let gone = gone.get(&file).map_or(&[][..], Vec::as_slice);
-        let edits = imports::imports(project, file, needs, gone, &known);
+        let kept = kept.iter().filter(|(id, _)| *id == file);
+        let kept: BTreeSet<&str> = kept.map(|(_, name)| name.as_str()).collect();
+        let edits = imports::imports(project, file, needs, gone, &kept, &known);
         let fitted = EditSet::new(edits).and_then(|edits| {
             accepted
                 .get(&file)
@@ -273,10 +284,15 @@ impl Planner<'_> {
         if !finding.complete {
             return refuse(Reason::AnalysisBound);
         }
-        if finding.writer.is_some() {
+        let same_format = self.model.sink_row(finding.sink).is_some_and(|(t, _)| {
+            t.rewrite
+                .as_ref()
+                .is_some_and(|rewrite| rewrite.same_format)
+        });
+        if finding.writer.is_some() && !same_format {
             return refuse(Reason::WriterInProject);
         }
-        if finding.named_by_client {
+        if finding.named_by_client && !same_format {
             return refuse(Reason::ClientNamesTheSource);
         }
         let mut paths = finding.routes.iter().flat_map(|route| &route.paths);

@@ -3,6 +3,7 @@
 use std::collections::HashSet;
 
 use super::Reason;
+use crate::python::ast::Stmt;
 use crate::python::{Bound, SourceFile, span};
 use crate::text::Span;
 
@@ -20,6 +21,24 @@ pub(super) struct Need {
 pub(super) struct Spelled {
     pub text: String,
     pub need: Option<Need>,
+}
+
+impl Spelled {
+    /// The name of the file that it stands on, where no import is needed.
+    pub fn kept(&self) -> Option<String> {
+        let head = self.text.split('.').next()?;
+        self.need.is_none().then(|| head.to_owned())
+    }
+}
+
+/// Whether `file` takes names from `module`, one by one: `from yaml import load`.
+pub(super) fn takes_names(file: &SourceFile, module: &str) -> bool {
+    file.module().body.iter().any(|stmt| match stmt {
+        Stmt::ImportFrom(node) => {
+            node.level == 0 && node.module.as_ref().is_some_and(|m| m == module)
+        }
+        _ => false,
+    })
 }
 
 /// How `module.name` is written at `offset`; `by_module` says how it is imported when it is not yet:
@@ -76,6 +95,47 @@ pub(super) fn spell(
             name: (!by_module).then(|| name.to_owned()),
         }),
     })
+}
+
+/// Code whose placeholders are filled in, and the imports it needs.
+#[derive(Debug)]
+pub(super) struct Filled {
+    pub text: String,
+    pub needs: Vec<Need>,
+    /// Names of the file that it uses.
+    pub kept: Vec<String>,
+}
+
+/// `code` at `offset`: `{module.name}` is that name as the file says it, other placeholders are what `other` gives.
+pub(super) fn fill(
+    file: &SourceFile,
+    offset: usize,
+    code: &str,
+    by_module: bool,
+    other: impl Fn(&str) -> String,
+) -> Result<Filled, Reason> {
+    let mut text = String::new();
+    let mut needs = Vec::new();
+    let mut kept = Vec::new();
+    let mut rest = code;
+    while let Some((before, after)) = rest.split_once('{') {
+        let Some((placeholder, after)) = after.split_once('}') else {
+            break;
+        };
+        text.push_str(before);
+        match placeholder.rsplit_once('.') {
+            None => text.push_str(&other(placeholder)),
+            Some((module, name)) => {
+                let spelled = spell(file, offset, module, name, by_module)?;
+                text.push_str(&spelled.text);
+                kept.extend(spelled.kept());
+                needs.extend(spelled.need);
+            }
+        }
+        rest = after;
+    }
+    text.push_str(rest);
+    Ok(Filled { text, needs, kept })
 }
 
 /// Names that are free in one file.

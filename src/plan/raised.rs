@@ -1,7 +1,7 @@
 //! What a guarded region can raise on bad input, and so what has to be caught.
 
-use super::Planner;
-use super::names::spell;
+use super::names::{Need, spell, takes_names};
+use super::{Planner, Reason};
 use crate::pack::{Rewrite, Shape, Sink};
 use crate::project::FileId;
 use crate::python::ast::visitor::{self, Visitor};
@@ -9,6 +9,133 @@ use crate::python::ast::{self, Expr};
 use crate::python::{SourceFile, span};
 use crate::text::Span;
 use crate::trace::{Finding, HopKind, Place, Route, TaintPath};
+
+/// One exception that has to be caught.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Raised {
+    /// As the file writes it: `ValueError`, `YAMLError`.
+    pub text: String,
+    /// Its name; qualified, where it is not built in: `yaml.YAMLError`.
+    pub name: String,
+}
+
+impl Raised {
+    fn builtin(name: &str) -> Raised {
+        Raised {
+            text: name.to_owned(),
+            name: name.to_owned(),
+        }
+    }
+
+    /// Whether catching one of the classes `names` catches it.
+    pub fn caught_by(&self, names: &[String]) -> bool {
+        names
+            .iter()
+            .any(|name| *name == self.name || ancestors(&self.name).contains(&name.as_str()))
+    }
+}
+
+/// What a guarded region can raise.
+#[derive(Debug, Default)]
+pub(super) struct Catch {
+    /// All of it, in the order in which it is written.
+    pub all: Vec<Raised>,
+    /// What a handler that stands there already has to catch, to stay as it is.
+    pub refusal: Vec<Raised>,
+    /// Imports that naming it needs.
+    pub needs: Vec<Need>,
+    /// Names of the file that it uses.
+    pub kept: Vec<String>,
+}
+
+impl Catch {
+    fn add(&mut self, error: Raised) {
+        let named: Vec<String> = self.all.iter().map(qualified).collect();
+        if !error.caught_by(&named) {
+            self.all
+                .retain(|other| !other.caught_by(&[qualified(&error)]));
+            self.all.push(error);
+        }
+    }
+}
+
+fn qualified(error: &Raised) -> String {
+    match error.name.contains('.') {
+        true => error.name.clone(),
+        false => format!("builtins.{}", error.name),
+    }
+}
+
+/// `error` and its base classes, as CPython has them.
+fn ancestors(error: &str) -> &'static [&'static str] {
+    match error {
+        "ValueError" => &[
+            "builtins.ValueError",
+            "builtins.Exception",
+            "builtins.BaseException",
+        ],
+        "TypeError" => &[
+            "builtins.TypeError",
+            "builtins.Exception",
+            "builtins.BaseException",
+        ],
+        "RecursionError" => &[
+            "builtins.RecursionError",
+            "builtins.RuntimeError",
+            "builtins.Exception",
+            "builtins.BaseException",
+        ],
+        "KeyError" => &[
+            "builtins.KeyError",
+            "builtins.LookupError",
+            "builtins.Exception",
+            "builtins.BaseException",
+        ],
+        "AttributeError" => &[
+            "builtins.AttributeError",
+            "builtins.Exception",
+            "builtins.BaseException",
+        ],
+        "IndexError" => &[
+            "builtins.IndexError",
+            "builtins.LookupError",
+            "builtins.Exception",
+            "builtins.BaseException",
+        ],
+        "LookupError" => &[
+            "builtins.LookupError",
+            "builtins.Exception",
+            "builtins.BaseException",
+        ],
+        "OverflowError" => &[
+            "builtins.OverflowError",
+            "builtins.ArithmeticError",
+            "builtins.Exception",
+            "builtins.BaseException",
+        ],
+        "EOFError" => &[
+            "builtins.EOFError",
+            "builtins.Exception",
+            "builtins.BaseException",
+        ],
+        "ImportError" => &[
+            "builtins.ImportError",
+            "builtins.Exception",
+            "builtins.BaseException",
+        ],
+        "MemoryError" => &[
+            "builtins.MemoryError",
+            "builtins.Exception",
+            "builtins.BaseException",
+        ],
+        "OSError" => &[
+            "builtins.OSError",
+            "builtins.Exception",
+            "builtins.BaseException",
+        ],
+        _ => &["builtins.Exception", "builtins.BaseException"],
+    }
+}
 
 impl Planner<'_> {
     /// What the guarded `region` of `file` can raise on bad input; with `by`, on the ways through that call alone.
@@ -25,7 +152,7 @@ impl Planner<'_> {
         id: FileId,
         sink: &Sink,
         rewrite: &Rewrite,
-    ) -> Vec<String> {
+    ) -> Result<Catch, Reason> {
         let region_place = Place {
             file: id,
             span: region,
@@ -39,7 +166,10 @@ impl Planner<'_> {
             .filter(taken)
             .flat_map(|route| &route.paths);
         let missing = finding.maybe_none || paths.any(|path| may_be_missing(path, region_place));
-        let mut catch = self.raised_by_steps(file, region);
+        let mut catch = Catch::default();
+        self.raised_by_steps(file, region)
+            .into_iter()
+            .for_each(|error| catch.add(error));
         let taken = finding.routes.iter().filter(taken);
         for hop in taken
             .flat_map(|route| &route.paths)
@@ -47,9 +177,7 @@ impl Planner<'_> {
         {
             let inside = hop.place.file == id && region.contains(hop.place.span);
             for error in hop.raises.iter().filter(|_| inside) {
-                if !catch.iter().any(|caught| **caught == **error) {
-                    catch.push(error.to_string());
-                }
+                catch.add(Raised::builtin(error));
             }
         }
         if missing {
@@ -57,30 +185,55 @@ impl Planner<'_> {
                 .catch_missing
                 .as_ref()
                 .unwrap_or(&rewrite.catch_missing);
-            if !catch.contains(missing) {
-                catch.push(missing.clone());
-            }
+            catch.add(Raised::builtin(missing));
         }
-        catch.extend(rewrite.catch.iter().cloned());
-        catch
+        let own = match sink.catch.is_empty() {
+            true => &rewrite.catch,
+            false => &sink.catch,
+        };
+        catch.refusal = catch.all.clone();
+        for name in own {
+            let error = match name.rsplit_once('.') {
+                None => Raised::builtin(name),
+                Some((module, error)) => {
+                    let by_module = !takes_names(file, module);
+                    let spelled = spell(file, region.start, module, error, by_module)?;
+                    catch.kept.extend(spelled.kept());
+                    catch.needs.extend(spelled.need);
+                    Raised {
+                        text: spelled.text,
+                        name: name.clone(),
+                    }
+                }
+            };
+            if rewrite.refusal.is_empty() || rewrite.refusal.contains(name) {
+                catch.refusal.push(error.clone());
+            }
+            catch.add(error);
+        }
+        Ok(catch)
     }
 
     /// Exceptions that decoding steps inside `region` raise and that are no `ValueError`, as the file can name them.
-    pub(super) fn raised_by_steps(&self, file: &SourceFile, region: Span) -> Vec<String> {
+    pub(super) fn raised_by_steps(&self, file: &SourceFile, region: Span) -> Vec<Raised> {
         let scopes = file.scopes();
-        let mut raised = Vec::new();
+        let mut raised: Vec<Raised> = Vec::new();
         for chain in scopes.chains().iter().filter(|c| region.contains(c.span)) {
             for name in scopes.resolve(chain.scope, &chain.parts) {
                 let error = self.model.step(&name).and_then(|step| step.raises.as_ref());
-                let Some((module, error)) = error.and_then(|e| e.rsplit_once('.')) else {
+                let Some((name, (module, error))) =
+                    error.and_then(|e| Some((e, e.rsplit_once('.')?)))
+                else {
                     continue;
                 };
                 let spelled = spell(file, region.start, module, error, true);
                 if let Ok(spelled) = spelled
                     && spelled.need.is_none()
-                    && !raised.contains(&spelled.text)
                 {
-                    raised.push(spelled.text);
+                    raised.push(Raised {
+                        text: spelled.text,
+                        name: name.clone(),
+                    });
                 }
             }
         }

@@ -69,6 +69,8 @@ pub enum Reason {
     ExtraArguments,
     /// Attributes of the loaded value are used.
     ValueHasAttributes,
+    /// The call gives a generator, which loads where it is iterated.
+    LazyLoad,
     /// The loaded value is called.
     ValueIsCalled,
     /// The loaded value is tested for a type that JSON has not.
@@ -101,7 +103,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Reason; 47] = [
+    pub const ALL: [Reason; 48] = [
         Reason::ConstantInput,
         Reason::OwnRoundTrip,
         Reason::SignatureChecked,
@@ -135,6 +137,7 @@ impl Reason {
         Reason::ReadsAStream,
         Reason::ExtraArguments,
         Reason::ValueHasAttributes,
+        Reason::LazyLoad,
         Reason::ValueIsCalled,
         Reason::ValueHasType,
         Reason::NameTaken,
@@ -337,6 +340,11 @@ impl Reason {
                 "value-has-attributes",
                 "attributes or methods of the loaded value are used that JSON values do not have",
                 "use an allow-list Unpickler, or change the value to plain data",
+            ),
+            Reason::LazyLoad => (
+                "lazy-load",
+                "the call gives a generator, which loads where it is iterated, after the guard was left",
+                "write list(...) around the call, then run again",
             ),
             Reason::ValueIsCalled => (
                 "value-is-called",

@@ -11,8 +11,12 @@ use crate::python::ast::{AnyNodeRef, Expr, Stmt};
 use crate::python::{ScopeId, SourceFile, span};
 use crate::text::Span;
 
-/// Whether what `load` gives, in `file`, is used as plain data in its function.
+/// Whether what `load` gives, in `file`, is used in its function as the new call's values can be; where nothing is
+/// known of those, nothing is asked.
 pub(super) fn uses(file: &SourceFile, load: Span, rewrite: &Rewrite) -> Result<(), Reason> {
+    if rewrite.value_methods.is_empty() {
+        return Ok(());
+    }
     let ancestors = file.ancestors(load);
     let mut nodes = ancestors.iter().rev().filter(|node| span(*node) != load);
     match nodes.next() {

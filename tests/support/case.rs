@@ -34,7 +34,12 @@ pub struct Request {
     pub name: Option<String>,
     #[serde(default)]
     pub wrap: Vec<String>,
+    /// What is sent: `pickle` when absent, or another kind of payloads.py.
+    pub payload: Option<String>,
     pub valid: String,
+    /// `valid` is the base64 of what is sent.
+    #[serde(default)]
+    pub valid_base64: bool,
 }
 
 /// One case.

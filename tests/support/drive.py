@@ -4,31 +4,18 @@ Reads a job as JSON on standard input: {"root": folder with the case's files, "r
 "side": "before" | "after"}; prints the outcome as JSON. `--compile` reads a list of {"name", "source"} instead and
 compiles each, needing no framework.
 
-A pickle that is loaded opens a marker file for writing: proof of execution, without a shell and without harm.
+What is sent is in payloads.py.
 """
 
 import base64
 import json
 import os
-import pickle
 import sys
 import tempfile
 import urllib.parse
 import zlib
 
-PROTOCOLS = range(6)
-DEEP = b"[" * 100_000
-
-
-class Attack:
-    """Creates the file at `path` when it is loaded."""
-
-    def __init__(self, path):
-        self.path = path
-
-    def __reduce__(self):
-        return (open, (self.path, "w"))
-
+from payloads import KINDS
 
 WRAPS = {
     "base64": base64.b64encode,
@@ -148,18 +135,31 @@ def wrapped(request, data):
     return data
 
 
-def attacks(request, client):
-    """Status and whether the pickle ran, for each protocol."""
+def attacks(request, client, kind):
+    """Status and whether the payload ran, for each attack."""
     outcome = {}
-    for protocol in PROTOCOLS:
-        with tempfile.TemporaryDirectory() as folder:
-            marker = os.path.join(folder, "marker")
-            data = wrapped(request, pickle.dumps(Attack(marker), protocol))
+    with tempfile.TemporaryDirectory() as folder:
+        marker = os.path.join(folder, "marker")
+        for name, payload in kind.attacks(marker).items():
             try:
-                status = client.send(request, data)
+                status = client.send(request, wrapped(request, payload))
             except (UnicodeError, ValueError) as error:
                 status = f"not deliverable: {error}"
-            outcome[str(protocol)] = {"status": status, "marker": os.path.exists(marker)}
+            outcome[name] = {"status": status, "marker": os.path.exists(marker)}
+            if os.path.exists(marker):
+                os.remove(marker)
+    return outcome
+
+
+def wrong(request, client, kind):
+    """Status for everything that is no attack and no valid input."""
+    outcome = {}
+    for name, payload in kind.wrong.items():
+        try:
+            outcome[name] = client.send(request, wrapped(request, payload))
+        except Exception as error:
+            # httpx refuses a query of more than 64 KiB before it is sent.
+            outcome[name] = f"not deliverable: {error}"
     return outcome
 
 
@@ -168,17 +168,16 @@ def drive(job):
     sys.path.insert(0, root)
     os.chdir(root)
     client = server(request)
-    outcome = {"pickles": attacks(request, client)}
+    kind = KINDS[request.get("payload") or "pickle"]
+    outcome = {"attacks": attacks(request, client, kind)}
     if job["side"] == "after":
-        try:
-            outcome["nested"] = client.send(request, wrapped(request, DEEP))
-        except Exception as error:
-            # httpx refuses a query of more than 64 KiB before it is sent.
-            outcome["nested"] = f"not deliverable: {error}"
-        outcome["garbage"] = client.send(request, wrapped(request, b"\xff\x00not json"))
-        outcome["empty"] = client.send(request, wrapped(request, b""))
-        outcome["missing"] = client.send(request, None)
-        outcome["valid"] = client.send(request, wrapped(request, request["valid"].encode()))
+        outcome["wrong"] = wrong(request, client, kind)
+        if not getattr(kind, "nothing_is_valid", False):
+            outcome["missing"] = client.send(request, None)
+        valid = request["valid"].encode()
+        if request.get("valid_base64"):
+            valid = base64.b64decode(valid)
+        outcome["valid"] = client.send(request, wrapped(request, valid))
     return outcome
 
 

@@ -139,7 +139,7 @@ impl Imports<'_> {
 }
 
 /// Before which of `names` `name` belongs, in whichever order they are: isort's, by bytes, or without regard to case.
-fn next_in_order(names: &[&str], name: &str) -> Option<usize> {
+pub(super) fn next_in_order(names: &[&str], name: &str) -> Option<usize> {
     fn kind(name: &str) -> u8 {
         match name {
             _ if name.len() > 1 && name.chars().all(|c| !c.is_lowercase()) => 0,

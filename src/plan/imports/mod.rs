@@ -1,6 +1,7 @@
 //! Imports added where they belong, and dropped when nothing else uses them.
 
 mod add;
+mod exchange;
 mod unused;
 
 use std::collections::BTreeSet;
@@ -31,12 +32,13 @@ pub(super) struct Known {
     pub stdlib: Vec<String>,
 }
 
-/// Edits that bring `needs` into `file` and drop imports of `old` modules that only `gone` used.
+/// Edits that bring `needs` into `file` and drop imports of `old` modules that only `gone` used, but for the names `kept`.
 pub(super) fn imports<'p>(
     project: &'p Project,
     id: FileId,
     needs: &BTreeSet<Need>,
     gone: &[Span],
+    kept: &BTreeSet<&str>,
     known: &'p Known,
 ) -> Vec<Edit> {
     let file = project.source(id);
@@ -53,12 +55,13 @@ pub(super) fn imports<'p>(
             .map(|need| need.module.clone())
             .collect(),
     };
-    let unused = imports.unused(gone);
+    let unused = imports.unused(gone, kept);
+    let (needs, unused) = imports.exchange(needs, unused);
     imports.drop(&unused);
     for module in std::mem::take(&mut imports.modules) {
         imports.add_module(&module);
     }
-    for need in needs {
+    for need in &needs {
         if let Some(name) = &need.name {
             imports.add_name(&need.module, name);
         }

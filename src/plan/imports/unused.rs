@@ -1,13 +1,15 @@
 //! Imports dropped when nothing else uses them.
 
+use std::collections::BTreeSet;
+
 use super::Imports;
 use crate::python::ast::{self, Expr, Stmt};
 use crate::python::{Bound, Import, span};
 use crate::text::{Edit, Span};
 
 impl Imports<'_> {
-    /// Imports of `old` modules whose every use is in `gone`.
-    pub(super) fn unused(&self, gone: &[Span]) -> Vec<Import> {
+    /// Imports of `old` modules whose every use is in `gone`, and that new text does not use (`kept`).
+    pub(super) fn unused(&self, gone: &[Span], kept: &BTreeSet<&str>) -> Vec<Import> {
         let scopes = self.file.scopes();
         let mut unused = Vec::new();
         let candidates = scopes.imports().filter(|import| {
@@ -35,6 +37,7 @@ impl Imports<'_> {
                 chain.parts.first().map(String::as_str) == Some(local)
                     && gone.iter().any(|g| g.contains(chain.span))
             });
+            let used = used || kept.contains(local);
             if only_imports && was_used && !used && local != "*" && !self.exported(home, local) {
                 unused.push(import.clone());
             }
@@ -157,9 +160,11 @@ impl Imports<'_> {
         let opens_a_block = text
             .get(above..start)
             .is_some_and(|line| line.trim_end().ends_with(':'));
-        let head = start == 0 || blank(above) || opens_a_block;
-        // A block of its own goes with the blank line after it.
-        while head && blank(end) {
+        let all = start == 0 || opens_a_block;
+        let mut gap = start;
+        // A block of its own goes with the blank lines between it and the next, but for those that were above.
+        while blank(end) && (all || (gap > 0 && blank(index.line_start(gap - 1)))) {
+            gap = index.line_start(gap.saturating_sub(1));
             end = index.next_line(text, end);
         }
         let start = match text.get(start..extent.start) {
