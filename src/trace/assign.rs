@@ -20,14 +20,16 @@ impl<'a> Machine<'a> {
             return constant.into();
         }
         match (before.atoms(), added.atoms()) {
+            ([Atom::Container(buffer)], _) if buffer.is_buffer() => {
+                let mut buffer = (**buffer).clone();
+                buffer.write(self.flat(&added));
+                buffer.into()
+            }
             ([Atom::Container(a)], [Atom::Container(b)]) => {
                 match (a.kind, a.in_order(), b.in_order()) {
                     (Kind::Mapping, ..) => {
                         let mut merged = (**a).clone();
-                        for (key, value) in &b.items {
-                            merged.items.insert(key.clone(), value.clone());
-                        }
-                        merged.rest = merged.rest.join(&b.rest);
+                        merged.merge(b);
                         merged.into()
                     }
                     (_, Some(mut items), Some(more)) => {
@@ -36,10 +38,15 @@ impl<'a> Machine<'a> {
                     }
                     _ => {
                         let mut all = (**a).clone();
-                        all.blur(&b.any());
+                        all.extend(&b.any());
                         all.into()
                     }
                 }
+            }
+            ([Atom::Container(a)], _) if matches!(a.kind, Kind::Sequence(_)) => {
+                let mut all = (**a).clone();
+                all.extend(&self.iterated(&added, self.place(node)));
+                all.into()
             }
             _ => self.combined(&[before, added]),
         }
@@ -145,9 +152,7 @@ impl<'a> Machine<'a> {
             let middle = items.get(before..end).unwrap_or(&[]);
             return Container::sequence(middle.iter().cloned()).into();
         }
-        let mut container = Container::of(self.iterated(value, place));
-        container.kind = Kind::Sequence(None);
-        container.into()
+        Container::some(self.iterated(value, place)).into()
     }
 
     pub(super) fn assign_element(
@@ -167,16 +172,19 @@ impl<'a> Machine<'a> {
             match atom {
                 Atom::Container(container) => {
                     let mut container = (**container).clone();
-                    match (&*node.slice, key.constant()) {
+                    match (&*node.slice, ()) {
+                        (Expr::Slice(slice), _) if container.is_buffer() => {
+                            if slice.lower.is_none() && slice.upper.is_none() {
+                                container.refill([]);
+                            }
+                            container.write(self.flat(&value));
+                        }
+                        (_, _) if container.is_buffer() => container.write(value.clone()),
                         (Expr::Slice(_), _) => {
                             let any = self.iterated(&value, self.place(node));
                             container.blur(&any);
                         }
-                        (_, None) if container.kind == Kind::Mapping => {
-                            container.keys = container.keys.clone().join(&key);
-                            container.set(None, value.clone());
-                        }
-                        (_, key) => container.set(key, value.clone()),
+                        _ => container.put(&key, value.clone()),
                     }
                     kept = Atom::Container(Rc::new(container));
                     changed = true;

@@ -5,8 +5,9 @@ use std::rc::Rc;
 use super::calls::At;
 use super::env::Env;
 use super::fold;
+use super::iterators::{alternatives, in_order};
 use super::machine::Machine;
-use super::value::{Arguments, Atom, Const, Container, Def, Instance, Kind, Partial, Value};
+use super::value::{Arguments, Atom, Const, Container, Def, Instance, Kind, Partial, Role, Value};
 use crate::pack::Shape;
 use crate::python::ast::name::Name;
 
@@ -30,6 +31,12 @@ impl<'a> Machine<'a> {
                 let given = Arguments::one(self.iterated(items, at.place));
                 self.apply(function, &given, at.of_function(0), env);
             }
+        }
+        if let Some(value) = self.buffer(name, arguments, at) {
+            return Some(value);
+        }
+        if let Some(value) = self.call_iterator(name, arguments, at, env) {
+            return Some(value);
         }
         match name {
             "builtins.getattr" => self.got_attribute(arguments, at, env),
@@ -73,12 +80,41 @@ impl<'a> Machine<'a> {
                 _ => None,
             },
             "builtins.dict" | "collections.OrderedDict" => Some(self.made_dict(arguments, at)),
-            "collections.defaultdict" => Some(Value::from(Container {
-                kind: Kind::Mapping,
-                ..Container::default()
-            })),
-            "builtins.list" | "builtins.tuple" | "collections.deque" | "builtins.sorted" => {
-                self.copied(first, Kind::Sequence(None), at)
+            "collections.defaultdict" => Some(Container::mapping().into()),
+            "builtins.tuple" => {
+                let copied = self.copied(first, Kind::Sequence(None), at)?;
+                Some(with_role(&copied, Role::Tuple))
+            }
+            "builtins.list" => self.copied(first, Kind::Sequence(None), at),
+            "builtins.sorted" => match self.copied(first, Kind::Sequence(None), at)?.atoms() {
+                [Atom::Container(container)] => Some(Container::some(container.any()).into()),
+                _ => None,
+            },
+            "collections.deque" => {
+                let copied = self.copied(first, Kind::Sequence(None), at)?;
+                let most = arguments.get(1, "maxlen").and_then(Value::constant);
+                match most {
+                    Some(Const::Int(most)) => {
+                        let role = Role::Bounded(usize::try_from(*most).ok()?);
+                        let is_empty = first.is_none();
+                        let copied = with_role(&copied, role);
+                        match (is_empty, copied.atoms()) {
+                            (false, [Atom::Container(container)]) => {
+                                let mut blurred = (**container).clone();
+                                blurred.blur(&Value::unknown());
+                                Some(blurred.into())
+                            }
+                            _ => Some(copied),
+                        }
+                    }
+                    _ => Some(copied),
+                }
+            }
+            "queue.Queue" | "queue.SimpleQueue" | "asyncio.Queue" => {
+                Some(Container::sequence([]).with(Role::Queue).into())
+            }
+            "queue.LifoQueue" | "asyncio.LifoQueue" => {
+                Some(Container::sequence([]).with(Role::Stack).into())
             }
             "builtins.set" | "builtins.frozenset" => self.copied(first, Kind::Bag, at),
             "builtins.range" => {
@@ -100,30 +136,6 @@ impl<'a> Machine<'a> {
                 }
                 let numbers = (start..end).map(|n| Value::from(Const::Int(n)));
                 Some(Container::sequence(numbers).into())
-            }
-            "builtins.reversed" => match first?.atoms() {
-                [Atom::Container(container)] => {
-                    let mut items = container.in_order()?;
-                    items.reverse();
-                    Some(Container::sequence(items).into())
-                }
-                _ => None,
-            },
-            "builtins.iter" | "builtins.aiter" => Some(first?.clone()),
-            "builtins.next" | "builtins.anext" => {
-                let next = self.iterated(first?, at.place);
-                let default = argument(1).cloned().unwrap_or_default();
-                Some(next.join(&default))
-            }
-            "builtins.enumerate" => {
-                let item = self.iterated(first?, at.place);
-                let pair = Container::sequence([Value::clean(), item]);
-                Some(Container::of(pair.into()).into())
-            }
-            "builtins.zip" | "itertools.zip_longest" => {
-                let each = arguments.positional.iter();
-                let items: Vec<Value> = each.map(|v| self.iterated(v, at.place)).collect();
-                Some(Container::of(Container::sequence(items).into()).into())
             }
             "builtins.filter" => {
                 let item = self.iterated(argument(1)?, at.place);
@@ -147,21 +159,6 @@ impl<'a> Machine<'a> {
                 }
                 all => Some(all.iter().fold(Value::unknown(), |a, v| a.join(v))),
             },
-            "builtins.map" => {
-                let items: Vec<Value> = arguments
-                    .positional
-                    .iter()
-                    .skip(1)
-                    .map(|v| self.iterated(v, at.place))
-                    .collect();
-                let given = Arguments {
-                    positional: items,
-                    ..Arguments::default()
-                };
-                let at = at.of_function(0);
-                let out = self.apply(first?, &given, at, env);
-                Some(Container::of(out).into())
-            }
             "types.SimpleNamespace" => {
                 let fields: Vec<Name> = arguments.named.iter().map(|(n, _)| n.clone()).collect();
                 Some(Self::named_tuple(&fields, arguments))
@@ -311,12 +308,10 @@ impl<'a> Machine<'a> {
                     false => Some(self.stepped(&given, Some(name), Shape::Bytes, false, at.place)),
                 }
             }
-            "configparser.ConfigParser"
-            | "configparser.RawConfigParser"
-            | "configparser.SafeConfigParser" => Some(Value::from(Container {
-                kind: Kind::Mapping,
-                ..Container::default()
-            })),
+            "configparser.RawConfigParser" => Some(Container::mapping().into()),
+            "configparser.ConfigParser" | "configparser.SafeConfigParser" => {
+                Some(Container::mapping().with(Role::Options).into())
+            }
             "shutil.copy" | "shutil.copyfile" | "shutil.copy2" | "shutil.move" | "os.rename"
             | "os.replace" => {
                 let from = fold::key_text(first?);
@@ -411,23 +406,26 @@ impl<'a> Machine<'a> {
 
     fn made_dict(&mut self, arguments: &Arguments, at: At<'a>) -> Value {
         let mut container = Container {
-            kind: Kind::Mapping,
-            ..Container::of(arguments.spread.clone())
+            rest: arguments.spread.clone(),
+            ..Container::mapping()
         };
         for value in &arguments.positional {
             for atom in value.atoms() {
                 match atom {
                     Atom::Container(other) if other.kind == Kind::Mapping => {
-                        for (key, value) in &other.items {
-                            container.items.insert(key.clone(), value.clone());
-                        }
-                        container.rest = container.rest.join(&other.rest);
-                        container.keys = container.keys.join(&other.keys);
+                        container.merge(other);
                     }
                     other => {
-                        let pair = self.iterated(&other.clone().into(), at.place);
-                        let value = self.item(&pair, Some(&Const::Int(1)), at.place);
-                        container.rest = container.rest.join(&value);
+                        let own: Value = other.clone().into();
+                        let pairs = match in_order(&own) {
+                            Some(pairs) => pairs,
+                            None => alternatives(self.iterated(&own, at.place)),
+                        };
+                        for pair in pairs {
+                            let key = self.item(&pair, Some(&Const::Int(0)), at.place);
+                            let value = self.item(&pair, Some(&Const::Int(1)), at.place);
+                            container.put(&key, value);
+                        }
                     }
                 }
             }
@@ -451,14 +449,23 @@ impl<'a> Machine<'a> {
             return Some(container.into());
         };
         if let ([Atom::Container(container)], Kind::Sequence(_)) = (given.atoms(), kind)
-            && container.in_order().is_some()
+            && let Some(items) = container.in_order()
         {
-            return Some(given.clone());
+            return Some(Container::sequence(items).into());
         }
         let mut container = Container::of(self.iterated(given, at.place));
         container.kind = kind;
         Some(container.into())
     }
+}
+
+/// `value` whose containers are used so.
+fn with_role(value: &Value, role: Role) -> Value {
+    let each = value.atoms().iter().map(|atom| match atom {
+        Atom::Container(container) => Atom::Container(Rc::new((**container).clone().with(role))),
+        other => other.clone(),
+    });
+    each.collect()
 }
 
 /// Field names of `namedtuple("P", "x y")` or `namedtuple("P", ["x", "y"])`.

@@ -162,7 +162,10 @@ impl<'a> Machine<'a> {
             let result = match atom {
                 Atom::Container(container) => {
                     let mut container = (**container).clone();
-                    let result = self.container_method(&mut container, name, arguments, at);
+                    let result = match container.is_buffer() {
+                        true => self.buffer_method(&mut container, name, arguments, at, env),
+                        false => self.container_method(&mut container, name, arguments, at),
+                    };
                     let now = Atom::Container(Rc::new(container));
                     changed |= now != kept;
                     kept = now;
@@ -414,6 +417,7 @@ impl<'a> Machine<'a> {
     /// Arguments whose objects the callee changed hold that now.
     fn give_back(&mut self, changed: &[(usize, Value)], at: At<'a>, env: &mut Env) {
         self.forget_passed(at, env);
+        self.moved_on(at, env);
         let Some(call) = at.call.filter(|_| !at.handed) else {
             return;
         };
@@ -447,6 +451,20 @@ impl<'a> Machine<'a> {
         match target {
             Expr::Name(name) => self.store_name(&name.id, value, env),
             Expr::Attribute(_) => self.assign(target, value, env),
+            // `memoryview(buffer)`: the buffer.
+            Expr::Call(call)
+                if call
+                    .func
+                    .as_name_expr()
+                    .is_some_and(|n| n.id == "memoryview") =>
+            {
+                if let Some(buffer) = call.arguments.args.first() {
+                    let mut buffers = self.value(buffer, env);
+                    let taints = value.taints().into_iter().cloned().map(Atom::Untrusted);
+                    buffers = buffers.join(&taints.collect());
+                    self.store_into(buffer, buffers, env);
+                }
+            }
             Expr::Subscript(node) => {
                 let key = self.value(&node.slice, env);
                 let owner = self.value(&node.value, env);
@@ -456,7 +474,7 @@ impl<'a> Machine<'a> {
                     after.add(match atom {
                         Atom::Container(container) => {
                             let mut container = (**container).clone();
-                            container.set(key.constant(), value.clone());
+                            container.put(&key, value.clone());
                             changed = true;
                             Atom::Container(Rc::new(container))
                         }
@@ -530,7 +548,7 @@ impl<'a> Machine<'a> {
     }
 
     /// `untrusted.method(...)`.
-    fn call_member(
+    pub(super) fn call_member(
         &mut self,
         taint: &Taint,
         name: &str,

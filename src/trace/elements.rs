@@ -2,12 +2,13 @@
 
 use std::rc::Rc;
 
+use super::buffers::content;
 use super::calls::At;
 use super::env::Env;
 use super::fold;
 use super::machine::{Machine, Owner};
 use super::taint::{Hop, HopKind, Place, Taint};
-use super::value::{Arguments, Atom, Const, Container, Kind, Value};
+use super::value::{Arguments, Atom, Const, Container, Value};
 use crate::pack::Shape;
 use crate::python::ast::name::Name;
 use crate::python::ast::{self, Expr};
@@ -15,6 +16,7 @@ use crate::python::ast::{self, Expr};
 impl<'a> Machine<'a> {
     pub(super) fn subscript(&mut self, node: &'a ast::ExprSubscript, env: &mut Env) -> Value {
         let value = self.value(&node.value, env);
+        let value = self.flat(&value);
         let place = self.place(node);
         if let Expr::Slice(slice) = &*node.slice {
             return self.sliced(&value, slice, place, env);
@@ -124,9 +126,7 @@ impl<'a> Machine<'a> {
                     out.add(Atom::Container(Rc::new(part)));
                 }
                 (Atom::Container(container), None) => {
-                    let mut any = Container::of(container.any());
-                    any.kind = Kind::Sequence(None);
-                    out.add(Atom::Container(Rc::new(any)));
+                    out.add(Atom::Container(Rc::new(Container::some(container.any()))));
                 }
                 // Only what stands before the untrusted part, or after it.
                 (Atom::Untrusted(taint), Some((lower, upper)))
@@ -167,6 +167,9 @@ impl<'a> Machine<'a> {
         let mut out = Value::unknown();
         for atom in items.atoms() {
             let one = match atom {
+                Atom::Container(container) if container.is_buffer() => {
+                    self.item(&content(container), None, at)
+                }
                 Atom::Container(container) => container.iterated(),
                 Atom::Const(Const::Str(text)) if text.len() <= 8 && !text.is_empty() => text
                     .chars()

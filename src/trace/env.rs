@@ -8,7 +8,7 @@ use std::rc::Rc;
 use rustc_hash::FxHashMap;
 
 use super::taint::{Identity, Taint};
-use super::value::{Atom, Kind, Value};
+use super::value::{Atom, Container, Kind, Position, Role, Value};
 use crate::python::ast::name::Name;
 
 /// Variables by name.
@@ -226,14 +226,24 @@ impl Env {
             if grown(value) {
                 let mut all = Value::unknown();
                 let mut others = Value::unknown();
+                let mut role = None;
                 for atom in value.atoms() {
                     match atom {
-                        Atom::Container(container) => all = all.join(&container.any()),
+                        Atom::Container(container) => {
+                            all = all.join(&container.any());
+                            role = Some(match (role, container.role) {
+                                (None, role) => role,
+                                (Some(Role::Stream(_)), Role::Stream(_)) => {
+                                    Role::Stream(Position::Somewhere)
+                                }
+                                (Some(before), role) if before == role => role,
+                                _ => Role::Plain,
+                            });
+                        }
                         other => others.add(other.clone()),
                     }
                 }
-                let mut container = super::value::Container::of(all);
-                container.kind = Kind::Sequence(None);
+                let container = Container::some(all).with(role.unwrap_or_default());
                 others.add(Atom::Container(Rc::new(container)));
                 *value = others;
             }

@@ -4,8 +4,9 @@ use super::calls::At;
 use super::env::Env;
 use super::fold;
 use super::functions::{Binding, Code, Function};
+use super::iterators::in_order;
 use super::machine::Machine;
-use super::value::{Atom, Const, Container, Def, Kind, Value};
+use super::value::{Atom, Const, Container, Def, Kind, Role, Value};
 use crate::pack::Trust;
 use crate::python::ast::name::Name;
 use crate::python::ast::visitor::{self, Visitor};
@@ -122,14 +123,11 @@ impl<'a> Machine<'a> {
                 self.binary(node.op, &left, &right, self.place(expr))
             }
             Expr::Compare(node) => self.compare(node, env),
-            Expr::Tuple(ast::ExprTuple { elts, .. }) | Expr::List(ast::ExprList { elts, .. }) => {
-                self.sequence(elts, env)
-            }
+            Expr::Tuple(node) => self.sequence(&node.elts, env).with(Role::Tuple).into(),
+            Expr::List(node) => self.sequence(&node.elts, env).into(),
             Expr::Set(node) => {
                 let all = self.sequence(&node.elts, env);
-                let mut container = Container::of(self.iterated(&all, self.place(expr)));
-                container.kind = Kind::Bag;
-                container.into()
+                Container::of(all.any()).into()
             }
             Expr::Dict(node) => self.dict(node, env),
             Expr::ListComp(ast::ExprListComp {
@@ -142,25 +140,35 @@ impl<'a> Machine<'a> {
                 elt, generators, ..
             }) => {
                 let mut inside = env.clone();
-                self.generators(generators, &mut inside);
-                let value = self.value(elt, &mut inside);
+                let mut items: Vec<Value> = Vec::new();
+                let ordered = self.comprehend(generators, &mut inside, &mut |this, env| {
+                    let value = this.value(elt, env);
+                    items.push(this.settled(&value, env));
+                });
                 self.keep_walrus(expr, &inside, env);
-                let mut container = Container::of(value);
-                container.kind = Kind::Sequence(None);
-                container.into()
+                let container = match ordered && !expr.is_set_comp_expr() {
+                    true => Container::sequence(items),
+                    false => {
+                        let any = items.iter().fold(Value::unknown(), |all, v| all.join(v));
+                        Container::some(any)
+                    }
+                };
+                match expr {
+                    Expr::Generator(_) => container.with(Role::Iterator),
+                    _ => container,
+                }
+                .into()
             }
             Expr::DictComp(node) => {
                 let mut inside = env.clone();
-                self.generators(&node.generators, &mut inside);
-                let keys = self.value(&node.key, &mut inside);
-                let rest = self.value(&node.value, &mut inside);
-                Container {
-                    kind: Kind::Mapping,
-                    rest,
-                    keys,
-                    ..Container::default()
-                }
-                .into()
+                let mut container = Container::mapping();
+                self.comprehend(&node.generators, &mut inside, &mut |this, env| {
+                    let key = this.value(&node.key, env);
+                    let value = this.value(&node.value, env);
+                    container.put(&key, this.settled(&value, env));
+                });
+                self.keep_walrus(expr, &inside, env);
+                container.into()
             }
             Expr::Lambda(node) => {
                 let def = Def {
@@ -193,9 +201,25 @@ impl<'a> Machine<'a> {
             }
             Expr::YieldFrom(node) => {
                 let value = self.value(&node.value, env);
-                let value = self.iterated(&value, self.place(expr));
-                self.yielded(&value);
-                Value::unknown()
+                let items = in_order(&value);
+                let any = self.iterated(&value, self.place(expr));
+                match items {
+                    Some(items) => items.iter().for_each(|item| self.yielded(item)),
+                    None => {
+                        self.yielded(&any);
+                        if let Some(frame) = self.frames.last_mut() {
+                            frame.yields = None;
+                        }
+                    }
+                }
+                // What the inner generator returns.
+                let returned = value.atoms().iter().map(|atom| match atom {
+                    Atom::Container(container) if container.role == Role::Iterator => {
+                        container.keys.clone()
+                    }
+                    _ => Value::unknown(),
+                });
+                returned.fold(Value::unknown(), |all, one| all.join(&one))
             }
             Expr::FString(node) => {
                 let mut parts = Vec::new();
@@ -243,7 +267,7 @@ impl<'a> Machine<'a> {
         }
     }
 
-    fn sequence(&mut self, elts: &'a [Expr], env: &mut Env) -> Value {
+    fn sequence(&mut self, elts: &'a [Expr], env: &mut Env) -> Container {
         let mut items = Vec::new();
         let mut rest: Option<Value> = None;
         for elt in elts {
@@ -274,43 +298,27 @@ impl<'a> Machine<'a> {
             container.rest = rest;
             container.kind = Kind::Sequence(None);
         }
-        container.into()
+        container
     }
 
     fn dict(&mut self, node: &'a ast::ExprDict, env: &mut Env) -> Value {
-        let mut container = Container {
-            kind: Kind::Mapping,
-            ..Container::default()
-        };
+        let mut container = Container::mapping();
         for item in &node.items {
             let value = self.value(&item.value, env);
             let Some(key) = &item.key else {
                 for atom in value.atoms() {
                     match atom {
-                        Atom::Container(other) => {
-                            for (key, value) in &other.items {
-                                container.items.insert(key.clone(), value.clone());
-                            }
-                            container.rest = container.rest.join(&other.rest);
-                        }
+                        Atom::Container(other) => container.merge(other),
                         other => {
                             let any = self.item(&other.clone().into(), None, self.place(node));
-                            container.rest = container.rest.join(&any);
+                            container.set(None, any);
                         }
                     }
                 }
                 continue;
             };
             let key = self.value(key, env);
-            match key.constant() {
-                Some(key) => {
-                    container.items.insert(key.clone(), value);
-                }
-                None => {
-                    container.rest = container.rest.join(&value);
-                    container.keys = container.keys.join(&key);
-                }
-            }
+            container.put(&key, value);
         }
         container.into()
     }
@@ -319,17 +327,8 @@ impl<'a> Machine<'a> {
         if let Some(frame) = self.frames.last_mut() {
             let before = frame.yielded.take().unwrap_or_default();
             frame.yielded = Some(before.join(value));
-        }
-    }
-
-    fn generators(&mut self, generators: &'a [ast::Comprehension], env: &mut Env) {
-        for generator in generators {
-            let items = self.value(&generator.iter, env);
-            let item = self.iterated(&items, self.place(&generator.iter));
-            self.assign(&generator.target, item, env);
-            for test in &generator.ifs {
-                self.value(test, env);
-                self.refine(test, true, env);
+            if let Some(yields) = &mut frame.yields {
+                yields.push(value.clone());
             }
         }
     }

@@ -4,7 +4,7 @@
 
 use std::rc::Rc;
 
-use super::value::{Arguments, Atom, Const, Container, Kind, Value};
+use super::value::{Arguments, Atom, Const, Container, Value};
 use crate::python::ast::{CmpOp, Operator};
 
 /// Texts are not grown beyond this many bytes.
@@ -157,11 +157,7 @@ pub(super) fn part(container: &Container, lower: Option<i64>, upper: Option<i64>
             let (lower, upper) = bounds(lower, upper, items.len());
             Container::sequence(items.get(lower..upper).unwrap_or(&[]).iter().cloned())
         }
-        None => {
-            let mut any = Container::of(container.any());
-            any.kind = Kind::Sequence(None);
-            any
-        }
+        None => Container::some(container.any()),
     }
 }
 
@@ -322,6 +318,28 @@ pub(super) fn key_text(value: &Value) -> Rc<str> {
         Some(Atom::Const(Const::Str(text)) | Atom::Pattern(text)) => text,
         _ => "\0".into(),
     }
+}
+
+/// Whether `key` can be the text of which `pattern` says some characters.
+pub(super) fn fits(pattern: &str, key: &Const) -> bool {
+    let Const::Str(text) = key else {
+        // Of a key that is no text nothing is said.
+        return true;
+    };
+    let mut pieces = pattern.split('\0');
+    let Some(rest) = pieces.next().and_then(|first| text.strip_prefix(first)) else {
+        return false;
+    };
+    let mut rest = rest;
+    let mut last = "";
+    for piece in pieces {
+        let Some((_, after)) = rest.split_once(piece) else {
+            return false;
+        };
+        rest = after;
+        last = piece;
+    }
+    text.ends_with(last)
 }
 
 /// Path objects and texts joined as file systems do.

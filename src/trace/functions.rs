@@ -5,11 +5,14 @@ use std::rc::Rc;
 use super::env::{Checked, Env, Scope, Vars};
 use super::machine::{CallAt, Frame, Machine, Owner, Reached};
 use super::taint::{Hop, HopKind, Place};
-use super::value::{Arguments, Atom, Const, Container, Def, FunctionId, Instance, Kind, Value};
+use super::value::{
+    Arguments, Atom, Const, Container, Def, FunctionId, Instance, Kind, Role, Value,
+};
 use crate::pack::{Shape, Trust};
 use crate::project::FileId;
 use crate::python::ast::name::Name;
-use crate::python::ast::{self, Expr};
+use crate::python::ast::visitor::{self, Visitor};
+use crate::python::ast::{self, Expr, Stmt};
 use crate::python::span;
 
 /// Calls deeper than this are not followed.
@@ -64,6 +67,38 @@ impl<'a> Function<'a> {
             Code::Def(node) => Some(&node.parameters),
             Code::Lambda(node) => node.parameters.as_deref(),
         }
+    }
+
+    /// Whether every `yield` in it stands in a statement of its body that runs exactly once.
+    fn yields_in_order(&self) -> bool {
+        struct Yields(bool);
+        impl<'b> Visitor<'b> for Yields {
+            fn visit_stmt(&mut self, stmt: &'b Stmt) {
+                if !matches!(stmt, Stmt::FunctionDef(_) | Stmt::ClassDef(_)) {
+                    visitor::walk_stmt(self, stmt);
+                }
+            }
+            fn visit_expr(&mut self, expr: &'b Expr) {
+                self.0 |= matches!(expr, Expr::Yield(_) | Expr::YieldFrom(_));
+                visitor::walk_expr(self, expr);
+            }
+        }
+        let Code::Def(node) = self.code else {
+            return false;
+        };
+        node.body.iter().all(|stmt| {
+            let expr = match stmt {
+                Stmt::Expr(node) => Some(&*node.value),
+                Stmt::Assign(node) => Some(&*node.value),
+                _ => None,
+            };
+            if let Some(Expr::Yield(_) | Expr::YieldFrom(_)) = expr {
+                return true;
+            }
+            let mut yields = Yields(false);
+            yields.visit_stmt(stmt);
+            !yields.0
+        })
     }
 
     /// Whether its first parameter is the instance or the class.
@@ -278,6 +313,7 @@ impl<'a> Machine<'a> {
             outer: function.scope.clone(),
             called_at: Some(at),
             context: self.contexts,
+            yields: function.yields_in_order().then(Vec::new),
             ..Frame::new(function.def.file)
         });
         self.reached.push(Vec::new());
@@ -317,7 +353,14 @@ impl<'a> Machine<'a> {
         let changed = self.changed_parameters(function, &frame, &env);
         let returns = match frame.yielded {
             Some(yielded) if function.context_manager => yielded,
-            Some(yielded) => Container::of(yielded).into(),
+            Some(yielded) => {
+                let mut generator = match frame.yields.filter(|_| !self.exhausted()) {
+                    Some(yields) => Container::sequence(yields),
+                    None => Container::some(yielded),
+                };
+                generator.keys = frame.returns;
+                generator.with(Role::Iterator).into()
+            }
             None => frame.returns,
         };
         let checked = frame.returned_checked.unwrap_or_default();
@@ -405,8 +448,7 @@ impl<'a> Machine<'a> {
             let value = match arguments.spread.is_empty() {
                 true => Container::sequence(rest).into(),
                 false => {
-                    let mut any = Container::of(arguments.spread.clone());
-                    any.kind = Kind::Sequence(None);
+                    let mut any = Container::some(arguments.spread.clone());
                     rest.iter().for_each(|value| any.blur(value));
                     any.into()
                 }

@@ -582,7 +582,7 @@ impl<'a> Machine<'a> {
             for atom in got.atoms() {
                 match atom {
                     Atom::Container(container)
-                        if is_generator && container.kind == super::value::Kind::Bag =>
+                        if is_generator && container.role == super::value::Role::Iterator =>
                     {
                         out = out.join(&container.any());
                     }

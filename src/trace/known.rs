@@ -181,7 +181,7 @@ impl<'a> Machine<'a> {
         }
         let made = Atom::Made(Rc::new(Made {
             name: Rc::clone(name),
-            arguments: arguments.map(plain),
+            arguments: arguments.map(|value| plain(&self.flat(value))),
         }));
         if model.object(name).is_some() || model.makes_verifier(name) {
             return made.into();
@@ -427,7 +427,13 @@ impl<'a> Machine<'a> {
                     true => Value::str(&format!("temporary file of {:?}", at.place)),
                     false => arguments.first().cloned().unwrap_or_default(),
                 };
-                self.opened(&path, source.shape, at)
+                let opened = self.opened(&path, source.shape, at);
+                match name {
+                    "tempfile.TemporaryFile" | "tempfile.SpooledTemporaryFile" => {
+                        return Self::scratch_file(opened);
+                    }
+                    _ => opened,
+                }
             }
             false => {
                 let note = self.snippet(at.place);
@@ -554,6 +560,7 @@ impl<'a> Machine<'a> {
 
     /// Modelled objects that are data themselves, when they are passed on: a request or an upload as a file.
     pub(super) fn whole(&self, value: Value, at: At<'a>) -> Value {
+        let value = self.remaining(&value);
         let ty = |atom: &Atom| match atom {
             Atom::Object(ty) => Some(Rc::clone(ty)),
             Atom::Made(made) => Some(Rc::clone(&made.name)),

@@ -102,6 +102,8 @@ pub(super) struct Frame {
     pub outer: Option<Rc<Scope>>,
     pub returns: Value,
     pub yielded: Option<Value>,
+    /// What it yielded one after the other, where that is known.
+    pub yields: Option<Vec<Value>>,
     /// What was checked at each return so far.
     pub returned_checked: Option<Vec<Checked>>,
     /// States at `continue` in the loop that runs.
@@ -131,6 +133,7 @@ impl Frame {
             outer: None,
             returns: Value::unknown(),
             yielded: None,
+            yields: None,
             returned_checked: None,
             loop_exits: Vec::new(),
             loop_breaks: Vec::new(),
@@ -453,7 +456,7 @@ impl<'a> Machine<'a> {
     pub fn set_field(&mut self, owner: Owner, name: &str, value: &Value) {
         let key = (owner, Name::new(name));
         let before = self.fields.entry(key.clone()).or_default();
-        let after = before.clone().join(value);
+        let after = before.clone().join(&value.unordered());
         if !after.same(before) && after != *before {
             let matters = |atom: &Atom| {
                 !matches!(
@@ -498,6 +501,7 @@ impl<'a> Machine<'a> {
         quiet: bool,
         place: Place,
     ) -> Value {
+        let value = &self.flat(value);
         let note = |_: &Taint| name.map_or_else(|| self.snippet(place), str::to_owned);
         let mut out = Value::unknown();
         for taint in value.taints() {

@@ -4,9 +4,10 @@ use std::rc::Rc;
 
 use super::calls::At;
 use super::fold;
+use super::iterators::in_order;
 use super::machine::Machine;
 use super::taint::Taint;
-use super::value::{Arguments, Atom, Const, Container, Kind, Value};
+use super::value::{Arguments, Atom, Const, Container, Kind, Role, Value};
 use crate::pack::Shape;
 
 impl<'a> Machine<'a> {
@@ -66,6 +67,13 @@ impl<'a> Machine<'a> {
                 }
                 Const::None.into()
             }
+            "get" | "get_nowait" if container.role == Role::Queue => container.remove(0),
+            "get" | "get_nowait" if container.role == Role::Stack => container.remove(-1),
+            "task_done" | "join" | "qsize" | "empty" | "full"
+                if matches!(container.role, Role::Queue | Role::Stack) =>
+            {
+                Value::clean()
+            }
             "appendleft" => {
                 container.insert(Some(0), first);
                 Const::None.into()
@@ -79,22 +87,17 @@ impl<'a> Machine<'a> {
                 Const::None.into()
             }
             "extend" | "extendleft" => {
-                match (container.in_order(), first.atoms()) {
-                    (Some(mut items), [Atom::Container(more)])
-                        if name == "extend" && more.in_order().is_some() =>
-                    {
-                        items.extend(more.in_order().unwrap_or_default());
-                        *container = Container::sequence(items);
+                match (in_order(&first), name) {
+                    (Some(more), "extend") => {
+                        more.into_iter().for_each(|one| container.insert(None, one));
                     }
-                    _ => {
-                        let more = self.iterated(&first, at.place);
-                        container.blur(&more);
-                    }
+                    (_, "extend") => container.extend(&self.iterated(&first, at.place)),
+                    _ => container.blur(&self.iterated(&first, at.place)),
                 }
                 Const::None.into()
             }
             "pop" | "popleft" if container.kind != Kind::Mapping => {
-                if let Kind::Sequence(Some(_)) = container.kind {
+                if let Kind::Sequence(_) = container.kind {
                     let at = match name {
                         "popleft" => Some(0),
                         _ if arguments.positional.is_empty() => Some(-1),
@@ -120,6 +123,7 @@ impl<'a> Machine<'a> {
                                 Kind::Sequence(_) => Kind::Sequence(Some(0)),
                                 kind => kind,
                             },
+                            role: container.role,
                             ..Container::default()
                         };
                     }
@@ -143,7 +147,9 @@ impl<'a> Machine<'a> {
                     "reverse" => {
                         if let Some(mut items) = container.in_order() {
                             items.reverse();
-                            *container = Container::sequence(items);
+                            container.refill(items);
+                        } else {
+                            container.blur(&Value::unknown());
                         }
                     }
                     _ => container.blur(&Value::unknown()),
@@ -156,10 +162,7 @@ impl<'a> Machine<'a> {
                 let value = arguments.positional.get(2).cloned().unwrap_or_default();
                 let mut inner = match container.at(section.as_ref()).atoms() {
                     [Atom::Container(inner)] => (**inner).clone(),
-                    _ => Container {
-                        kind: Kind::Mapping,
-                        ..Container::default()
-                    },
+                    _ => Container::mapping().with(container.role),
                 };
                 inner.set(option.constant(), value);
                 container.set(section.as_ref(), inner.into());
@@ -170,14 +173,23 @@ impl<'a> Machine<'a> {
                     "read" => self.opened(&first, Shape::Mapping, at),
                     _ => self.stepped(&first, None, Shape::Mapping, false, at.place),
                 };
-                container.rest = container.rest.clone().join(&read);
+                container.set(None, read);
+                Value::clean()
+            }
+            "read_dict" if container.kind == Kind::Mapping => {
+                for atom in first.atoms() {
+                    match atom {
+                        Atom::Container(sections) => container.merge(sections),
+                        other => {
+                            let any = self.item(&other.clone().into(), None, at.place);
+                            container.set(None, any);
+                        }
+                    }
+                }
                 Value::clean()
             }
             "add_section" => {
-                let inner = Container {
-                    kind: Kind::Mapping,
-                    ..Container::default()
-                };
+                let inner = Container::mapping();
                 container.set(first.constant(), inner.into());
                 Const::None.into()
             }
@@ -191,6 +203,10 @@ impl<'a> Machine<'a> {
                 let found = self.item(&container.at(first.constant()), option.constant(), at.place);
                 match name {
                     "get" => {
+                        let found = match container.role {
+                            Role::Options => interpolated(&container.at(first.constant()), found),
+                            _ => found,
+                        };
                         let fallback = arguments.named("fallback").cloned();
                         match found.is_empty() {
                             true => fallback.unwrap_or_default(),
@@ -228,15 +244,11 @@ impl<'a> Machine<'a> {
                 for atom in first.atoms() {
                     match atom {
                         Atom::Container(other) if other.kind == Kind::Mapping => {
-                            for (key, value) in &other.items {
-                                container.items.insert(key.clone(), value.clone());
-                            }
-                            container.rest = container.rest.clone().join(&other.rest);
-                            container.keys = container.keys.clone().join(&other.keys);
+                            container.merge(other);
                         }
                         other => {
                             let any = self.item(&other.clone().into(), None, at.place);
-                            container.rest = container.rest.clone().join(&any);
+                            container.set(None, any);
                         }
                     }
                 }
@@ -249,6 +261,30 @@ impl<'a> Machine<'a> {
             "keys" => {
                 let keys = Value::from(Atom::Container(Rc::new(container.clone())));
                 Container::of(self.iterated(&keys, at.place)).into()
+            }
+            // A match of a regular expression.
+            "group" if container.kind == Kind::Bag => match arguments.positional.as_slice() {
+                [] => container.at(Some(&Const::Int(0))),
+                [one] => container.at(one.constant()),
+                several => {
+                    let groups = several.iter().map(|key| container.at(key.constant()));
+                    Container::sequence(groups.collect::<Vec<_>>()).into()
+                }
+            },
+            "groups" if container.kind == Kind::Bag => {
+                let count = container
+                    .items
+                    .keys()
+                    .filter(|k| matches!(k, Const::Int(_)));
+                let groups = (1..count.count())
+                    .map(|n| container.at(Some(&Const::Int(i64::try_from(n).unwrap_or(i64::MAX)))));
+                Container::sequence(groups.collect::<Vec<_>>()).into()
+            }
+            "groupdict" if container.kind == Kind::Bag => {
+                let mut named = container.clone();
+                named.kind = Kind::Mapping;
+                named.items.retain(|key, _| matches!(key, Const::Str(_)));
+                named.into()
             }
             "values" => match container.kind {
                 Kind::Mapping => Container::of(container.any()).into(),
@@ -271,14 +307,31 @@ impl<'a> Machine<'a> {
                 let any = container.any();
                 Container::sequence([Value::clean(), any]).into()
             }
-            "copy" | "union" | "difference" | "intersection" => {
+            "intersection" if arguments.positional.len() == 1 => {
+                let (a, b) = (container.any(), self.iterated(&first, at.place));
+                Container::of(if a.is_untrusted() { b } else { a }).into()
+            }
+            "difference" => container.clone().into(),
+            "copy" | "union" | "intersection" => {
                 let mut out = container.clone();
                 for value in &arguments.positional {
                     out.blur(&self.iterated(value, at.place));
                 }
                 out.into()
             }
-            "index" | "count" | "issubset" | "issuperset" | "isdisjoint" => Value::clean(),
+            "index" => match (container.in_order(), first.constant()) {
+                (Some(items), Some(wanted)) => {
+                    let found = items.iter().position(|v| v.constant() == Some(wanted));
+                    let found =
+                        found.filter(|n| items.iter().take(*n).all(|v| v.constant().is_some()));
+                    match found.and_then(|n| i64::try_from(n).ok()) {
+                        Some(n) => Const::Int(n).into(),
+                        None => Value::clean(),
+                    }
+                }
+                _ => Value::clean(),
+            },
+            "count" | "issubset" | "issuperset" | "isdisjoint" => Value::clean(),
             "_replace" | "_asdict" => {
                 let mut out = container.clone();
                 for (name, value) in &arguments.named {
@@ -326,6 +379,22 @@ pub(super) fn split_pieces(taint: &Taint, name: &str, arguments: &Arguments) -> 
         "rpartition" => Container::sequence([rest.clone(), Value::clean(), piece(last)]).into(),
         _ => return None,
     })
+}
+
+/// An option that `ConfigParser` gives: with others of its section in place of `%(name)s`.
+fn interpolated(section: &Value, option: Value) -> Value {
+    let refers = |atom: &Atom| match atom {
+        Atom::Const(Const::Str(text)) | Atom::Pattern(text) => text.contains("%("),
+        _ => false,
+    };
+    if !option.atoms().iter().any(refers) {
+        return option;
+    }
+    let others = section.atoms().iter().map(|atom| match atom {
+        Atom::Container(container) => container.any(),
+        _ => Value::unknown(),
+    });
+    others.fold(option, |all, one| all.join(&one))
 }
 
 /// Whether a method so called puts its arguments into its receiver.

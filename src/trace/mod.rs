@@ -5,6 +5,7 @@
 
 mod assign;
 mod attributes;
+mod buffers;
 mod builtins;
 mod calls;
 mod classes;
@@ -18,6 +19,7 @@ mod fold;
 mod functions;
 mod guards;
 mod handlers;
+mod iterators;
 mod known;
 mod machine;
 mod matches;

@@ -43,6 +43,7 @@ impl<'a> Machine<'a> {
         right: &Value,
         place: Place,
     ) -> Value {
+        let (left, right) = (&self.flat(left), &self.flat(right));
         if let (Some(a), Some(b)) = (left.constant(), right.constant())
             && let Some(constant) = fold::binary(op, a, b)
         {
@@ -73,20 +74,33 @@ impl<'a> Machine<'a> {
                         items.extend(more);
                         Container::sequence(items).into()
                     }
-                    _ => {
-                        let mut any = Container::of(a.any().join(&b.any()));
-                        any.kind = Kind::Sequence(None);
-                        any.into()
-                    }
+                    _ => Container::some(a.any().join(&b.any())).into(),
                 }
             }
             (Operator::BitOr, [Atom::Container(a)], [Atom::Container(b)]) => {
                 let mut merged = (**a).clone();
-                for (key, value) in &b.items {
-                    merged.items.insert(key.clone(), value.clone());
-                }
-                merged.rest = merged.rest.join(&b.rest);
-                merged.keys = merged.keys.join(&b.keys);
+                merged.merge(b);
+                merged.into()
+            }
+            // What is in both is in either.
+            (Operator::BitAnd, [Atom::Container(a)], [Atom::Container(b)]) => {
+                let (a, b) = (a.any(), b.any());
+                let least = if a.is_untrusted() { b } else { a };
+                Container::of(least).into()
+            }
+            (Operator::BitOr, [Atom::Untrusted(_)], [Atom::Container(b)])
+                if b.kind == Kind::Mapping =>
+            {
+                let mut merged = Container::mapping();
+                merged.set(None, self.item(left, None, place));
+                merged.merge(b);
+                merged.into()
+            }
+            (Operator::BitOr, [Atom::Container(a)], [Atom::Untrusted(_)])
+                if a.kind == Kind::Mapping =>
+            {
+                let mut merged = (**a).clone();
+                merged.set(None, self.item(right, None, place));
                 merged.into()
             }
             // Paths.
@@ -187,6 +201,7 @@ impl<'a> Machine<'a> {
 
     /// Several texts made into one: concatenated, formatted.
     pub(super) fn combined(&mut self, parts: &[Value]) -> Value {
+        let parts: &[Value] = &parts.iter().map(|part| self.flat(part)).collect::<Vec<_>>();
         let mut out = Value::unknown();
         let text = match fold::pattern(parts) {
             Some(Atom::Pattern(text)) => Some(text),

@@ -2,8 +2,9 @@
 
 use super::calls::At;
 use super::env::Env;
+use super::iterators::alternatives;
 use super::machine::Machine;
-use super::value::{Arguments, Atom, Const, Value};
+use super::value::{Arguments, Atom, Const, Role, Value};
 use crate::python::ast::{self, ExceptHandler, Expr, Stmt};
 
 /// Turns of a loop that are followed before its state must have settled.
@@ -48,7 +49,7 @@ impl<'a> Machine<'a> {
             }
             Stmt::AugAssign(node) => {
                 let value = self.augmented(node, env);
-                let in_place = |a: &Atom| matches!(a, Atom::Container(_));
+                let in_place = |a: &Atom| matches!(a, Atom::Container(c) if c.role != Role::Tuple);
                 if value.atoms().iter().any(in_place) {
                     // A list grows where it is.
                     return self.store_into(&node.target, value, env);
@@ -92,9 +93,19 @@ impl<'a> Machine<'a> {
                     return self.each(node, &items, env);
                 }
                 let item = self.iterated(&items, self.place(&*node.iter));
+                let turns = alternatives(item);
                 self.repeat(env, &node.orelse, false, |this, env| {
-                    this.assign(&node.target, item.clone(), env);
-                    this.block(&node.body, env);
+                    let mut after: Option<Env> = None;
+                    for item in &turns {
+                        let mut inside = env.clone();
+                        this.assign(&node.target, item.clone(), &mut inside);
+                        this.block(&node.body, &mut inside);
+                        after = Some(match after {
+                            Some(before) => before.join(&inside),
+                            None => inside,
+                        });
+                    }
+                    *env = after.unwrap_or_else(|| env.clone());
                 });
             }
             Stmt::While(node) => {
@@ -201,11 +212,20 @@ impl<'a> Machine<'a> {
             ),
             None => (Vec::new(), Vec::new()),
         };
-        for item in items {
+        // `for one in (first, second)`: the objects themselves.
+        let named = match &*node.iter {
+            Expr::Tuple(tuple) => tuple.elts.as_slice(),
+            Expr::List(list) => list.elts.as_slice(),
+            _ => &[],
+        };
+        for (n, item) in items.iter().enumerate() {
             if env.dead {
                 break;
             }
             self.assign(&node.target, item.clone(), env);
+            if let (Expr::Name(name), Some(Expr::Name(other))) = (&*node.target, named.get(n)) {
+                env.twin(&name.id, &other.id);
+            }
             self.block(&node.body, env);
             let continued = match self.frames.last_mut() {
                 Some(frame) => std::mem::take(&mut frame.loop_exits),

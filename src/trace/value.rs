@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-pub(super) use super::container::{Container, Kind};
+pub(super) use super::container::{Container, Kind, Position, Role};
 use super::taint::{Identity, Place, Taint};
 use crate::pack::Trust;
 use crate::project::FileId;
@@ -399,6 +399,7 @@ impl Value {
             Atom::Untrusted(taint) => Atom::Untrusted(change(taint)),
             Atom::Container(container) => Atom::Container(Rc::new(Container {
                 kind: container.kind,
+                role: container.role,
                 items: container
                     .items
                     .iter()
@@ -410,6 +411,25 @@ impl Value {
             other => other.clone(),
         };
         self.atoms().iter().map(atom).collect()
+    }
+
+    /// The same where it is not known how often elements were put in and taken out before.
+    pub fn unordered(&self) -> Value {
+        let unordered = |atom: &Atom| match atom {
+            Atom::Container(container) => container.unordered(),
+            _ => None,
+        };
+        match self.atoms().iter().any(|atom| unordered(atom).is_some()) {
+            false => self.clone(),
+            true => {
+                let each = self.atoms().iter();
+                each.map(|atom| match unordered(atom) {
+                    Some(container) => Atom::Container(Rc::new(container)),
+                    None => atom.clone(),
+                })
+                .collect()
+            }
+        }
     }
 
     /// The alternatives for which `keep` holds.
@@ -454,6 +474,7 @@ impl Value {
         let mut truths = self.atoms().iter().map(|atom| match atom {
             Atom::Const(constant) => constant.truth(),
             Atom::Function(..) | Atom::Class(_) | Atom::Module(_) => Some(true),
+            Atom::Container(container) if container.is_buffer() => None,
             Atom::Container(container) => match container.in_order() {
                 Some(items) => Some(!items.is_empty()),
                 None if container.items.is_empty() => None,
