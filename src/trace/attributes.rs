@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::calls::At;
 use super::env::Env;
 use super::expressions::LITERAL_KEY;
-use super::known::key_sham;
+use super::known::{REFUSED, key_sham};
 use super::machine::{Machine, Owner};
 use super::taint::Taint;
 use super::value::{Arguments, Atom, Const, Container, Value};
@@ -68,7 +68,7 @@ impl<'a> Machine<'a> {
         env: &mut Env,
     ) -> Value {
         let found = self.member(instance, name, at, env);
-        if found.is_empty() && instance.made.is_none() {
+        if found.is_empty() {
             let custom = self.member(instance, "__getattr__", at, env);
             if !custom.is_empty() {
                 let given = Arguments::one(Value::str(name));
@@ -124,9 +124,17 @@ impl<'a> Machine<'a> {
         name: &str,
         at: At<'a>,
     ) -> Value {
+        if *made.name == *REFUSED {
+            let given = made.arguments.any();
+            return self.stepped(&given, None, Shape::Any, false, at.place);
+        }
         let full = format!("{}.{name}", made.name);
         if self.model.verifies(&full) {
-            let sham = made.arguments.positional.first().and_then(key_sham);
+            let key = ["key", "secret_key"]
+                .iter()
+                .find_map(|n| made.arguments.named(n));
+            let key = key.or(made.arguments.positional.first());
+            let sham = key.and_then(key_sham);
             return match sham.is_some() {
                 true => Value::external(&format!("{full}{LITERAL_KEY}")),
                 false => Value::external(&full),

@@ -142,7 +142,16 @@ impl<'a> Machine<'a> {
                 Some(Container::of(item).into())
             }
             "builtins.min" | "builtins.max" => match arguments.positional.as_slice() {
-                [one] => Some(self.iterated(one, at.place)),
+                [one] => match in_order(one).filter(|items| is_numbers(items)) {
+                    Some(items) if arguments.named.is_empty() => {
+                        let given = Arguments {
+                            positional: items,
+                            ..Arguments::default()
+                        };
+                        self.call_builtin(name, &given, at, env)
+                    }
+                    _ => Some(self.iterated(one, at.place)),
+                },
                 all if all
                     .iter()
                     .all(|v| matches!(v.constant(), Some(Const::Int(_)))) =>
@@ -207,7 +216,7 @@ impl<'a> Machine<'a> {
             }
             "importlib.import_module" | "builtins.__import__" => {
                 let target = first?.text()?;
-                let target = match argument(1).and_then(Value::text) {
+                let target = match arguments.get(1, "package").and_then(Value::text) {
                     // `import_module(".codec", package="shop")`.
                     Some(package) if target.starts_with('.') && name.starts_with("importlib") => {
                         format!("{package}{target}").into()
@@ -320,9 +329,25 @@ impl<'a> Machine<'a> {
                 self.write_store(super::stores::LOCAL_FILE, &to, &kept);
                 Some(argument(1)?.clone())
             }
-            "builtins.isinstance" | "builtins.callable" | "builtins.hasattr" => {
-                Some(Value::clean())
+            "builtins.isinstance" => {
+                let mut classes = Vec::new();
+                match in_order(argument(1)?) {
+                    Some(several) => classes.extend(several),
+                    None => classes.push(argument(1)?.clone()),
+                }
+                let is_harmless = |class: &Value| {
+                    let stops = |a: &Atom| matches!(a, Atom::External(n) if self.model.stops(n));
+                    !class.is_empty() && class.atoms().iter().all(stops)
+                };
+                let mut out = Value::clean();
+                if !classes.is_empty() && classes.iter().all(is_harmless) {
+                    for taint in first?.taints().into_iter().filter(|t| t.exact) {
+                        out.add(Atom::Harmless(taint.identity()));
+                    }
+                }
+                Some(out)
             }
+            "builtins.callable" | "builtins.hasattr" => Some(Value::clean()),
             "operator.itemgetter" | "operator.attrgetter" => None,
             _ => None,
         }
@@ -457,6 +482,12 @@ impl<'a> Machine<'a> {
         container.kind = kind;
         Some(container.into())
     }
+}
+
+/// Whether all of `items`, two at least, are known numbers.
+fn is_numbers(items: &[Value]) -> bool {
+    let number = |v: &Value| matches!(v.constant(), Some(Const::Int(_)));
+    items.len() > 1 && items.iter().all(number)
 }
 
 /// `value` whose containers are used so.

@@ -5,10 +5,11 @@ use std::rc::Rc;
 use super::env::Env;
 use super::expressions::dotted_path;
 use super::fold;
+use super::iterators::in_order;
 use super::machine::{Machine, Owner};
 use super::methods::{is_mutator, split_pieces};
 use super::taint::{Hop, HopKind, Place, Taint};
-use super::value::{Arguments, Atom, Const, Value};
+use super::value::{Arguments, Atom, Const, Container, Role, Value};
 use crate::pack::{Shape, Trust};
 use crate::project::FileId;
 use crate::python::ast::name::Name;
@@ -196,6 +197,13 @@ impl<'a> Machine<'a> {
                     changed = true;
                     Some(Const::None.into())
                 }
+                Atom::Number(taint) => Some(match name {
+                    "to_bytes" => {
+                        let given = Atom::Untrusted((**taint).clone()).into();
+                        self.stepped(&given, None, Shape::Bytes, false, at.place)
+                    }
+                    _ => Value::clean(),
+                }),
                 Atom::Digest(_) => Some(own),
                 Atom::Pickled(_) | Atom::Verified => Some(own),
                 Atom::Untrusted(taint) => {
@@ -253,7 +261,17 @@ impl<'a> Machine<'a> {
             };
             let taints = read.taints().into_iter().cloned().map(Atom::Untrusted);
             let taints: Value = taints.collect();
-            if let Some(buffer) = call.arguments.args.first() {
+            // Of an object that is modelled: what its `recv` or `read` gives.
+            let mut taints = taints;
+            if taints.is_empty() {
+                let plain = name.trim_end_matches("1").trim_end_matches("_into");
+                let plain = plain.replace("readinto", "read");
+                let read = self.attribute(owner, &plain, at, env);
+                taints = read.filter(|atom| matches!(atom, Atom::Untrusted(_)));
+            }
+            if let Some(buffer) = call.arguments.args.first()
+                && !taints.is_empty()
+            {
                 self.store_into(buffer, taints, env);
             }
         }
@@ -582,6 +600,12 @@ impl<'a> Machine<'a> {
         if let Some(sink) = self.model.open_sink(name) {
             return self.reach_sink(sink, name, &Value::unknown(), arguments, at, env);
         }
+        if let ("join", Some(parts)) = (name, arguments.first().and_then(in_order))
+            && parts.len() <= 1
+        {
+            // Nothing to separate.
+            return parts.into_iter().next().unwrap_or_else(Value::clean);
+        }
         if let Some(value) = split_pieces(taint, name, arguments) {
             return value;
         }
@@ -629,7 +653,13 @@ impl<'a> Machine<'a> {
         }
         let is_lookup = matches!(name, "get" | "getlist" | "pop");
         if !is_lookup {
-            taint.exact &= matches!(name, "strip" | "encode" | "decode");
+            // What it makes of a value is always the same.
+            let derives = matches!(name, "lower" | "upper" | "casefold" | "swapcase" | "title")
+                && arguments.positional.is_empty();
+            if derives {
+                taint.part = format!("{}.{name}()", taint.part).into();
+            }
+            taint.exact &= derives || matches!(name, "strip" | "encode" | "decode");
         }
         if taint.shape != Shape::Mapping {
             taint.on_missing = None;
@@ -642,6 +672,13 @@ impl<'a> Machine<'a> {
         }
         let value: Value = Atom::Untrusted(taint).into();
         self.hand_on(arguments, at, env);
+        if let ("partition" | "rpartition", Some(separator)) = (name, arguments.first()) {
+            let ends = [0, 2].map(|n| self.item(&value, Some(&Const::Int(n)), at.place));
+            let [head, tail] = ends;
+            return Container::sequence([head, separator.clone(), tail])
+                .with(Role::Tuple)
+                .into();
+        }
         match fallback {
             Some(fallback) => value.join(fallback),
             None => value,

@@ -13,6 +13,9 @@ use crate::pack::Shape;
 use crate::python::ast::name::Name;
 use crate::python::ast::{self, Expr};
 
+/// So many characters of a digest cannot be met by trying.
+const LEAST_OF_DIGEST: i64 = 16;
+
 impl<'a> Machine<'a> {
     pub(super) fn subscript(&mut self, node: &'a ast::ExprSubscript, env: &mut Env) -> Value {
         let value = self.value(&node.value, env);
@@ -115,9 +118,21 @@ impl<'a> Machine<'a> {
             (Some(lower), Some(upper), Some(None)) => Some((lower, upper)),
             _ => None,
         };
+        if matches!(exact, Some((None | Some(0), Some(0)))) {
+            // Nothing of it.
+            return Value::str("");
+        }
         let mut out = Value::unknown();
         for atom in value.atoms() {
             match (atom, exact) {
+                // All of it.
+                (Atom::Untrusted(_), Some((None | Some(0), None))) => out.add(atom.clone()),
+                // Half of a digest proves as much.
+                (Atom::Digest(_), Some((None | Some(0), upper)))
+                    if upper.is_none_or(|n| n >= LEAST_OF_DIGEST) =>
+                {
+                    out.add(atom.clone());
+                }
                 (Atom::Const(Const::Str(text)), Some((lower, upper))) => {
                     out.add(Atom::Const(fold::cut(text, lower, upper)));
                 }

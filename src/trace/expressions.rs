@@ -255,10 +255,11 @@ impl<'a> Machine<'a> {
             Expr::BooleanLiteral(node) => Value::bool(node.value),
             Expr::NoneLiteral(_) => Const::None.into(),
             Expr::BytesLiteral(node) => {
-                let bytes: Vec<u8> = node.value.bytes().collect();
-                match String::from_utf8(bytes) {
-                    Ok(text) if text.len() < 200 => Const::Bytes(text.into()).into(),
-                    _ => Value::clean(),
+                // One character for each byte.
+                let text: String = node.value.bytes().map(char::from).collect();
+                match text.len() < 200 {
+                    true => Const::Bytes(text.into()).into(),
+                    false => Value::clean(),
                 }
             }
             Expr::EllipsisLiteral(_) | Expr::TString(_) => Value::clean(),

@@ -149,7 +149,7 @@ fn origin_unknown(value: &Value) -> bool {
     let known = |atom: &Atom| {
         matches!(
             atom,
-            Atom::Const(_) | Atom::Pattern(_) | Atom::Pickled(_) | Atom::Verified
+            Atom::Const(_) | Atom::Pattern(_) | Atom::Number(_) | Atom::Pickled(_) | Atom::Verified
         )
     };
     value.is_empty()

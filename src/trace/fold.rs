@@ -195,6 +195,7 @@ pub(super) fn method(text: &str, name: &str, arguments: &Arguments) -> Option<Va
         ("lstrip", _) => stripped(true, false)?,
         ("rstrip", _) => stripped(false, true)?,
         ("replace", 2) => text.replace(argument(0)?, argument(1)?),
+        ("encode", _) if !text.is_ascii() => return Some(Value::clean()),
         ("encode", _) => return Some(Const::Bytes(text.into()).into()),
         ("startswith", 1) => return Some(Value::bool(text.starts_with(argument(0)?))),
         ("endswith", 1) => return Some(Value::bool(text.ends_with(argument(0)?))),
@@ -234,8 +235,13 @@ pub(super) fn method(text: &str, name: &str, arguments: &Arguments) -> Option<Va
 pub(super) fn pattern<'v>(parts: impl IntoIterator<Item = &'v Value>) -> Option<Atom> {
     let mut out = String::new();
     let mut known = false;
+    let mut is_bytes = false;
     for part in parts {
         let text = part.atoms().iter().find_map(|atom| match atom {
+            Atom::Const(Const::Bytes(text)) => {
+                is_bytes = true;
+                Some(Rc::clone(text))
+            }
             Atom::Const(Const::Str(text)) | Atom::Pattern(text) => Some(Rc::clone(text)),
             Atom::Made(made) => path_of(made),
             Atom::Untrusted(taint) => taint.text.clone(),
@@ -252,6 +258,7 @@ pub(super) fn pattern<'v>(parts: impl IntoIterator<Item = &'v Value>) -> Option<
     known |= false;
     (known && out.len() <= LONGEST).then(|| match out.contains('\0') {
         true => Atom::Pattern(out.into()),
+        false if is_bytes => Atom::Const(Const::Bytes(out.into())),
         false => Atom::Const(Const::Str(out.into())),
     })
 }

@@ -5,7 +5,7 @@ use super::known::compared_digests;
 use super::machine::Machine;
 use super::operators::all_constant;
 use super::taint::{Identity, Taint};
-use super::value::{Atom, Value};
+use super::value::{Atom, Const, Role, Value};
 use crate::python::ast::name::Name;
 use crate::python::ast::{self, CmpOp, Expr};
 
@@ -29,13 +29,26 @@ impl<'a> Machine<'a> {
             Expr::Compare(node) => self.refine_comparison(node, truth, env),
             Expr::Call(_) | Expr::Name(_) | Expr::Named(_) | Expr::Await(_) => {
                 let value = match test {
-                    Expr::Named(node) => self.quietly(&node.target, env),
+                    Expr::Named(node) => {
+                        let value = self.quietly(&node.value, env);
+                        if let Expr::Name(name) = &*node.target {
+                            env.set(name.id.clone(), value.clone());
+                        }
+                        value
+                    }
                     _ => self.quietly(test, env),
                 };
                 if truth {
                     self.hold(&value, env);
                 }
-                if let (Expr::Name(name), false) = (test, truth) {
+                if !truth {
+                    self.unhold(&value, env);
+                }
+                let name = match test {
+                    Expr::Named(node) => &*node.target,
+                    test => test,
+                };
+                if let (Expr::Name(name), false) = (name, truth) {
                     // What is taken as false is empty, or nothing.
                     if value.is_untrusted() {
                         env.set(name.id.clone(), Value::clean());
@@ -77,6 +90,7 @@ impl<'a> Machine<'a> {
         let only = value.atoms().iter().all(|atom| {
             match atom {
                 Atom::Checked(_) | Atom::Harmless(_) | Atom::Tame(_) => true,
+                Atom::Container(container) => container.role == Role::Match(true),
                 // True without a check.
                 Atom::Const(constant) => constant.truth() != Some(true),
                 _ => false,
@@ -100,6 +114,27 @@ impl<'a> Machine<'a> {
         }
     }
 
+    /// A test gave `value`, and it was taken as false.
+    fn unhold(&mut self, value: &Value, env: &mut Env) {
+        let only = value.atoms().iter().all(|atom| {
+            matches!(
+                atom,
+                Atom::Wild(_) | Atom::Untrusted(_) | Atom::Const(Const::None)
+            )
+        });
+        let wild: Vec<Identity> = value
+            .atoms()
+            .iter()
+            .filter_map(|atom| match atom {
+                Atom::Wild(identity) => Some(identity.clone()),
+                _ => None,
+            })
+            .collect();
+        if let ([identity], true) = (wild.as_slice(), only) {
+            tame(identity, env);
+        }
+    }
+
     fn refine_comparison(&mut self, node: &'a ast::ExprCompare, truth: bool, env: &mut Env) {
         let ([op], [right]) = (&*node.ops, &*node.comparators) else {
             return;
@@ -113,7 +148,17 @@ impl<'a> Machine<'a> {
         let right_value = self.quietly(right, env);
         // `x is None`, on the side where it is.
         if matches!(op, CmpOp::Is | CmpOp::IsNot) {
+            if right.is_none_literal_expr() && !node.left.is_name_expr() {
+                match holds {
+                    true => self.unhold(&left, env),
+                    false => self.hold(&left, env),
+                }
+            }
             if let (Expr::Name(name), Expr::NoneLiteral(_)) = (&*node.left, right) {
+                match holds {
+                    true => self.unhold(&left, env),
+                    false => self.hold(&left, env),
+                }
                 let none = |atom: &Atom| matches!(atom, Atom::Const(super::value::Const::None));
                 match holds {
                     true if left.is_untrusted() => env.set(name.id.clone(), Value::clean()),

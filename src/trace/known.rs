@@ -18,6 +18,9 @@ use crate::python::ast::name::Name;
 /// Channel of data whose place the client names, not its content: a path, an address.
 pub(super) const NAMED_SOURCE: &str = "named-source";
 
+/// What a verifier raises, made with what it refused.
+pub(super) const REFUSED: &str = "refused by a verifier";
+
 impl<'a> Machine<'a> {
     pub(super) fn call_external(
         &mut self,
@@ -62,6 +65,12 @@ impl<'a> Machine<'a> {
         if let Some(value) = self.matched(name, receiver, arguments, at) {
             return value;
         }
+        if let Some(value) = self.substituted(name, receiver, arguments, at) {
+            return value;
+        }
+        if let Some(value) = self.laid_out(name, receiver, arguments, at) {
+            return value;
+        }
         if name.starts_with("hashlib.") && !name.ends_with("pbkdf2_hmac") {
             let key = arguments.named("key");
             let data = match &**name {
@@ -98,16 +107,26 @@ impl<'a> Machine<'a> {
             });
         }
         if model.verifies(name) {
-            let key = arguments
-                .named("key")
-                .or_else(|| match receiver.is_empty() {
-                    true => arguments.positional.get(1),
-                    false => None,
-                });
+            // A function of a module takes the key after the value.
+            let is_module =
+                |a: &Atom| matches!(a, Atom::External(base) if name.starts_with(&**base));
+            let key =
+                arguments
+                    .named("key")
+                    .or_else(|| match receiver.atoms().iter().all(is_module) {
+                        true => arguments.positional.get(1),
+                        false => None,
+                    });
             let sham = key.and_then(key_sham);
             // Options that may turn the check off.
             let sham = sham.or(arguments.named("options").map(|_| "unverified"));
             let Some(why) = sham else {
+                // What was refused is still in the exception.
+                let refused = Atom::Made(Rc::new(Made {
+                    name: REFUSED.into(),
+                    arguments: Arguments::one(given),
+                }));
+                self.raised.add(refused);
                 return Atom::Verified.into();
             };
             let out = self.stepped(&given, Some(name), Shape::Any, false, at.place);

@@ -463,6 +463,7 @@ impl<'a> Machine<'a> {
                     atom,
                     Atom::Const(super::value::Const::Other)
                         | Atom::Pattern(_)
+                        | Atom::Number(_)
                         | Atom::Made(_)
                         | Atom::Container(_)
                 )
@@ -513,7 +514,7 @@ impl<'a> Machine<'a> {
         }
         for atom in value.atoms() {
             match atom {
-                Atom::Const(_) | Atom::Pattern(_) => {
+                Atom::Const(_) | Atom::Pattern(_) | Atom::Number(_) => {
                     out.add(Atom::Const(super::value::Const::Other));
                 }
                 Atom::Pickled(_) | Atom::Verified => out.add(atom.clone()),

@@ -24,6 +24,13 @@ impl<'a> Machine<'a> {
         {
             return value;
         }
+        if let ("replace", Some(sought)) = (name, arguments.positional.first())
+            && let Some(Const::Str(sought) | Const::Bytes(sought)) = sought.constant()
+            && !text.contains('\0')
+            && !text.contains(&**sought)
+        {
+            return Value::str(text);
+        }
         if let ("format", Some(parts)) = (name, format_parts(text, arguments)) {
             return self.combined(&parts);
         }
@@ -263,15 +270,17 @@ impl<'a> Machine<'a> {
                 Container::of(self.iterated(&keys, at.place)).into()
             }
             // A match of a regular expression.
-            "group" if container.kind == Kind::Bag => match arguments.positional.as_slice() {
-                [] => container.at(Some(&Const::Int(0))),
-                [one] => container.at(one.constant()),
-                several => {
-                    let groups = several.iter().map(|key| container.at(key.constant()));
-                    Container::sequence(groups.collect::<Vec<_>>()).into()
+            "group" if matches!(container.role, Role::Match(_)) => {
+                match arguments.positional.as_slice() {
+                    [] => container.at(Some(&Const::Int(0))),
+                    [one] => container.at(one.constant()),
+                    several => {
+                        let groups = several.iter().map(|key| container.at(key.constant()));
+                        Container::sequence(groups.collect::<Vec<_>>()).into()
+                    }
                 }
-            },
-            "groups" if container.kind == Kind::Bag => {
+            }
+            "groups" if matches!(container.role, Role::Match(_)) => {
                 let count = container
                     .items
                     .keys()
@@ -280,9 +289,10 @@ impl<'a> Machine<'a> {
                     .map(|n| container.at(Some(&Const::Int(i64::try_from(n).unwrap_or(i64::MAX)))));
                 Container::sequence(groups.collect::<Vec<_>>()).into()
             }
-            "groupdict" if container.kind == Kind::Bag => {
+            "groupdict" if matches!(container.role, Role::Match(_)) => {
                 let mut named = container.clone();
                 named.kind = Kind::Mapping;
+                named.role = Role::Plain;
                 named.items.retain(|key, _| matches!(key, Const::Str(_)));
                 named.into()
             }

@@ -21,6 +21,7 @@ mod guards;
 mod handlers;
 mod iterators;
 mod known;
+mod layouts;
 mod machine;
 mod matches;
 mod methods;

@@ -4,12 +4,17 @@ use std::rc::Rc;
 
 use super::env::Env;
 use super::fold;
+use super::iterators::in_order;
 use super::known::compared_digests;
+use super::layouts::{carried, numbers};
 use super::machine::Machine;
 use super::taint::{Place, Taint};
 use super::value::{Arguments, Atom, Const, Container, Kind, Value};
 use crate::pack::Shape;
 use crate::python::ast::{self, CmpOp, Operator};
+
+/// Python 3.8 is the oldest that is still met.
+const OLDEST_MINOR: i64 = 8;
 
 impl<'a> Machine<'a> {
     pub(super) fn bool_op(&mut self, node: &'a ast::ExprBoolOp, env: &mut Env) -> Value {
@@ -19,21 +24,39 @@ impl<'a> Machine<'a> {
         let count = node.values.len();
         for (n, part) in node.values.iter().enumerate() {
             let value = self.value(part, &mut inside);
-            match value.truth() {
-                Some(truth) if truth == stops_on => return out.join(&value),
+            if n == 0 {
+                *env = inside.clone();
+            }
+            match self.truth(&value) {
+                Some(truth) if truth == stops_on => {
+                    out = out.join(&value);
+                    break;
+                }
                 // Passed over: the next one is the value.
                 Some(_) if n + 1 < count => {}
+                None if n + 1 < count => out = out.join(&decided(&value, stops_on)),
                 _ => out = out.join(&value),
             }
             // The next part is evaluated only if this one did not decide.
             self.refine(part, !stops_on, &mut inside);
         }
-        for (name, value) in inside.vars().iter() {
-            if env.get(name).is_none() {
-                env.set(name.clone(), value.clone());
-            }
-        }
+        // What a later part assigns may have been assigned.
+        *env = std::mem::take(env).join(&inside);
         out
+    }
+
+    /// Whether Python takes `value` as true, functions of libraries included.
+    pub(super) fn truth(&self, value: &Value) -> Option<bool> {
+        let is_function = |atom: &Atom| match atom {
+            Atom::External(name) => {
+                self.model.sink(name).is_some() || self.model.step(name).is_some()
+            }
+            _ => false,
+        };
+        match !value.is_empty() && value.atoms().iter().all(is_function) {
+            true => Some(true),
+            false => value.truth(),
+        }
     }
 
     pub(super) fn binary(
@@ -48,6 +71,14 @@ impl<'a> Machine<'a> {
             && let Some(constant) = fold::binary(op, a, b)
         {
             return constant.into();
+        }
+        let is_number = |atom: &Atom| match atom {
+            Atom::Number(_) | Atom::Const(Const::Int(_) | Const::Bool(_) | Const::Other) => true,
+            _ => false,
+        };
+        let both = left.clone().join(right);
+        if both.atoms().iter().all(is_number) && !carried(&both).is_empty() {
+            return numbers(&both);
         }
         match (op, left.atoms(), right.atoms()) {
             (Operator::Mod, [Atom::Const(Const::Str(format))], _) => {
@@ -170,6 +201,9 @@ impl<'a> Machine<'a> {
         for (op, right) in node.ops.iter().zip(&node.comparators) {
             let right = self.value(right, env);
             let one = match (left.constant(), right.constant(), op) {
+                (None, None, _) if !matches!(op, CmpOp::In | CmpOp::NotIn) => {
+                    compared(*op, &left, &right)
+                }
                 (Some(a), Some(b), _) => fold::compare(*op, a, b),
                 (Some(constant), None, CmpOp::In | CmpOp::NotIn) => {
                     contains(&right, constant).map(|is_in| is_in == (*op == CmpOp::In))
@@ -201,7 +235,14 @@ impl<'a> Machine<'a> {
 
     /// Several texts made into one: concatenated, formatted.
     pub(super) fn combined(&mut self, parts: &[Value]) -> Value {
-        let parts: &[Value] = &parts.iter().map(|part| self.flat(part)).collect::<Vec<_>>();
+        let shown = |part: &Value| match carried(part).is_empty() {
+            true => self.flat(part),
+            // A number is shown as digits.
+            false => part
+                .filter(|atom| !matches!(atom, Atom::Number(_)))
+                .join(&Value::clean()),
+        };
+        let parts: &[Value] = &parts.iter().map(shown).collect::<Vec<_>>();
         let mut out = Value::unknown();
         let text = match fold::pattern(parts) {
             Some(Atom::Pattern(text)) => Some(text),
@@ -241,6 +282,57 @@ impl<'a> Machine<'a> {
         }
         out
     }
+}
+
+/// What `value`, which decides an `and` or `or`, can be: an empty one, or one that is not.
+fn decided(value: &Value, truth: bool) -> Value {
+    let atoms = value.atoms().iter().filter_map(|atom| match (atom, truth) {
+        (Atom::Const(constant), _) if constant.truth() == Some(!truth) => None,
+        (Atom::Untrusted(_), false) => Some(Atom::Const(Const::Other)),
+        _ => Some(atom.clone()),
+    });
+    atoms.collect()
+}
+
+/// `left op right` of two tuples or lists; of `sys.version_info` and a tuple.
+fn compared(op: CmpOp, left: &Value, right: &Value) -> Option<bool> {
+    let is_version = |value: &Value| matches!(value.atoms(), [Atom::External(name)] if **name == *"sys.version_info");
+    let (a, b) = match (is_version(left), is_version(right)) {
+        (true, false) => (version(&in_order(right)?), in_order(right)?),
+        (false, true) => (in_order(left)?, version(&in_order(left)?)),
+        _ => (in_order(left)?, in_order(right)?),
+    };
+    for (a, b) in a.iter().zip(&b) {
+        let (a, b) = (a.constant()?, b.constant()?);
+        if fold::compare(CmpOp::Eq, a, b)? {
+            continue;
+        }
+        return match op {
+            CmpOp::Eq => Some(false),
+            CmpOp::NotEq => Some(true),
+            CmpOp::Is | CmpOp::IsNot => None,
+            op => fold::compare(op, a, b),
+        };
+    }
+    let (a, b) = (a.len(), b.len());
+    match op {
+        CmpOp::Eq => Some(a == b),
+        CmpOp::NotEq => Some(a != b),
+        CmpOp::Lt => Some(a < b),
+        CmpOp::LtE => Some(a <= b),
+        CmpOp::Gt => Some(a > b),
+        CmpOp::GtE => Some(a >= b),
+        _ => None,
+    }
+}
+
+/// `sys.version_info` as far as comparing it with `other` needs it: Python 3, of a version that is still in use.
+fn version(other: &[Value]) -> Vec<Value> {
+    let minor = match other.get(1).and_then(Value::constant) {
+        Some(Const::Int(n)) if *n < OLDEST_MINOR => Const::Int(OLDEST_MINOR).into(),
+        _ => Value::clean(),
+    };
+    vec![Const::Int(3).into(), minor, Value::clean(), Value::clean()]
 }
 
 /// Whether `constant` is in `container`, where that is known.

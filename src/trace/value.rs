@@ -138,6 +138,10 @@ pub(super) enum Atom {
     Checked(Check),
     /// True only if the value of that identity matches a pattern without control characters.
     Tame(Identity),
+    /// False only if the value of that identity is free of control characters.
+    Wild(Identity),
+    /// A number made of untrusted data: harmless, until it is made bytes or characters again.
+    Number(Rc<Taint>),
     /// True only if the value of that identity is harmless.
     Harmless(Identity),
     /// Data whose signature held.
