@@ -3,11 +3,12 @@
 use std::rc::Rc;
 
 use super::calls::At;
+use super::elements::element_path;
 use super::env::Env;
 use super::expressions::dotted_path;
 use super::fold;
 use super::machine::{Machine, Owner};
-use super::value::{Arguments, Atom, Const, Container, Kind, Value};
+use super::value::{Arguments, Atom, Const, Container, Kind, Role, Value};
 use crate::python::ast::{self, Expr};
 
 impl<'a> Machine<'a> {
@@ -97,6 +98,7 @@ impl<'a> Machine<'a> {
                 let at = At::place(self.place(target));
                 let name = attribute.attr.as_str();
                 self.assign_attribute(&owner, name, &value, at, env);
+                self.assign_in_namespace(&attribute.value, &owner, name, &value, env);
                 let has_setter = owner.atoms().iter().any(|atom| match atom {
                     Atom::Instance(instance) => {
                         let tables = self.attribute_tables(instance.class);
@@ -114,6 +116,32 @@ impl<'a> Machine<'a> {
             Expr::Subscript(node) => self.assign_element(node, value, env),
             _ => {}
         }
+    }
+
+    /// `namespace.name = value`, of a `SimpleNamespace`.
+    fn assign_in_namespace(
+        &mut self,
+        target: &'a Expr,
+        owner: &Value,
+        name: &str,
+        value: &Value,
+        env: &mut Env,
+    ) {
+        let is_namespace =
+            |atom: &Atom| matches!(atom, Atom::Container(c) if c.role == Role::Namespace);
+        if !owner.atoms().iter().any(is_namespace) {
+            return;
+        }
+        let each = owner.atoms().iter().map(|atom| match atom {
+            Atom::Container(container) if container.role == Role::Namespace => {
+                let mut container = (**container).clone();
+                container.set(Some(&Const::Str(name.into())), value.clone());
+                Atom::Container(Rc::new(container))
+            }
+            other => other.clone(),
+        });
+        let after = each.collect();
+        self.store_into(target, after, env);
     }
 
     pub(super) fn unpack(&mut self, elts: &'a [Expr], value: &Value, env: &mut Env) {
@@ -165,6 +193,15 @@ impl<'a> Machine<'a> {
         let key = self.value(&node.slice, env);
         let owner = self.value(&node.value, env);
         let model = self.model;
+        let is_data = |atom: &Atom| matches!(atom, Atom::Untrusted(_));
+        if !owner.is_empty() && owner.atoms().iter().all(is_data) {
+            // A document of the client's, of which one part is known now.
+            match (element_path(node, &key), &*node.value) {
+                (Some(path), _) if !value.is_empty() => env.set_path(path, value.clone()),
+                (_, Expr::Name(name)) => env.forget(&name.id),
+                _ => {}
+            }
+        }
         let mut after = Value::unknown();
         let mut changed = false;
         for atom in owner.atoms() {

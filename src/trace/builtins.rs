@@ -6,7 +6,7 @@ use super::calls::At;
 use super::env::Env;
 use super::fold;
 use super::iterators::{alternatives, in_order};
-use super::machine::Machine;
+use super::machine::{Machine, Owner};
 use super::value::{Arguments, Atom, Const, Container, Def, Instance, Kind, Partial, Role, Value};
 use crate::pack::Shape;
 use crate::python::ast::name::Name;
@@ -170,7 +170,8 @@ impl<'a> Machine<'a> {
             },
             "types.SimpleNamespace" => {
                 let fields: Vec<Name> = arguments.named.iter().map(|(n, _)| n.clone()).collect();
-                Some(Self::named_tuple(&fields, arguments))
+                let made = Self::named_tuple(&fields, arguments);
+                Some(with_role(&made, Role::Namespace))
             }
             "functools.partial" | "functools.partialmethod" => {
                 let (function, rest) = arguments.positional.split_first()?;
@@ -245,9 +246,24 @@ impl<'a> Machine<'a> {
             "collections.namedtuple" | "typing.NamedTuple" => {
                 Some(Atom::Record(record_fields(argument(1)?)?).into())
             }
+            "dataclasses.replace" | "copy.replace" => self.replaced(arguments, at),
+            "heapq.heappush" | "heapq.heappushpop" | "heapq.heapreplace" => {
+                let mut heap = first?.clone();
+                let item = Container::some(argument(1)?.clone());
+                let call = at.call.filter(|_| !at.handed);
+                let taken = self.iterated(&heap, at.place);
+                heap = grown_by(&heap, &item);
+                if let Some(expr) = call.and_then(|call| call.arguments.args.first()) {
+                    self.store_into(expr, heap, env);
+                }
+                Some(match name {
+                    "heapq.heappush" => Const::None.into(),
+                    _ => taken.join(argument(1)?),
+                })
+            }
+            "heapq.heappop" => Some(self.iterated(first?, at.place)),
             "dataclasses.asdict"
             | "dataclasses.astuple"
-            | "dataclasses.replace"
             | "copy.copy"
             | "copy.deepcopy"
             | "typing.cast"
@@ -308,7 +324,7 @@ impl<'a> Machine<'a> {
                 };
                 Some(Const::Int(numbers?.iter().try_fold(0_i64, |a, n| a.checked_add(*n))?).into())
             }
-            "re.sub" | "re.subn" => {
+            "re.sub" | "re.subn" if !self.substitutes_all(arguments) => {
                 let given = argument(1)?.clone().join(argument(2)?);
                 let is_function =
                     given.any_atom(&|a| matches!(a, Atom::Function(..) | Atom::External(_)));
@@ -415,6 +431,38 @@ impl<'a> Machine<'a> {
         out
     }
 
+    /// `replace(instance, field=value)`: an instance of its own, with the other fields of the first.
+    fn replaced(&mut self, arguments: &Arguments, at: At<'a>) -> Option<Value> {
+        let mut out = Value::unknown();
+        for atom in arguments.positional.first()?.atoms() {
+            let Atom::Instance(before) = atom else {
+                out.add(atom.clone());
+                continue;
+            };
+            let called_at = self.frames.last().and_then(|f| f.called_at);
+            let after = Instance {
+                class: before.class,
+                made: Some((at.place, called_at)),
+            };
+            let line = self.lineage(before.class);
+            let classes = line.iter().filter_map(|class| self.classes.get(class));
+            let fields: Vec<Name> = classes.flat_map(|info| info.annotated.clone()).collect();
+            for field in fields {
+                let value = match arguments.named(&field) {
+                    Some(value) => value.clone(),
+                    None => {
+                        let mut env = Env::default();
+                        let kept = self.member(*before, &field, At::place(at.place), &mut env);
+                        kept.join(&arguments.spread)
+                    }
+                };
+                self.set_field(Owner::Instance(after), &field, &value);
+            }
+            out.add(Atom::Instance(after));
+        }
+        Some(out)
+    }
+
     fn super_object(&mut self, class: Option<&Value>, of: Option<&Value>) -> Option<Value> {
         let frame = self.frames.last()?;
         let home: Def = match class.map(Value::atoms) {
@@ -482,6 +530,19 @@ impl<'a> Machine<'a> {
         container.kind = kind;
         Some(container.into())
     }
+}
+
+/// `value` whose containers hold what `more` does, too.
+fn grown_by(value: &Value, more: &Container) -> Value {
+    let each = value.atoms().iter().map(|atom| match atom {
+        Atom::Container(container) => {
+            let mut container = (**container).clone();
+            container.blur(&more.any());
+            Atom::Container(Rc::new(container))
+        }
+        other => other.clone(),
+    });
+    each.collect()
 }
 
 /// Whether all of `items`, two at least, are known numbers.

@@ -9,7 +9,7 @@ use super::iterators::in_order;
 use super::machine::{Machine, Owner};
 use super::methods::{is_mutator, split_pieces};
 use super::taint::{Hop, HopKind, Place, Taint};
-use super::value::{Arguments, Atom, Const, Container, Role, Value};
+use super::value::{Arguments, Atom, Const, Container, Kind, Role, Value};
 use crate::pack::{Shape, Trust};
 use crate::project::FileId;
 use crate::python::ast::name::Name;
@@ -161,6 +161,15 @@ impl<'a> Machine<'a> {
             let own: Value = atom.clone().into();
             let mut kept = atom.clone();
             let result = match atom {
+                // A function that is kept in a namespace.
+                Atom::Container(container)
+                    if container.kind == Kind::Bag
+                        && container.items.contains_key(&Const::Str(name.into())) =>
+                {
+                    let callee = container.at(Some(&Const::Str(name.into())));
+                    let none = Value::unknown();
+                    self.call_value(&callee, &none, arguments, at, env)
+                }
                 Atom::Container(container) => {
                     let mut container = (**container).clone();
                     let result = match container.is_buffer() {
@@ -403,6 +412,12 @@ impl<'a> Machine<'a> {
                     let all = arguments.after(&partial.arguments);
                     self.apply(&partial.function, &all, at, env)
                 }
+                Atom::Made(made) if made.name.starts_with("operator.") => {
+                    match self.got_by(&made.clone(), arguments, at, env) {
+                        Some(value) => value,
+                        None => continue,
+                    }
+                }
                 Atom::Untrusted(taint) => self.call_member_itself(taint, arguments, at),
                 Atom::Object(_) => atom.clone().into(),
                 Atom::Verified | Atom::Pickled(_) => atom.clone().into(),
@@ -411,6 +426,36 @@ impl<'a> Machine<'a> {
             out = Some(out.unwrap_or_else(Value::unknown).join(&result));
         }
         out
+    }
+
+    /// `attrgetter("loads")(owner)`, `methodcaller("loads", data)(owner)`.
+    fn got_by(
+        &mut self,
+        made: &super::value::Made,
+        arguments: &Arguments,
+        at: At<'a>,
+        env: &mut Env,
+    ) -> Option<Value> {
+        let owner = arguments.positional.first()?;
+        let (name, given) = made.arguments.positional.split_first()?;
+        match &*made.name {
+            "operator.attrgetter" if given.is_empty() => {
+                let mut value = owner.clone();
+                for part in name.text()?.split('.') {
+                    value = self.attribute(&value, part, at, env);
+                }
+                Some(value)
+            }
+            "operator.methodcaller" => {
+                let callee = self.attribute(owner, &name.text()?, at, env);
+                let given = Arguments {
+                    positional: given.to_vec(),
+                    ..made.arguments.clone()
+                };
+                self.call_value(&callee, owner, &given, at, env)
+            }
+            _ => None,
+        }
     }
 
     /// Calls `function` with `arguments`, whatever it is.

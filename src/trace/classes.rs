@@ -353,6 +353,11 @@ impl<'a> Machine<'a> {
         };
         let line = self.lineage(class);
         let own = Owner::Instance(instance);
+        let is_exception = |base: &Rc<str>| base.ends_with("Exception") || base.ends_with("Error");
+        if self.outside_bases(class).iter().any(is_exception) {
+            let all = Container::sequence(arguments.positional.iter().cloned());
+            self.set_field(own.clone(), "args", &all.into());
+        }
         match self.class_attribute(&line, "__init__") {
             Some((_, init)) => {
                 for atom in init.atoms() {

@@ -42,6 +42,8 @@ pub(super) enum Role {
     Array,
     /// A stream in memory: its elements are pieces of its content.
     Stream(Position),
+    /// A `SimpleNamespace`: attributes that can be assigned.
+    Namespace,
     /// A match of a regular expression by number and name of groups; whether the whole is without control characters.
     Match(bool),
     /// A `ConfigParser`, which puts options into others.

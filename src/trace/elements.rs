@@ -25,6 +25,9 @@ impl<'a> Machine<'a> {
             return self.sliced(&value, slice, place, env);
         }
         let key = self.value(&node.slice, env);
+        if let Some(known) = element_path(node, &key).and_then(|path| env.path(&path)) {
+            return known.clone();
+        }
         let model = self.model;
         let mut out = Value::unknown();
         let mut rest = Value::unknown();
@@ -286,6 +289,15 @@ impl<'a> Machine<'a> {
         }
         part
     }
+}
+
+/// `doc["a"]` as one name, of a name and a constant key.
+pub(super) fn element_path(node: &ast::ExprSubscript, key: &Value) -> Option<Name> {
+    let Expr::Name(name) = &*node.value else {
+        return None;
+    };
+    let key = key.constant().filter(|key| **key != Const::Other)?;
+    Some(Name::new(format!("{}[{key:?}]", name.id)))
 }
 
 fn found_nothing(value: &Value) -> bool {

@@ -133,7 +133,7 @@ impl Env {
     pub fn forget(&mut self, root: &str) {
         let below = |path: &Name| {
             path.strip_prefix(root)
-                .is_some_and(|rest| rest.starts_with('.'))
+                .is_some_and(|rest| rest.starts_with(['.', '[']))
         };
         if self.paths.keys().any(below) {
             Rc::make_mut(&mut self.paths).retain(|path, _| !below(path));

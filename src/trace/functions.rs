@@ -20,6 +20,18 @@ const DEEPEST: usize = 40;
 /// Sets of arguments for which one function is interpreted, but for those that a client or peer supplies.
 const MOST_CONTEXTS: usize = 12;
 
+/// Builtins that look at a value and neither call, keep nor iterate it.
+pub(super) const LOOKS: [&str; 8] = [
+    "print",
+    "repr",
+    "str",
+    "type",
+    "id",
+    "callable",
+    "hash",
+    "isinstance",
+];
+
 /// The code of a function.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Code<'a> {
@@ -133,6 +145,12 @@ impl<'a> Machine<'a> {
         if id == next {
             self.functions.push(Rc::new(function));
         } else if let Some(known) = self.functions.get_mut(id.0 as usize) {
+            // Made once more, in a loop: earlier ones keep their defaults.
+            let mut function = function;
+            for (name, value) in &known.defaults {
+                let now = function.defaults.entry(name.clone()).or_default();
+                *now = value.clone().join(now);
+            }
             *known = Rc::new(function);
         }
         self.by_def.insert(def, id);
@@ -602,6 +620,19 @@ impl<'a> Machine<'a> {
             return false;
         };
         let mut chains = source.scopes().chains().iter();
+        // `print(f)` only looks at it.
+        let is_looked_at = |place: crate::text::Span| {
+            source.ancestors(place).into_iter().any(|node| match node {
+                ast::AnyNodeRef::ExprCall(call) => {
+                    let mut given = call.arguments.args.iter();
+                    LOOKS
+                        .iter()
+                        .any(|name| call.func.as_name_expr().is_some_and(|f| f.id == **name))
+                        && given.any(|argument| span(argument) == place)
+                }
+                _ => false,
+            })
+        };
         let is_wraps = |decorator: &ast::Decorator| match &decorator.expression {
             Expr::Call(call) => crate::python::dotted(&call.func)
                 .is_some_and(|parts| parts.last().is_some_and(|last| last == "wraps")),
@@ -609,7 +640,9 @@ impl<'a> Machine<'a> {
         };
         node.decorator_list.iter().all(is_wraps)
             && !chains.any(|chain| {
-                outer.contains(chain.span) && chain.parts.first().is_some_and(|p| **p == *node.name)
+                outer.contains(chain.span)
+                    && chain.parts.first().is_some_and(|p| **p == *node.name)
+                    && !(chain.parts.len() == 1 && is_looked_at(chain.span))
             })
     }
 

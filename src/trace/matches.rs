@@ -33,7 +33,13 @@ impl<'a> Machine<'a> {
                 self.harmless_in(&subject, &mut inside);
             }
             if let Some(guard) = &case.guard {
-                match self.value(guard, &mut inside).truth() {
+                let truth = self.value(guard, &mut inside).truth();
+                // What the pattern binds stays when the guard does not hold.
+                left = match fits {
+                    Some(true) => inside.clone(),
+                    _ => left.join(&inside),
+                };
+                match truth {
                     Some(false) => continue,
                     Some(true) if fits == Some(true) => left.dead = true,
                     _ => {}
@@ -82,6 +88,18 @@ impl<'a> Machine<'a> {
                     }
                 }
                 known
+            }
+            Pattern::MatchSequence(node) => {
+                let [Atom::Container(container)] = subject.atoms() else {
+                    return None;
+                };
+                let length = container.in_order()?.len();
+                let is_star = |p: &Pattern| matches!(p, Pattern::MatchStar(_));
+                let fits = match node.patterns.iter().any(is_star) {
+                    true => length + 1 >= node.patterns.len(),
+                    false => length == node.patterns.len(),
+                };
+                (!fits).then_some(false)
             }
             Pattern::MatchClass(node) => {
                 let class = self.value(&node.cls, env);

@@ -72,9 +72,11 @@ impl<'a> Machine<'a> {
         {
             return constant.into();
         }
-        let is_number = |atom: &Atom| match atom {
-            Atom::Number(_) | Atom::Const(Const::Int(_) | Const::Bool(_) | Const::Other) => true,
-            _ => false,
+        let is_number = |atom: &Atom| {
+            matches!(
+                atom,
+                Atom::Number(_) | Atom::Const(Const::Int(_) | Const::Bool(_) | Const::Other)
+            )
         };
         let both = left.clone().join(right);
         if both.atoms().iter().all(is_number) && !carried(&both).is_empty() {

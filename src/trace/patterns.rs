@@ -68,6 +68,12 @@ impl<'a> Machine<'a> {
         Some(out)
     }
 
+    /// Whether a call of `re.sub` is one that [`Machine::substituted`] understands.
+    pub(super) fn substitutes_all(&self, arguments: &Arguments) -> bool {
+        let pattern = arguments.positional.first().and_then(Value::text);
+        pattern.is_some_and(|pattern| is_any_but_harmless(&pattern))
+    }
+
     /// `re.sub` that leaves nothing but harmless characters: what it gives.
     pub(super) fn substituted(
         &mut self,

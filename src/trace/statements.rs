@@ -94,7 +94,7 @@ impl<'a> Machine<'a> {
                 }
                 let item = self.iterated(&items, self.place(&*node.iter));
                 let turns = alternatives(item);
-                self.repeat(env, &node.orelse, false, |this, env| {
+                self.repeat(env, None, &node.orelse, false, |this, env| {
                     let mut after: Option<Env> = None;
                     for item in &turns {
                         let mut inside = env.clone();
@@ -119,7 +119,8 @@ impl<'a> Machine<'a> {
                     Expr::BooleanLiteral(_) | Expr::NumberLiteral(_)
                 );
                 let endless = truth == Some(true) && is_literal;
-                self.repeat(env, &node.orelse, endless, |this, env| {
+                let exit = (!endless).then_some(&*node.test);
+                self.repeat(env, exit, &node.orelse, endless, |this, env| {
                     this.value(&node.test, env);
                     this.refine(&node.test, true, env);
                     this.block(&node.body, env);
@@ -250,6 +251,7 @@ impl<'a> Machine<'a> {
     fn repeat(
         &mut self,
         env: &mut Env,
+        exit: Option<&'a Expr>,
         orelse: &'a [Stmt],
         endless: bool,
         mut body: impl FnMut(&mut Self, &mut Env),
@@ -284,6 +286,10 @@ impl<'a> Machine<'a> {
             broken = std::mem::replace(&mut frame.loop_breaks, breaks);
         }
         env.dead |= endless;
+        if let Some(exit) = exit {
+            // It ended because this did not hold.
+            self.refine(exit, false, env);
+        }
         self.block(orelse, env);
         // `else` runs only when nothing broke out.
         for one in broken {
@@ -322,25 +328,68 @@ impl<'a> Machine<'a> {
                 .is_some_and(|parts| parts.last().is_some_and(|last| last == "suppress")),
             _ => false,
         });
-        let before = suppresses.then(|| env.clone());
-        self.block(&node.body, env);
-        if let Some(before) = before {
-            *env = std::mem::take(env).join(&before);
+        match suppresses {
+            true => {
+                let raised = self.risky(&node.body, env);
+                *env = std::mem::take(env).join(&raised);
+            }
+            false => self.block(&node.body, env),
         }
         // A hook in a `with` statement ends with it.
         env.hooked = hooked;
     }
 
+    /// Runs `body`, and gives what holds when something in it raises: before, between or after its statements, but not
+    /// after an assignment whose value was never there.
+    fn risky(&mut self, body: &'a [Stmt], env: &mut Env) -> Env {
+        let mut raised: Option<Env> = None;
+        let mut add = |state: Env| {
+            raised = Some(match raised.take() {
+                Some(before) => before.join(&state),
+                None => state,
+            });
+        };
+        let first = env.clone();
+        for stmt in body {
+            if env.dead {
+                break;
+            }
+            let target = match stmt {
+                Stmt::Assign(node) => match node.targets.as_slice() {
+                    [Expr::Name(name)] => Some((&name.id, &*node.value)),
+                    _ => None,
+                },
+                _ => None,
+            };
+            let before = env.clone();
+            self.statement(stmt, env);
+            if let Some((_, Expr::Name(_))) = target {
+                continue;
+            }
+            if target.is_some_and(|(_, value)| value.is_literal_expr()) {
+                continue;
+            }
+            let mut after = env.clone();
+            after.dead = false;
+            if let Some((name, _)) = target {
+                match before.get(name) {
+                    Some(value) => after.set(name.clone(), value.clone()),
+                    None => after.remove(name),
+                }
+            }
+            add(before);
+            add(after);
+        }
+        raised.unwrap_or(first)
+    }
+
     fn attempt(&mut self, node: &'a ast::StmtTry, env: &mut Env) {
         let before = env.clone();
         let raised_before = std::mem::take(&mut self.raised);
-        self.block(&node.body, env);
+        let returned_before = self.frames.last().map(|frame| frame.returns.clone());
+        let mut raised = self.risky(&node.body, env);
         let caught_value = std::mem::take(&mut self.raised);
         self.raised = raised_before.join(&caught_value);
-        // An exception can come before, between or after the statements of the body.
-        let mut body_end = env.clone();
-        body_end.dead = false;
-        let mut raised = before.clone().join(&body_end);
         raised.checked_as(&before);
         self.block(&node.orelse, env);
         let mut after = std::mem::take(env);
@@ -359,6 +408,15 @@ impl<'a> Machine<'a> {
         } else if !node.finalbody.is_empty() {
             // It runs on the way of an exception too.
             self.block(&node.finalbody, &mut raised);
+        }
+        if let (Some(frame), Some(returned), Some(Stmt::Return(_))) = (
+            self.frames.last_mut(),
+            returned_before,
+            node.finalbody.last(),
+        ) {
+            // It replaces what was to be returned.
+            frame.returns = returned;
+            after.dead = false;
         }
         self.block(&node.finalbody, &mut after);
         after.dead |= dead;
