@@ -40,6 +40,14 @@ pub enum PackError {
         /// The earlier file.
         other: String,
     },
+    /// A transform shares the rewrite of one that has none.
+    #[error("{file}: the transform `{name}` has no [rewrite] to share; correct the name")]
+    UnknownRewrite {
+        /// The file.
+        file: String,
+        /// The other transform.
+        name: String,
+    },
     /// A type is used that no `[[object]]` defines.
     #[error("{file}: no [[object]] defines the type `{name}`; add one, or correct the name")]
     UnknownType {
@@ -112,6 +120,7 @@ impl Model {
             }
         }
         model.check_types()?;
+        model.share_rewrites()?;
         Ok(model)
     }
 
@@ -184,6 +193,22 @@ impl Model {
         }
         self.index.add(id, &framework);
         self.frameworks.push(framework);
+        Ok(())
+    }
+
+    fn share_rewrites(&mut self) -> Result<(), PackError> {
+        let own = |t: &Transform| Some((t.id.clone(), t.rewrite.clone()?));
+        let rewrites: HashMap<String, Rewrite> = self.transforms.iter().filter_map(own).collect();
+        for transform in &mut self.transforms {
+            let Some(name) = &transform.rewrite_like else {
+                continue;
+            };
+            let shared = rewrites.get(name).cloned();
+            transform.rewrite = Some(shared.ok_or_else(|| PackError::UnknownRewrite {
+                file: format!("transforms/{}/transform.toml", transform.id),
+                name: name.clone(),
+            })?);
+        }
         Ok(())
     }
 

@@ -523,6 +523,8 @@ pub struct Transform {
     pub subject: String,
     /// The rewrite; absent where the sinks are reported and not rewritten.
     pub rewrite: Option<Rewrite>,
+    /// The transform whose rewrite it shares.
+    pub rewrite_like: Option<String>,
     /// Dangerous calls.
     #[serde(rename = "sink")]
     pub sinks: Vec<Sink>,
@@ -537,8 +539,8 @@ pub struct Transform {
 pub struct Rewrite {
     /// What the new call raises on bad input: built-in names, or qualified ones (`yaml.YAMLError`).
     pub catch: Vec<String>,
-    /// Those among them that what was dangerous raises: a handler around the load that catches these stays.
-    /// All of `catch` when absent.
+    /// What it raises on what was dangerous: a handler around the load that catches these stays. All of `catch` when
+    /// absent.
     #[serde(default)]
     pub refusal: Vec<String>,
     /// The new call reads what the old one read, less what is dangerous. Writers need not move with it, a stream can be

@@ -206,11 +206,14 @@ impl Planner<'_> {
                     }
                 }
             };
-            if rewrite.refusal.is_empty() || rewrite.refusal.contains(name) {
+            if rewrite.refusal.is_empty() {
                 catch.refusal.push(error.clone());
             }
             catch.add(error);
         }
+        // Never written, only looked for.
+        let refusal = rewrite.refusal.iter().map(|name| Raised::builtin(name));
+        catch.refusal.extend(refusal);
         Ok(catch)
     }
 

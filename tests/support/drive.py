@@ -169,8 +169,11 @@ def drive(job):
     os.chdir(root)
     client = server(request)
     kind = KINDS[request.get("payload") or "pickle"]
-    outcome = {"attacks": attacks(request, client, kind)}
+    outcome = {"attacks": attacks(request, client, kind), "runs": getattr(kind, "runs", True)}
     if job["side"] == "after":
+        if getattr(kind, "is_data", False):
+            for sent in outcome["attacks"].values():
+                sent["status"] = "read as plain data"
         outcome["wrong"] = wrong(request, client, kind)
         if not getattr(kind, "nothing_is_valid", False):
             outcome["missing"] = client.send(request, None)

@@ -81,7 +81,9 @@ class Numpy:
 
 
 class JsonPickle:
-    """Documents that name what to call."""
+    """Documents that name what to call. For a JSON parser they are plain data."""
+
+    is_data = True
 
     wrong = {"nested": b"[" * 100_000, "garbage": b"\xff\x00not json", "empty": b""}
 
@@ -93,4 +95,17 @@ class JsonPickle:
         return {"reduce": json.dumps(call).encode()}
 
 
-KINDS = {"pickle": Pickle, "yaml": Yaml, "numpy": Numpy, "jsonpickle": JsonPickle}
+class Marshal:
+    """Marshalled values: nothing runs, they only have to be refused."""
+
+    runs = False
+    wrong = {"nested": b"[" * 100_000, "garbage": b"\xff\x00not json", "empty": b""}
+
+    @staticmethod
+    def attacks(path):
+        import marshal
+
+        return {"data": marshal.dumps({"items": [1]}), "code": marshal.dumps(compile("1", "", "eval"))}
+
+
+KINDS = {"pickle": Pickle, "yaml": Yaml, "numpy": Numpy, "jsonpickle": JsonPickle, "marshal": Marshal}
