@@ -416,6 +416,9 @@ pub struct Apply {
     /// Keyword of the tuple of arguments (of `given = "tuple"`); its position follows the function's.
     #[serde(default)]
     pub arguments: String,
+    /// The function runs only when `start` or `run` of what the call gives is called.
+    #[serde(default)]
+    pub started: bool,
 }
 
 /// What the function of an [`Apply`] is called with.

@@ -74,6 +74,16 @@ impl<'a> Machine<'a> {
                 }
                 self.store_into(&node.value, container.into(), env);
             }
+            Expr::Attribute(node) => {
+                // The attribute of the class is seen again.
+                let owner = self.value(&node.value, env);
+                if let ([Atom::Instance(instance)], Some(path)) =
+                    (owner.atoms(), dotted_path(target))
+                {
+                    let value = self.of_class(*instance, &node.attr);
+                    env.set_path(path, value);
+                }
+            }
             Expr::Tuple(node) => node.elts.iter().for_each(|t| self.delete(t, env)),
             _ => {}
         }

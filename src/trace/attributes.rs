@@ -36,7 +36,7 @@ impl<'a> Machine<'a> {
                 Atom::Super(home, instance) => self.super_member(*home, *instance, name, at, env),
                 // A field of a named tuple.
                 Atom::Container(container) => container.at(Some(&Const::Str(name.into()))),
-                Atom::Verified | Atom::Pickled(_) => atom.clone().into(),
+                Atom::Verified | Atom::Pickled(..) => atom.clone().into(),
                 _ => Value::unknown(),
             };
             out = out.join(&found);

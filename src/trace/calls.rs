@@ -6,6 +6,7 @@ use super::env::Env;
 use super::expressions::dotted_path;
 use super::fold;
 use super::iterators::in_order;
+use super::lazy::{Deferred, LOOKS};
 use super::machine::{Machine, Owner};
 use super::methods::{is_mutator, split_pieces};
 use super::taint::{Hop, HopKind, Place, Taint};
@@ -23,6 +24,8 @@ pub(super) struct At<'c> {
     pub call: Option<&'c ast::ExprCall>,
     /// The function that is called is an argument of the call there, not its callee.
     pub handed: bool,
+    /// What it gives goes into a local variable: what need not run at once waits.
+    pub lazy: bool,
 }
 
 impl<'c> At<'c> {
@@ -32,6 +35,7 @@ impl<'c> At<'c> {
             place,
             call: None,
             handed: false,
+            lazy: false,
         }
     }
 
@@ -39,6 +43,7 @@ impl<'c> At<'c> {
     pub fn of_function(self, _argument: usize) -> At<'c> {
         At {
             handed: true,
+            lazy: false,
             ..self
         }
     }
@@ -68,22 +73,55 @@ impl<'c> At<'c> {
 }
 
 impl<'a> Machine<'a> {
-    pub(super) fn call_expression(&mut self, call: &'a ast::ExprCall, env: &mut Env) -> Value {
+    /// `call` whose outcome goes into a local variable.
+    pub(super) fn call_for_name(&mut self, call: &'a ast::ExprCall, env: &mut Env) -> Value {
+        if !self.spend() {
+            return Value::unknown();
+        }
+        let raw = self.call_expression(call, true, env);
+        self.sourced(raw, call)
+    }
+
+    pub(super) fn call_expression(
+        &mut self,
+        call: &'a ast::ExprCall,
+        lazy: bool,
+        env: &mut Env,
+    ) -> Value {
         let at = At {
             place: self.place(call),
             call: Some(call),
             handed: false,
+            lazy,
         };
         // The receiver is evaluated once, for all that depends on it.
         match &*call.func {
             Expr::Attribute(attribute) => {
+                if self.stays_deferred(&attribute.value, &attribute.attr, env) {
+                    self.arguments(&call.arguments, env);
+                    return Value::unknown();
+                }
                 let owner = self.value(&attribute.value, env);
                 let arguments = self.arguments(&call.arguments, env);
                 self.call_method(call, attribute, &owner, &arguments, at, env)
             }
             func => {
                 let callee = self.read(func, env);
+                let looks = |atom: &Atom| match atom {
+                    Atom::External(name) => {
+                        let name = name.strip_prefix("builtins.");
+                        name.is_some_and(|name| LOOKS.contains(&name))
+                    }
+                    _ => false,
+                };
+                let looked_at = match callee.atoms().iter().all(looks) && !callee.is_empty() {
+                    true => self.hidden(&call.arguments, env),
+                    false => Vec::new(),
+                };
                 let arguments = self.arguments(&call.arguments, env);
+                for (name, value) in looked_at {
+                    env.set(name, value);
+                }
                 self.sends(&callee, None, &arguments);
                 match self.call_value(&callee, &Value::unknown(), &arguments, at, env) {
                     Some(value) => value,
@@ -94,6 +132,21 @@ impl<'a> Machine<'a> {
                 }
             }
         }
+    }
+
+    /// Takes what waits out of the variables that a call is given, so that it stays waiting.
+    fn hidden(&self, arguments: &ast::Arguments, env: &mut Env) -> Vec<(Name, Value)> {
+        let mut hidden = Vec::new();
+        for argument in &arguments.args {
+            if let Expr::Name(name) = argument
+                && let Some(value) = env.get(&name.id)
+                && value.atoms().iter().any(|a| matches!(a, Atom::Deferred(_)))
+            {
+                hidden.push((name.id.clone(), value.clone()));
+                env.set(name.id.clone(), Value::clean());
+            }
+        }
+        hidden
     }
 
     pub(super) fn arguments(&mut self, arguments: &'a ast::Arguments, env: &mut Env) -> Arguments {
@@ -214,7 +267,7 @@ impl<'a> Machine<'a> {
                     _ => Value::clean(),
                 }),
                 Atom::Digest(_) => Some(own),
-                Atom::Pickled(_) | Atom::Verified => Some(own),
+                Atom::Pickled(..) | Atom::Verified => Some(own),
                 Atom::Untrusted(taint) => {
                     if let Some(grown) = self.received(taint, name, arguments, at) {
                         after = after.join(&grown);
@@ -390,6 +443,12 @@ impl<'a> Machine<'a> {
         for atom in callee.atoms() {
             let result = match atom {
                 Atom::External(name) => self.call_external(name, receiver, arguments, at, env),
+                Atom::Function(id, bound)
+                    if at.lazy && self.function(*id).is_some_and(|f| self.is_lazy(&f)) =>
+                {
+                    let at = At { lazy: false, ..at };
+                    self.defer(Deferred::Call(*id, *bound, arguments.clone(), at))
+                }
                 Atom::Function(id, bound) => {
                     let (value, changed) = self.call(*id, *bound, arguments, at.place, env);
                     self.give_back(&changed, at, env);
@@ -420,7 +479,7 @@ impl<'a> Machine<'a> {
                 }
                 Atom::Untrusted(taint) => self.call_member_itself(taint, arguments, at),
                 Atom::Object(_) => atom.clone().into(),
-                Atom::Verified | Atom::Pickled(_) => atom.clone().into(),
+                Atom::Verified | Atom::Pickled(..) => atom.clone().into(),
                 _ => continue,
             };
             out = Some(out.unwrap_or_else(Value::unknown).join(&result));
@@ -513,7 +572,15 @@ impl<'a> Machine<'a> {
     pub(super) fn store_into(&mut self, target: &'a Expr, value: Value, env: &mut Env) {
         match target {
             Expr::Name(name) => self.store_name(&name.id, value, env),
-            Expr::Attribute(_) => self.assign(target, value, env),
+            Expr::Attribute(attribute) => {
+                let owner = self.value(&attribute.value, env);
+                for atom in owner.atoms() {
+                    if let Atom::Instance(instance) = atom {
+                        self.change_in_class(*instance, &attribute.attr, &value);
+                    }
+                }
+                self.assign(target, value, env);
+            }
             // `memoryview(buffer)`: the buffer.
             Expr::Call(call)
                 if call

@@ -6,7 +6,7 @@ use rustc_hash::FxHashMap;
 
 use super::calls::At;
 use super::env::{Env, Vars};
-use super::functions::Binding;
+use super::functions::{Binding, Code};
 use super::machine::{Class, Frame, Machine, Owner};
 use super::value::{Arguments, Atom, Const, Container, Def, Instance, Kind, Value};
 use crate::python::ast::name::Name;
@@ -187,6 +187,9 @@ impl<'a> Machine<'a> {
         if let Some(field) = self.handler_field(instance.class, name) {
             return out.join(&field);
         }
+        if !out.is_empty() && self.hides_class(instance.class, name) {
+            return out;
+        }
         let classes = match instance.made {
             Some(_) => vec![instance.class],
             // Any instance of the class, or of a subclass that has its own.
@@ -223,6 +226,84 @@ impl<'a> Machine<'a> {
             out = self.outside_member(instance.class, name, at);
         }
         out
+    }
+
+    /// Whether `__init__` always gives an instance a field called `name` of its own, so that an attribute of the class is
+    /// not seen.
+    fn hides_class(&mut self, class: Def, name: &str) -> bool {
+        let line = self.lineage(class);
+        let is_function = |atom: &Atom| matches!(atom, Atom::Function(..));
+        match self.class_attribute(&line, name) {
+            Some((_, value)) if !value.atoms().iter().any(is_function) => {}
+            _ => return false,
+        }
+        let Some((_, init)) = self.class_attribute(&line, "__init__") else {
+            return false;
+        };
+        let [Atom::Function(id, None)] = init.atoms() else {
+            return false;
+        };
+        let Some(function) = self.function(*id) else {
+            return false;
+        };
+        // While it runs the field may not be there yet.
+        if self
+            .frames
+            .iter()
+            .any(|frame| frame.def == Some(function.def))
+        {
+            return false;
+        }
+        let Code::Def(node) = function.code else {
+            return false;
+        };
+        let own = node.parameters.iter_non_variadic_params().next();
+        let Some(own) = own.map(|parameter| &parameter.name().id) else {
+            return false;
+        };
+        for stmt in &node.body {
+            let targets = match stmt {
+                Stmt::Assign(node) => node.targets.as_slice(),
+                Stmt::AnnAssign(node) if node.value.is_some() => {
+                    std::slice::from_ref(&*node.target)
+                }
+                Stmt::Expr(_) | Stmt::AugAssign(_) | Stmt::Import(_) | Stmt::ImportFrom(_) => &[],
+                // It may return or raise.
+                _ => return false,
+            };
+            let assigns = |target: &Expr| match target {
+                Expr::Attribute(attribute) => {
+                    attribute.attr == *name
+                        && attribute.value.as_name_expr().is_some_and(|n| n.id == *own)
+                }
+                _ => false,
+            };
+            if targets.iter().any(assigns) {
+                return true;
+            }
+        }
+        false
+    }
+
+    /// What the class of an instance, or a base, has under `name`.
+    pub(super) fn of_class(&mut self, instance: Instance, name: &str) -> Value {
+        let line = self.lineage(instance.class);
+        let found = self.class_attribute(&line, name);
+        found.map_or_else(Value::unknown, |(_, value)| value)
+    }
+
+    /// A container that was changed in place through `instance`: its own, or that of its class.
+    pub(super) fn change_in_class(&mut self, instance: Instance, name: &str, value: &Value) {
+        if instance.made.is_none() || self.field(&Owner::Instance(instance), name).is_some() {
+            return;
+        }
+        let line = self.lineage(instance.class);
+        let is_container = |atom: &Atom| matches!(atom, Atom::Container(_));
+        if let Some((home, known)) = self.class_attribute(&line, name)
+            && known.atoms().iter().any(is_container)
+        {
+            self.set_field(Owner::Instance(Instance::any(home)), name, value);
+        }
     }
 
     /// A member that a base outside the project gives.

@@ -240,7 +240,7 @@ impl<'a> Machine<'a> {
                     out.add(Atom::Const(character.unwrap_or(Const::Other)));
                 }
                 Atom::Const(_) => out.add(Atom::Const(Const::Other)),
-                Atom::Verified | Atom::Pickled(_) => out.add(atom.clone()),
+                Atom::Verified | Atom::Pickled(..) => out.add(atom.clone()),
                 Atom::Object(ty) | Atom::External(ty) if model.object(ty).is_some() => {
                     out = out.join(&self.element_of(ty, at));
                 }

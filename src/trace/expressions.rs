@@ -11,7 +11,7 @@ use crate::pack::Trust;
 use crate::python::ast::name::Name;
 use crate::python::ast::visitor::{self, Visitor};
 use crate::python::ast::{self, Expr, Number};
-use crate::python::span;
+use crate::python::{Ranged, span};
 
 /// Ends the name of a verifying method whose key stands in the code.
 pub(super) const LITERAL_KEY: &str = " with a literal key";
@@ -29,7 +29,7 @@ impl<'a> Machine<'a> {
     }
 
     /// Outside names that are sources become the untrusted values they stand for.
-    fn sourced(&mut self, raw: Value, expr: &'a Expr) -> Value {
+    pub(super) fn sourced(&mut self, raw: Value, expr: &impl Ranged) -> Value {
         let is_source =
             |atom: &Atom| matches!(atom, Atom::External(name) if self.model.source(name).is_some());
         if !raw.atoms().iter().any(is_source) {
@@ -45,7 +45,7 @@ impl<'a> Machine<'a> {
         out
     }
 
-    fn source_value(&self, name: &str, at: &'a Expr, otherwise: &Atom) -> Value {
+    fn source_value(&self, name: &str, at: &impl Ranged, otherwise: &Atom) -> Value {
         let Some(source) = self.model.source(name) else {
             return otherwise.clone().into();
         };
@@ -68,16 +68,30 @@ impl<'a> Machine<'a> {
             return Value::unknown();
         }
         match expr {
-            Expr::Name(name) => self.variable(name.id.as_str(), env),
+            Expr::Name(name) => {
+                let value = self.variable(name.id.as_str(), env);
+                let waits = |atom: &Atom| matches!(atom, Atom::Deferred(_));
+                if !value.atoms().iter().any(waits) {
+                    return value;
+                }
+                let value = self.forced(&value, env);
+                if env.get(&name.id).is_some() {
+                    env.set(name.id.clone(), value.clone());
+                }
+                value
+            }
             Expr::Attribute(node) => {
                 if let Some(path) = attribute_path(expr, env) {
                     return path;
+                }
+                if self.stays_deferred(&node.value, &node.attr, env) {
+                    return Value::unknown();
                 }
                 let owner = self.value(&node.value, env);
                 let at = At::place(self.place(expr));
                 self.attribute(&owner, node.attr.as_str(), at, env)
             }
-            Expr::Call(node) => self.call_expression(node, env),
+            Expr::Call(node) => self.call_expression(node, false, env),
             Expr::Subscript(node) => self.subscript(node, env),
             Expr::Await(node) => {
                 let value = self.value(&node.value, env);
@@ -356,9 +370,39 @@ impl<'a> Machine<'a> {
         }
     }
 
+    /// Whether the function that runs binds `name` only further on: reading it raises.
+    fn is_unbound_local(&self, name: &str) -> bool {
+        let Some(frame) = self.frames.last() else {
+            return false;
+        };
+        let Some(def) = frame.def else {
+            return false;
+        };
+        if frame.nonlocals.contains(name) || frame.globals.contains(name) {
+            return false;
+        }
+        let scopes = self.project.source(frame.file).scopes();
+        let scope = scopes.at(def.start);
+        if scope == 0 || scopes.bound_in(scope, name).is_empty() {
+            return false;
+        }
+        // The variable of a comprehension is its own.
+        match self.function_at(def).map(|function| function.code) {
+            Some(Code::Def(node)) => {
+                let mut targets = Targets(Vec::new());
+                node.body.iter().for_each(|stmt| targets.visit_stmt(stmt));
+                !targets.0.iter().any(|target| target == name)
+            }
+            _ => false,
+        }
+    }
+
     fn variable(&mut self, name: &str, env: &Env) -> Value {
         if let Some(value) = env.get(name) {
             return self.resolved(value.clone());
+        }
+        if self.is_unbound_local(name) {
+            return Value::unknown();
         }
         let outer = self.frames.last().and_then(|f| f.outer.clone());
         if let Some(value) = outer.and_then(|scope| scope.get(name)) {
@@ -373,6 +417,16 @@ impl<'a> Machine<'a> {
             true => self.unbound(file, name),
             false => Value::unknown(),
         }
+    }
+}
+
+/// The variables of comprehensions.
+struct Targets(Vec<Name>);
+
+impl<'b> Visitor<'b> for Targets {
+    fn visit_comprehension(&mut self, comprehension: &'b ast::Comprehension) {
+        super::modules::roots(&comprehension.target, &mut self.0);
+        visitor::walk_comprehension(self, comprehension);
     }
 }
 

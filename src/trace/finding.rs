@@ -77,7 +77,7 @@ pub(super) fn finding(
             .value
             .atoms()
             .iter()
-            .any(|a| matches!(a, Atom::Pickled(_)));
+            .any(|a| matches!(a, Atom::Pickled(..)));
         let of_unknown = taints.is_empty() && origin_unknown(&reached.value);
         unknown |= of_unknown;
         constant |= taints.is_empty() && !of_unknown;
@@ -149,7 +149,11 @@ fn origin_unknown(value: &Value) -> bool {
     let known = |atom: &Atom| {
         matches!(
             atom,
-            Atom::Const(_) | Atom::Pattern(_) | Atom::Number(_) | Atom::Pickled(_) | Atom::Verified
+            Atom::Const(_)
+                | Atom::Pattern(_)
+                | Atom::Number(_)
+                | Atom::Pickled(..)
+                | Atom::Verified
         )
     };
     value.is_empty()

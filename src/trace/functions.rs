@@ -3,6 +3,7 @@
 use std::rc::Rc;
 
 use super::env::{Checked, Env, Scope, Vars};
+use super::lazy::{LOOKS, Yields};
 use super::machine::{CallAt, Frame, Machine, Owner, Reached};
 use super::taint::{Hop, HopKind, Place};
 use super::value::{
@@ -11,26 +12,13 @@ use super::value::{
 use crate::pack::{Shape, Trust};
 use crate::project::FileId;
 use crate::python::ast::name::Name;
-use crate::python::ast::visitor::{self, Visitor};
-use crate::python::ast::{self, Expr, Stmt};
+use crate::python::ast::{self, Expr};
 use crate::python::span;
 
 /// Calls deeper than this are not followed.
 const DEEPEST: usize = 40;
 /// Sets of arguments for which one function is interpreted, but for those that a client or peer supplies.
 const MOST_CONTEXTS: usize = 12;
-
-/// Builtins that look at a value and neither call, keep nor iterate it.
-pub(super) const LOOKS: [&str; 8] = [
-    "print",
-    "repr",
-    "str",
-    "type",
-    "id",
-    "callable",
-    "hash",
-    "isinstance",
-];
 
 /// The code of a function.
 #[derive(Debug, Clone, Copy)]
@@ -79,38 +67,6 @@ impl<'a> Function<'a> {
             Code::Def(node) => Some(&node.parameters),
             Code::Lambda(node) => node.parameters.as_deref(),
         }
-    }
-
-    /// Whether every `yield` in it stands in a statement of its body that runs exactly once.
-    fn yields_in_order(&self) -> bool {
-        struct Yields(bool);
-        impl<'b> Visitor<'b> for Yields {
-            fn visit_stmt(&mut self, stmt: &'b Stmt) {
-                if !matches!(stmt, Stmt::FunctionDef(_) | Stmt::ClassDef(_)) {
-                    visitor::walk_stmt(self, stmt);
-                }
-            }
-            fn visit_expr(&mut self, expr: &'b Expr) {
-                self.0 |= matches!(expr, Expr::Yield(_) | Expr::YieldFrom(_));
-                visitor::walk_expr(self, expr);
-            }
-        }
-        let Code::Def(node) = self.code else {
-            return false;
-        };
-        node.body.iter().all(|stmt| {
-            let expr = match stmt {
-                Stmt::Expr(node) => Some(&*node.value),
-                Stmt::Assign(node) => Some(&*node.value),
-                _ => None,
-            };
-            if let Some(Expr::Yield(_) | Expr::YieldFrom(_)) = expr {
-                return true;
-            }
-            let mut yields = Yields(false);
-            yields.visit_stmt(stmt);
-            !yields.0
-        })
     }
 
     /// Whether its first parameter is the instance or the class.
@@ -324,6 +280,7 @@ impl<'a> Machine<'a> {
             true => bound.or(function.class.map(Instance::any)),
             false => None,
         };
+        let yields = self.yielding(function);
         self.frames.push(Frame {
             def: Some(function.def),
             class: function.class,
@@ -331,7 +288,7 @@ impl<'a> Machine<'a> {
             outer: function.scope.clone(),
             called_at: Some(at),
             context: self.contexts,
-            yields: function.yields_in_order().then(Vec::new),
+            yields: (yields == Yields::InOrder).then(Vec::new),
             ..Frame::new(function.def.file)
         });
         self.reached.push(Vec::new());
@@ -368,6 +325,7 @@ impl<'a> Machine<'a> {
         {
             scope.refresh(env.vars());
         }
+        self.keep_defaults(function, &frame, arguments, &env);
         let changed = self.changed_parameters(function, &frame, &env);
         let returns = match frame.yielded {
             Some(yielded) if function.context_manager => yielded,
@@ -388,6 +346,31 @@ impl<'a> Machine<'a> {
             checked: checked.into_iter().skip(before).collect(),
             changed,
             raised: std::mem::replace(&mut self.raised, raised_before),
+        }
+    }
+
+    /// Default arguments that were changed in place stay so for the next call.
+    fn keep_defaults(
+        &mut self,
+        function: &Function<'a>,
+        frame: &Frame,
+        arguments: &Arguments,
+        env: &Env,
+    ) {
+        let parameters = function.parameters();
+        let ordered = parameters
+            .into_iter()
+            .flat_map(|p| p.iter_non_variadic_params());
+        for (n, parameter) in ordered.skip(usize::from(function.takes_self())).enumerate() {
+            let name = &parameter.name().id;
+            let is_kept = frame.changed.contains(name)
+                && !frame.rebound.contains(name)
+                && function.defaults.contains_key(name)
+                && arguments.get(n, name).is_none();
+            if let (true, Some(value)) = (is_kept, env.get(name).cloned()) {
+                let key = format!("{name} of {:?}", function.def);
+                self.set_field(Owner::Store("default".into()), &key, &value);
+            }
         }
     }
 
@@ -503,7 +486,18 @@ impl<'a> Machine<'a> {
         let given = given.or_else(|| arguments.named(name).cloned());
         let value = match (given, function.defaults.get(name)) {
             (Some(value), _) => value,
-            (None, Some(default)) => default.clone().join(&arguments.spread),
+            (None, Some(default)) => {
+                let is_container = |atom: &Atom| matches!(atom, Atom::Container(_));
+                let kept = match default.atoms().iter().any(is_container) {
+                    true => {
+                        let key = format!("{name} of {:?}", function.def);
+                        self.field(&Owner::Store("default".into()), &key)
+                    }
+                    false => None,
+                };
+                let default = default.clone().join(&arguments.spread);
+                default.join(&kept.unwrap_or_default())
+            }
             (None, None) => arguments.spread.clone(),
         };
         match (&parameter.parameter.annotation, value.is_empty()) {

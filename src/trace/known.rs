@@ -7,10 +7,11 @@ use super::classes::READS;
 use super::env::Env;
 use super::expressions::LITERAL_KEY;
 use super::fold;
+use super::lazy::Deferred;
 use super::machine::{Machine, Owner, Safe, Written};
 use super::restricted::Restriction;
 use super::stores::LOCAL_FILE;
-use super::taint::{Place, Taint};
+use super::taint::{HopKind, Place, Taint};
 use super::value::{Arguments, Atom, Check, Const, Container, Made, Value};
 use crate::pack::{Apply, Arrives, Condition, Given, Shape, Sink, SinkId, Source, Trust};
 use crate::python::ast::name::Name;
@@ -31,6 +32,13 @@ impl<'a> Machine<'a> {
         env: &mut Env,
     ) -> Value {
         let model = self.model;
+        if let "operator.attrgetter" | "operator.methodcaller" = &**name {
+            return Atom::Made(Rc::new(Made {
+                name: Rc::clone(name),
+                arguments: arguments.clone(),
+            }))
+            .into();
+        }
         if let Some(value) = self.call_builtin(name, arguments, at, env) {
             return value;
         }
@@ -47,7 +55,7 @@ impl<'a> Machine<'a> {
             return Value::unknown();
         }
         if model.is_writer(name) {
-            return Atom::Pickled(at.place).into();
+            return Atom::Pickled(at.place, given).into();
         }
         if model.hooks_loads(name) {
             env.hooked = true;
@@ -213,7 +221,7 @@ impl<'a> Machine<'a> {
         let all = arguments.any().join(receiver);
         let passed = self.stepped(&all, Some(name), Shape::Any, false, at.place);
         let passed = passed.map_taints(&|taint| taint.clone().through_unknown());
-        let kept = |atom: &Atom| matches!(atom, Atom::Untrusted(_) | Atom::Pickled(_));
+        let kept = |atom: &Atom| matches!(atom, Atom::Untrusted(_) | Atom::Pickled(..));
         let mut out = passed.filter(kept).join(&found);
         if out.is_empty() {
             out.add(made);
@@ -336,7 +344,21 @@ impl<'a> Machine<'a> {
             false => at.place,
         };
         self.record(place, id, name, &value, safe, env);
-        self.stepped(&value, Some(name), Shape::Any, false, at.place)
+        let mut out = self.stepped(&value, Some(name), Shape::Any, false, at.place);
+        // What this program wrote comes out as it went in.
+        let inner = out.atoms().iter().find_map(|atom| match atom {
+            Atom::Pickled(_, inner) => Some(inner.clone()),
+            _ => None,
+        });
+        if let Some(inner) = inner {
+            out = out.filter(|atom| !matches!(atom, Atom::Pickled(..)));
+            let inner = self.moved(&inner, HopKind::Step, at.place, name);
+            out = out.join(&match inner.is_empty() {
+                true => Value::clean(),
+                false => inner,
+            });
+        }
+        out
     }
 
     /// Where the function stands among the arguments at `at`.
@@ -542,7 +564,11 @@ impl<'a> Machine<'a> {
                 given
             }
         };
-        self.apply(&function, &given, at.of_function(apply.position), env)
+        let at_function = at.of_function(apply.position);
+        if at.lazy && apply.started {
+            return self.defer(Deferred::Start(function, given, at_function));
+        }
+        self.apply(&function, &given, at_function, env)
     }
 
     /// Notes what the program has pickled and hands to a client or a server: a cookie, a request's body.

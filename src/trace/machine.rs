@@ -12,6 +12,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::env::{Checked, Env, Scope, Vars, Verdict};
 use super::functions::{Calling, Function, Summary};
 use super::handlers::Handler;
+use super::lazy::{Deferred, Yields};
 use super::modules::Names;
 use super::restricted::Restriction;
 use super::sites::{Form, Site};
@@ -196,6 +197,8 @@ pub(super) struct Machine<'a> {
     pub leading: FxHashMap<Name, Vec<Def>>,
     /// Functions that lead to loads; others matter only for what they return.
     pub leads: HashSet<Def>,
+    pub(super) deferred: Vec<Deferred<'a>>,
+    pub(super) yielding: FxHashMap<Def, Yields>,
     work: usize,
     entry_work: usize,
     /// Work at which a call that leads to no load is given up, and how deep such calls are.
@@ -238,6 +241,8 @@ impl<'a> Machine<'a> {
             raised: Value::unknown(),
             leading: FxHashMap::default(),
             leads: HashSet::new(),
+            deferred: Vec::new(),
+            yielding: FxHashMap::default(),
             work: 0,
             entry_work: 0,
             aside: None,
@@ -517,9 +522,17 @@ impl<'a> Machine<'a> {
                 Atom::Const(_) | Atom::Pattern(_) | Atom::Number(_) => {
                     out.add(Atom::Const(super::value::Const::Other));
                 }
-                Atom::Pickled(_) | Atom::Verified => out.add(atom.clone()),
+                Atom::Pickled(..) | Atom::Verified => out.add(atom.clone()),
                 Atom::Container(container) if container.any().pickled().is_some() => {
-                    out.add(Atom::Pickled(container.any().pickled().unwrap_or(place)));
+                    let any = container.any();
+                    let one = any.atoms().iter().find(|a| matches!(a, Atom::Pickled(..)));
+                    match one {
+                        Some(one) => out.add(one.clone()),
+                        None => out.add(Atom::Pickled(
+                            any.pickled().unwrap_or(place),
+                            Value::unknown(),
+                        )),
+                    }
                 }
                 _ => {}
             }

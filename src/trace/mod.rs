@@ -22,6 +22,7 @@ mod handlers;
 mod iterators;
 mod known;
 mod layouts;
+mod lazy;
 mod machine;
 mod matches;
 mod methods;

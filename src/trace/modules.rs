@@ -10,10 +10,13 @@ use rustc_hash::FxHashMap;
 
 use super::env::{Env, Vars};
 use super::machine::{Frame, Machine, Owner};
-use super::value::{Atom, Value};
+use super::taint::Place;
+use super::value::{Arguments, Atom, Value};
 use crate::project::FileId;
+use crate::python::Bound;
 use crate::python::ast::name::Name;
 use crate::python::ast::{self, Expr, Stmt};
+use crate::text::Span;
 
 /// Statements of a module's top level by the names they bind or change.
 #[derive(Debug, Default)]
@@ -69,13 +72,34 @@ impl<'a> Names<'a> {
                 }
             }
             Stmt::AnnAssign(node) if node.value.is_some() => roots(&node.target, bound),
-            Stmt::AugAssign(node) => roots(&node.target, bound),
+            Stmt::AugAssign(node) => {
+                roots(&node.target, bound);
+                if node
+                    .target
+                    .as_name_expr()
+                    .is_some_and(|n| n.id == "__all__")
+                {
+                    self.export_more(literals(&node.value));
+                }
+            }
             // `REGISTRY.update(...)`, `READERS.append(...)`.
             Stmt::Expr(node) => {
                 if let Expr::Call(call) = &*node.value
                     && let Expr::Attribute(attribute) = &*call.func
                 {
                     roots(&attribute.value, bound);
+                    if attribute
+                        .value
+                        .as_name_expr()
+                        .is_some_and(|n| n.id == "__all__")
+                    {
+                        let first = call.arguments.args.first();
+                        self.export_more(match attribute.attr.as_str() {
+                            "extend" => first.and_then(literals),
+                            "append" => first.and_then(literal).map(|one| vec![one]),
+                            _ => None,
+                        });
+                    }
                 }
             }
             Stmt::If(node) => {
@@ -107,6 +131,15 @@ impl<'a> Names<'a> {
             }
             Stmt::While(node) => inner(self, &node.body, bound),
             _ => {}
+        }
+    }
+
+    /// `__all__ += more`.
+    fn export_more(&mut self, more: Option<Vec<Name>>) {
+        match (&mut self.exported, more) {
+            (Some(exported), Some(more)) => exported.extend(more),
+            // What it lists is not known: it may be anything.
+            (exported, _) => *exported = None,
         }
     }
 
@@ -150,9 +183,11 @@ fn literals(expr: &Expr) -> Option<Vec<Name>> {
         Expr::Tuple(node) => &node.elts,
         _ => return None,
     };
-    elts.iter()
-        .map(|e| Some(Name::new(e.as_string_literal_expr()?.value.to_str())))
-        .collect()
+    elts.iter().map(literal).collect()
+}
+
+fn literal(expr: &Expr) -> Option<Name> {
+    Some(Name::new(expr.as_string_literal_expr()?.value.to_str()))
 }
 
 impl<'a> Machine<'a> {
@@ -286,8 +321,23 @@ impl<'a> Machine<'a> {
 
     /// A name that nothing in `file` binds: a builtin, or brought by a star import from outside.
     pub fn unbound(&self, file: FileId, name: &str) -> Value {
-        let names = self.project.source(file).scopes();
-        let names = names.resolve(0, &[name.to_owned()]);
+        let scopes = self.project.source(file).scopes();
+        let mut names = scopes.resolve(0, &[name.to_owned()]);
+        // Of several star imports the last that is known to bring it does.
+        let stars = scopes.bound_in(0, "*").iter().rev();
+        let targets = stars.filter_map(|bound| match bound {
+            Bound::Import(import) => Some(import.target.replace('*', name)),
+            _ => None,
+        });
+        let mut later = Vec::new();
+        for target in targets {
+            let is_known = self.model.knows("", &target);
+            later.push(target);
+            if is_known {
+                names.retain(|name| later.contains(name));
+                break;
+            }
+        }
         names
             .iter()
             .map(|name| Atom::External(name.as_str().into()))
@@ -309,10 +359,27 @@ impl<'a> Machine<'a> {
             ];
             inner.iter().find_map(|path| self.project.by_path(path))
         });
-        match below {
-            Some(file) => Atom::Module(file).into(),
-            None => Value::unknown(),
+        if let Some(file) = below {
+            return Atom::Module(file).into();
         }
+        // `def __getattr__(name)` of a module.
+        if name.starts_with("__") || !self.names_of(file).bound.contains_key("__getattr__") {
+            return Value::unknown();
+        }
+        let getter = self.global(file, "__getattr__").unwrap_or_default();
+        let mut out = Value::unknown();
+        for atom in getter.atoms() {
+            if let Atom::Function(id, None) = atom {
+                let place = Place {
+                    file: self.file(),
+                    span: Span { start: 0, end: 0 },
+                };
+                let given = Arguments::one(Value::str(name));
+                let (value, _) = self.call(*id, None, &given, place, &mut Env::default());
+                out = out.join(&value);
+            }
+        }
+        out
     }
 
     /// The module `target`, of the project or outside.

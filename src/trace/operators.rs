@@ -276,7 +276,7 @@ impl<'a> Machine<'a> {
             for atom in part.atoms() {
                 if matches!(
                     atom,
-                    Atom::Container(_) | Atom::Digest(_) | Atom::Pickled(_) | Atom::Verified
+                    Atom::Container(_) | Atom::Digest(_) | Atom::Pickled(..) | Atom::Verified
                 ) {
                     out.add(atom.clone());
                 }

@@ -31,7 +31,10 @@ impl<'a> Machine<'a> {
                 self.value(&node.value, env);
             }
             Stmt::Assign(node) => {
-                let value = self.value(&node.value, env);
+                let value = match node.targets.as_slice() {
+                    [target] => self.value_for_name(target, &node.value, env),
+                    _ => self.value(&node.value, env),
+                };
                 for target in &node.targets {
                     self.assign(target, value.clone(), env);
                     if let (Expr::Name(name), Expr::Name(other)) = (target, &*node.value)

@@ -18,7 +18,7 @@ pub(super) const LOCAL_FILE: &str = "local-file";
 impl<'a> Machine<'a> {
     /// Keeps what is untrusted, or pickled by this program, of `value`.
     pub(super) fn write_store(&mut self, channel: &str, key: &str, value: &Value) {
-        let kept = value.any_atom(&|a| matches!(a, Atom::Untrusted(_) | Atom::Pickled(_)));
+        let kept = value.any_atom(&|a| matches!(a, Atom::Untrusted(_) | Atom::Pickled(..)));
         if kept {
             self.set_field(Owner::Store(channel.into()), key, value);
         }

@@ -48,7 +48,7 @@ impl<'a> Machine<'a> {
         // Constants in, who knows what out.
         let out = self.stepped(&all, None, Shape::Any, false, at.place);
         let out = out.map_taints(&|taint| taint.clone().through_unknown());
-        let kept = |atom: &Atom| matches!(atom, Atom::Untrusted(_) | Atom::Pickled(_));
+        let kept = |atom: &Atom| matches!(atom, Atom::Untrusted(_) | Atom::Pickled(..));
         out.filter(kept).join(&found)
     }
 

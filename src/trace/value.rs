@@ -146,8 +146,10 @@ pub(super) enum Atom {
     Harmless(Identity),
     /// Data whose signature held.
     Verified,
-    /// Made by this program with a writer such as `pickle.dumps`, there.
-    Pickled(Place),
+    /// What is called, iterated or started only when its name is read again; by number.
+    Deferred(usize),
+    /// Made by this program with a writer such as `pickle.dumps`, there, of that.
+    Pickled(Place, Value),
 }
 
 impl From<Container> for Value {
@@ -388,7 +390,7 @@ impl Value {
     /// Where it, or one of its elements, was pickled by this program.
     pub fn pickled(&self) -> Option<Place> {
         self.atoms().iter().find_map(|atom| match atom {
-            Atom::Pickled(place) => Some(*place),
+            Atom::Pickled(place, _) => Some(*place),
             Atom::Container(container) => container.any().pickled(),
             _ => None,
         })
