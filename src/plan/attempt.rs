@@ -100,7 +100,7 @@ fn around(file: &SourceFile, statement: Span) -> Vec<&ast::StmtTry> {
 }
 
 /// Nodes around `statement`, innermost first, up to its function.
-fn function_ancestors(file: &SourceFile, statement: Span) -> Vec<AnyNodeRef<'_>> {
+pub(super) fn function_ancestors(file: &SourceFile, statement: Span) -> Vec<AnyNodeRef<'_>> {
     let nodes = file.ancestors(statement).into_iter().rev();
     nodes
         .take_while(|node| {

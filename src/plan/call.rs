@@ -8,7 +8,7 @@ use crate::pack::{Change, Rewrite, Sink};
 use crate::project::FileId;
 use crate::python::ast::{self, AnyNodeRef, Expr};
 use crate::python::{Bound, SourceFile, span};
-use crate::text::{Edit, EditSet, Span};
+use crate::text::{Edit, Span};
 use crate::trace::Finding;
 
 /// The load as it stands and as it will stand.
@@ -47,17 +47,6 @@ impl Load {
                 edits
             }
         }
-    }
-
-    /// The new call's text.
-    pub fn text(&self, file: &SourceFile, argument: Option<&str>) -> String {
-        let start = self.whole.start;
-        let moved = self.in_place(file, argument).into_iter().map(|edit| Edit {
-            span: Span::new(edit.span.start - start, edit.span.end - start),
-            ..edit
-        });
-        let edits = EditSet::new(moved.collect()).unwrap_or_default();
-        edits.apply(file.slice(self.whole))
     }
 }
 

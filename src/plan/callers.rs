@@ -1,15 +1,15 @@
 //! Who answers when a load fails, and the guards around the calls by which handlers come to a load in a helper.
 
-use super::attempt::{Attempt, attempt};
+use super::attempt::{Attempt, attempt, function_ancestors};
 use super::call::call_at;
 use super::guard::answer;
 use super::load::function_of;
-use super::names::Fresh;
-use super::position::position;
+use super::names::{Filled, Fresh};
+use super::raised::Cause;
 use super::uses::uses;
 use super::wrap::{Guarded, statement_of, wrap};
 use super::{Draft, Planner, Reason};
-use crate::pack::{Framework, Rewrite, Sink};
+use crate::pack::Framework;
 use crate::python::ast::visitor::{self, Visitor};
 use crate::python::ast::{AnyNodeRef, Expr, Stmt};
 use crate::python::{SourceFile, span};
@@ -128,22 +128,23 @@ impl<'p> Planner<'p> {
         Ok(())
     }
 
-    /// Guards `call`, by which `handler` comes to a load in a helper.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "all of it is one finding's context"
-    )]
+    /// Guards the call of `cause`, by which `handler` comes to a load in a helper.
     pub(super) fn guard_call(
         &mut self,
         draft: &mut Draft,
-        finding: &Finding,
+        cause: &Cause<'_>,
         handler: &Handler,
-        call: Place,
-        sink: &Sink,
-        rewrite: &Rewrite,
         message: &str,
     ) -> Result<(), Reason> {
-        let id = call.file;
+        let Cause {
+            file: id,
+            rewrite,
+            by: Some(call),
+            ..
+        } = *cause
+        else {
+            return Err(Reason::NoHandler);
+        };
         let file = self.project.source(id);
         if file.unparsed().is_some() {
             return Err(Reason::FileNotParsed);
@@ -152,8 +153,8 @@ impl<'p> Planner<'p> {
         let target = awaited(file, call.span).unwrap_or(call.span);
         uses(file, target, rewrite)?;
         let (statement, deferred) = statement_of(file, target).ok_or(Reason::NoHandler)?;
-        let catch = self.catch(file, finding, Some(call), call.span, id, sink, rewrite)?;
         if !deferred {
+            let catch = self.catch(cause, call.span)?;
             match attempt(file, statement, &catch, rewrite) {
                 Attempt::Caught => return Ok(()),
                 Attempt::Amend(edit) => {
@@ -179,19 +180,19 @@ impl<'p> Planner<'p> {
         }
         not_a_generator(file, target)?;
         let framework = self.framework(handler)?;
-        let position = position(file, target, &self.moving(id))?;
-        let answer = answer(file, position.statement(), framework, true, message)?;
+        let (position, catch) = self.position(cause, target, call.span, false)?;
+        uses(file, position.target, rewrite)?;
+        let answer = answer_at(file, position.statement, framework, true, message)?;
         let fresh = self.fresh.entry(id).or_insert_with(|| Fresh::of(file));
         let guarded = Guarded {
             position,
-            target,
-            text: file.slice(target).to_owned(),
             in_place: Vec::new(),
             before: None,
             catch: &catch.all,
             answer: &answer.text,
         };
-        draft.edit(id, wrap(file, guarded, rewrite, fresh));
+        let edits = wrap(file, guarded, rewrite, fresh).ok_or(Reason::NestedLoads)?;
+        draft.edit(id, edits);
         draft.take(id, answer);
         draft.need(id, catch.needs);
         draft.keep(id, catch.kept);
@@ -210,12 +211,64 @@ fn awaited(file: &SourceFile, inner: Span) -> Option<Span> {
         })
 }
 
+/// The answer of `framework` at `statement`, if nothing there stops it.
+pub(super) fn answer_at(
+    file: &SourceFile,
+    statement: Span,
+    framework: &Framework,
+    in_handler: bool,
+    message: &str,
+) -> Result<Filled, Reason> {
+    let mut in_finally = false;
+    for node in function_ancestors(file, statement) {
+        let AnyNodeRef::StmtTry(node) = node else {
+            continue;
+        };
+        if node.finalbody.iter().any(|s| span(s).contains(statement)) {
+            in_finally = true;
+        } else if leaves(&node.finalbody) {
+            return Err(Reason::ReplySwallowed);
+        }
+    }
+    // A return there would silence the error in flight.
+    let answer = answer(
+        file,
+        statement,
+        framework,
+        in_handler && !in_finally,
+        message,
+    );
+    answer.map_err(|reason| {
+        if in_finally {
+            Reason::InFinally
+        } else {
+            reason
+        }
+    })
+}
+
+/// Whether `body`, which ends a `try`, may leave it by itself, whatever was answered before.
+fn leaves(body: &[Stmt]) -> bool {
+    struct Leaves(bool);
+    impl<'a> Visitor<'a> for Leaves {
+        fn visit_stmt(&mut self, stmt: &'a Stmt) {
+            self.0 |= matches!(stmt, Stmt::Return(_) | Stmt::Break(_) | Stmt::Continue(_));
+            if !matches!(stmt, Stmt::FunctionDef(_) | Stmt::ClassDef(_)) {
+                visitor::walk_stmt(self, stmt);
+            }
+        }
+    }
+    let mut leaves = Leaves(false);
+    leaves.visit_body(body);
+    leaves.0
+}
+
 /// A statement that an answer can leave: one of a function, not of a class body or the module.
 pub(super) fn in_function(file: &SourceFile, statement: Span) -> Result<(), Reason> {
     for node in file.ancestors(statement).into_iter().rev() {
         match node {
             AnyNodeRef::StmtFunctionDef(_) => return Ok(()),
-            AnyNodeRef::StmtClassDef(_) => return Err(Reason::InClassBody),
+            AnyNodeRef::StmtClassDef(_) => return Err(Reason::InDefinition),
             _ => {}
         }
     }

@@ -2,10 +2,10 @@
 
 use super::attempt::{Attempt, attempt};
 use super::call::{Load, call_at, load};
-use super::callers::{Answering, in_function, not_a_generator};
-use super::guard::answer;
+use super::callers::{Answering, answer_at, in_function, not_a_generator};
 use super::names::Fresh;
-use super::position::position;
+use super::position::{Position, Standing, position, shows_its_text};
+use super::raised::{Catch, Cause};
 use super::uses::uses;
 use super::wrap::{Guarded, statement_of, wrap};
 use super::{Draft, Planner, Reason};
@@ -28,6 +28,13 @@ impl<'p> Planner<'p> {
         let file = self.project.source(id);
         let mut draft = Draft::default();
 
+        let mut around = file.ancestors(finding.place.span).into_iter().rev();
+        let inside = around
+            .by_ref()
+            .take_while(|node| node.as_stmt_ref().is_none());
+        if inside.into_iter().any(shows_its_text) {
+            return Err(Reason::InDebugText);
+        }
         let load = load(file, finding, sink, rewrite, &mut draft)?;
         if sink.arrives == Arrives::Stream && !rewrite.same_format {
             one_load_a_file(file, &load, self.findings, id)?;
@@ -46,9 +53,16 @@ impl<'p> Planner<'p> {
         let (statement, deferred) = statement_of(file, load.whole).ok_or(Reason::NoHandler)?;
         let hoisted = self.argument_to_hoist(file, load.argument);
         let region = if hoisted { load.callee } else { load.whole };
-        let catch = self.catch(file, finding, None, region, id, sink, rewrite)?;
+        let cause = Cause {
+            file: id,
+            finding,
+            by: None,
+            sink,
+            rewrite,
+        };
 
         if !deferred {
+            let catch = self.catch(&cause, region)?;
             match attempt(file, statement, &catch, rewrite) {
                 Attempt::Caught => {
                     draft.edit(id, load.in_place(file, None));
@@ -90,7 +104,12 @@ impl<'p> Planner<'p> {
                 self.rises_to_the_handler(finding)?;
                 draft.edit(id, load.in_place(file, None));
                 for (handler, call) in callers {
-                    self.guard_call(&mut draft, finding, handler, call, sink, rewrite, message)?;
+                    let cause = Cause {
+                        by: Some(call),
+                        file: call.file,
+                        ..cause
+                    };
+                    self.guard_call(&mut draft, &cause, handler, message)?;
                 }
                 return Ok(draft);
             }
@@ -98,9 +117,10 @@ impl<'p> Planner<'p> {
         if in_handler {
             not_a_generator(file, load.whole)?;
         }
-        let position = position(file, load.whole, &self.moving(id))?;
+        let (position, catch) = self.position(&cause, load.whole, region, hoisted)?;
+        uses(file, position.target, rewrite)?;
         in_function(file, statement)?;
-        let answer = answer(file, position.statement(), framework, in_handler, message)?;
+        let answer = answer_at(file, position.statement, framework, in_handler, message)?;
         let fresh = self.fresh.entry(id).or_insert_with(|| Fresh::of(file));
         let payload = hoisted.then(|| fresh.take("payload"));
         let before = payload
@@ -108,18 +128,50 @@ impl<'p> Planner<'p> {
             .map(|name| format!("{name} = {}", file.slice(load.argument)));
         let guarded = Guarded {
             position,
-            target: load.whole,
-            text: load.text(file, payload.as_deref()),
             in_place: load.in_place(file, payload.as_deref()),
             before,
             catch: &catch.all,
             answer: &answer.text,
         };
-        draft.edit(id, wrap(file, guarded, rewrite, fresh));
+        let edits = wrap(file, guarded, rewrite, fresh).ok_or(Reason::NestedLoads)?;
+        draft.edit(id, edits);
         draft.take(id, answer);
         draft.need(id, catch.needs);
         draft.keep(id, catch.kept);
         Ok(draft)
+    }
+
+    /// Where `load` can be guarded, and what has to be caught there; `region` is what runs in the `try` of it alone.
+    pub(super) fn position(
+        &self,
+        cause: &Cause<'_>,
+        load: Span,
+        region: Span,
+        stirs: bool,
+    ) -> Result<(Position, Catch), Reason> {
+        let file = self.project.source(cause.file);
+        let moving = self.moving(cause.file);
+        let reads = |call: &ast::ExprCall| self.reads_only(file, call);
+        let mut catch = self.catch(cause, region)?;
+        loop {
+            let standing = Standing {
+                load,
+                stirs,
+                moving: &moving,
+                catch: &catch.all,
+                reads: &reads,
+            };
+            let position = position(file, &standing)?;
+            if position.target == load {
+                return Ok((position, catch));
+            }
+            // More is guarded than the load, and more can be raised.
+            let wider = self.catch(cause, position.target)?;
+            if wider.all.len() <= catch.all.len() {
+                return Ok((position, catch));
+            }
+            catch = wider;
+        }
     }
 
     /// Loads and guarded calls of `file` that move out of their statements as well.

@@ -11,8 +11,10 @@ mod imports;
 mod load;
 mod names;
 mod position;
+mod quiet;
 mod raised;
 mod reason;
+mod room;
 mod uses;
 mod wrap;
 

@@ -137,22 +137,32 @@ fn ancestors(error: &str) -> &'static [&'static str] {
     }
 }
 
+/// Whose errors are caught, and where.
+#[derive(Clone, Copy)]
+pub(super) struct Cause<'c> {
+    /// The file in which they are caught.
+    pub file: FileId,
+    /// The load that raises them.
+    pub finding: &'c Finding,
+    /// Only on the ways through this call.
+    pub by: Option<Place>,
+    /// Its sink.
+    pub sink: &'c Sink,
+    /// What takes its place.
+    pub rewrite: &'c Rewrite,
+}
+
 impl Planner<'_> {
-    /// What the guarded `region` of `file` can raise on bad input; with `by`, on the ways through that call alone.
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "all of it is one finding's context"
-    )]
-    pub(super) fn catch(
-        &self,
-        file: &SourceFile,
-        finding: &Finding,
-        by: Option<Place>,
-        region: Span,
-        id: FileId,
-        sink: &Sink,
-        rewrite: &Rewrite,
-    ) -> Result<Catch, Reason> {
+    /// What `region` can raise on bad input.
+    pub(super) fn catch(&self, cause: &Cause<'_>, region: Span) -> Result<Catch, Reason> {
+        let Cause {
+            file: id,
+            finding,
+            by,
+            sink,
+            rewrite,
+        } = *cause;
+        let file = self.project.source(id);
         let region_place = Place {
             file: id,
             span: region,
@@ -243,6 +253,25 @@ impl Planner<'_> {
         raised
     }
 
+    /// Whether `call` is known to only read and decode what arrives.
+    pub(super) fn reads_only(&self, file: &SourceFile, call: &ast::ExprCall) -> bool {
+        let model = self.model;
+        let scope = file.scopes().at(span(call).start);
+        let names = file.names(scope, &call.func);
+        let named = names
+            .iter()
+            .any(|name| model.step(name).is_some() || model.source(name).is_some());
+        let method = call.func.as_attribute_expr().is_some_and(|attribute| {
+            let attr = attribute.attr.as_str();
+            let listed = model.frameworks.iter().any(|framework| {
+                let objects = &framework.objects;
+                objects.iter().any(|o| o.members.contains_key(attr))
+            });
+            model.method_step(attr).is_some() || listed
+        });
+        named || method
+    }
+
     /// Whether `argument` holds calls that are not known to only read and decode.
     pub(super) fn argument_to_hoist(&self, file: &SourceFile, argument: Span) -> bool {
         struct Calls<'c> {
@@ -261,25 +290,7 @@ impl Planner<'_> {
                 visitor::walk_expr(self, expr);
             }
         }
-        let model = self.model;
-        let known = |call: &ast::ExprCall| {
-            let scope = file.scopes().at(argument.start);
-            let names = file.names(scope, &call.func);
-            let named = names
-                .iter()
-                .any(|name| model.step(name).is_some() || model.source(name).is_some());
-            let method = call.func.as_attribute_expr().is_some_and(|attribute| {
-                let attr = attribute.attr.as_str();
-                let listed = model.frameworks.iter().any(|framework| {
-                    framework
-                        .objects
-                        .iter()
-                        .any(|o| o.members.contains_key(attr))
-                });
-                model.method_step(attr).is_some() || listed
-            });
-            named || method
-        };
+        let known = |call: &ast::ExprCall| self.reads_only(file, call);
         let mut calls = Calls {
             argument,
             known: &known,

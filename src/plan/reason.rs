@@ -47,10 +47,8 @@ pub enum Reason {
     InComprehension,
     /// In a lambda.
     InLambda,
-    /// In a default argument, decorator or annotation.
+    /// In a class body or an annotation.
     InDefinition,
-    /// In a class body.
-    InClassBody,
     /// In an `elif` test.
     InElif,
     /// In a `while` test.
@@ -59,8 +57,10 @@ pub enum Reason {
     ConditionalEvaluation,
     /// Something else with effects comes earlier in the same statement.
     EvaluationOrder,
-    /// The statement is not alone on its line.
-    SharesALine,
+    /// In an f-string that prints the expression's own text.
+    InDebugText,
+    /// In a `finally` block.
+    InFinally,
     /// A load inside another.
     NestedLoads,
     /// The file object holds several pickles.
@@ -127,12 +127,12 @@ impl Reason {
         Reason::InComprehension,
         Reason::InLambda,
         Reason::InDefinition,
-        Reason::InClassBody,
         Reason::InElif,
         Reason::InLoopTest,
         Reason::ConditionalEvaluation,
         Reason::EvaluationOrder,
-        Reason::SharesALine,
+        Reason::InDebugText,
+        Reason::InFinally,
         Reason::NestedLoads,
         Reason::ReadsAStream,
         Reason::ExtraArguments,
@@ -288,13 +288,8 @@ impl Reason {
             ),
             Reason::InDefinition => (
                 "in-definition",
-                "the load runs when a function or class is defined",
+                "the load runs when a class or function is defined",
                 "move it into the function, then run again",
-            ),
-            Reason::InClassBody => (
-                "in-class-body",
-                "the load runs when a class is defined",
-                "move it into a method, then run again",
             ),
             Reason::InElif => (
                 "in-elif",
@@ -316,10 +311,15 @@ impl Reason {
                 "another call comes earlier in the same statement",
                 "give the load a statement of its own, then run again",
             ),
-            Reason::SharesALine => (
-                "shares-a-line",
-                "the statement is not alone on its line",
-                "give it a line of its own, then run again",
+            Reason::InDebugText => (
+                "in-debug-text",
+                "the load is in an f-string or template that shows the text of the expression itself",
+                "give the load a name first, then run again",
+            ),
+            Reason::InFinally => (
+                "in-finally",
+                "the load is in a finally block, where an answer would take the place of the error in flight",
+                "load before the try, then run again",
             ),
             Reason::NestedLoads => (
                 "nested-loads",
