@@ -517,9 +517,15 @@ impl Model {
             let top = name.split('.').next().unwrap_or(name);
             let last = name.rsplit('.').next().unwrap_or(name);
             // A module that both reads and writes pickles is about nothing else: it may be handed on as a whole.
+            let module = |name: &str| name.rsplit_once('.').map(|(module, _)| module.to_owned());
+            let mine = module(name);
             let mut writers = self.index.writers.iter();
-            let whole = writers.any(|w| w.split('.').next() == Some(top));
-            let parts = if whole { vec![top] } else { vec![top, last] };
+            let whole = writers.any(|w| mine.is_some() && module(w) == mine);
+            let inner = mine.as_deref().and_then(|m| m.rsplit('.').next());
+            let parts = match inner.filter(|_| whole) {
+                Some(inner) => vec![top, inner],
+                None => vec![top, last],
+            };
             let named = parts.into_iter().filter(|w| *w != "*");
             words.extend(named.map(str::to_owned));
             // Harmless without a certain keyword: that must be there too, or arguments by `**`.

@@ -19,6 +19,7 @@ mod fold;
 mod functions;
 mod guards;
 mod handlers;
+mod imports;
 mod iterators;
 mod known;
 mod layouts;
@@ -171,7 +172,8 @@ const MOST_PASSES: usize = 2;
 
 /// Finds every load of `project` and what reaches it.
 pub fn trace(project: &Project, model: &Model) -> Traced {
-    let naming = sites::naming_files(project, model);
+    let imports = imports::imports(project);
+    let naming = sites::naming_files(project, model, &imports);
     let looked: Vec<(FileId, Vec<Site>, relevant::Named)> = naming
         .into_par_iter()
         .filter_map(|file| {
@@ -193,7 +195,7 @@ pub fn trace(project: &Project, model: &Model) -> Traced {
         sites.extend(mine);
         named.push((file, names));
     }
-    let relevant = relevant::relevant(project, named, &sites);
+    let relevant = relevant::relevant(project, named, &sites, &imports);
     let mut machine = Machine::new(project, model, sites);
     machine.leads = relevant.functions.clone();
     machine.leading = relevant

@@ -1,0 +1,607 @@
+//! Which functions have to be interpreted so that every load is seen with all that can reach it: upward from the loads,
+//! by name and by what a file can see, across the project.
+//!
+//! A function that mentions a wanted name counts when its file can mean the wanted thing by it: it is defined there, it
+//! imports its module or its class, or the name is so rare that nothing else can be meant.
+
+mod handed;
+mod mentions;
+
+use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+
+use aho_corasick::AhoCorasick;
+use memchr::memmem;
+use rayon::prelude::*;
+use rustc_hash::{FxHashMap, FxHashSet};
+
+use super::imports::{Words, by_word};
+use super::is_test;
+use super::sites::Site;
+use super::value::Def;
+use crate::project::{FileId, Project};
+use crate::python::ast::name::Name;
+use crate::text::Span;
+
+pub(super) use handed::Named;
+use mentions::{MODULE, Mentions, OTHER, PLAIN, Parsed, SELF, STRING, Unit};
+
+/// A method that is called in no more files than this is taken to mean the same thing everywhere.
+const RARE: usize = 12;
+/// Files that are read for what stands above the loads, the nearest first; direct callers are read in any case.
+const MOST_READ: usize = 1200;
+/// With more functions than this nothing further is looked for.
+const MANY: usize = 3000;
+/// Times that rare names are looked for in the whole project.
+const RARE_PASSES: usize = 1;
+
+/// What has to be interpreted.
+#[derive(Debug, Default)]
+pub(super) struct Relevant {
+    /// Files whose module level matters.
+    pub files: BTreeSet<FileId>,
+    /// Functions that contain a load, or call one that does.
+    pub functions: HashSet<Def>,
+    /// Names of methods among them, with where they are.
+    pub methods: BTreeMap<Name, Vec<Def>>,
+    /// Names of the project's own functions that are called anywhere in the files that were parsed.
+    pub called: HashSet<String>,
+}
+
+/// Where a method is that may be meant everywhere.
+const ANYWHERE: FileId = FileId(usize::MAX);
+
+/// Steps up are counted by how sure they are; nothing is followed further than this.
+const HIGHEST: usize = 10;
+/// What writes for a load is followed this far up.
+const MOST_WRITERS: usize = 4;
+/// What keeps something that a load may read is followed this far up.
+const MOST_KEEPERS: usize = 2;
+/// In more files than this around the loads, only the files with loads are searched for what keeps something.
+const MOST_NEAR: usize = 80;
+
+/// Something whose callers are looked for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+struct Target {
+    /// What a caller mentions.
+    name: Name,
+    file: FileId,
+    /// The module's own name.
+    stem: Name,
+    /// The classes it may be a method of.
+    classes: Vec<Name>,
+    /// How far it is above a load: calls, weighed by how unsure they are.
+    depth: usize,
+}
+
+/// Finds what has to be interpreted for `sites`.
+pub(super) fn relevant(
+    project: &Project,
+    named: Vec<(FileId, Named)>,
+    sites: &[Site],
+    imports: &[Words],
+) -> Relevant {
+    let mut anchors: HashMap<FileId, Vec<(Span, usize)>> = HashMap::new();
+    for site in sites {
+        let here: &mut Vec<(Span, usize)> = anchors.entry(site.place.file).or_default();
+        here.push((site.place.span, 0));
+    }
+    let far = HIGHEST.saturating_sub(MOST_WRITERS);
+    for (file, named) in &named {
+        for span in &named.writers {
+            anchors.entry(*file).or_default().push((*span, far));
+        }
+    }
+    let handed = named;
+    let everywhere: HashMap<FileId, FxHashSet<Name>> = handed
+        .iter()
+        .filter(|(_, handed)| handed.anywhere)
+        .map(|(file, handed)| (*file, handed.marks.clone()))
+        .collect();
+    for (file, handed) in &handed {
+        let here = anchors.entry(*file).or_default();
+        here.extend(handed.held.iter().map(|span| (*span, 0)));
+        if here.is_empty() {
+            anchors.remove(file);
+        }
+    }
+    let handed = handed
+        .into_iter()
+        .map(|(file, handed)| (file, handed.names));
+    let mut search = Search {
+        everywhere: everywhere.clone(),
+        project,
+        imports: by_word(imports),
+        anchors,
+        parsed: BTreeMap::new(),
+        mentioning: FxHashMap::default(),
+        wanted: FxHashMap::default(),
+        known: HashSet::new(),
+        out: Relevant::default(),
+    };
+    let mut open: Vec<FileId> = search.anchors.keys().copied().collect();
+    open.extend(everywhere.into_keys());
+    open.sort();
+    open.dedup();
+    let mut fresh = search.read(open);
+    for (file, names) in handed {
+        fresh.extend(names.into_iter().map(|name| Target {
+            name,
+            file,
+            stem: stem(project.path(file)),
+            classes: Vec::new(),
+            depth: 0,
+        }));
+    }
+    search.follow(fresh);
+    // In a project with so many ways to loads more would only cost.
+    if search.out.functions.len() <= MANY {
+        let fresh = search.keepers();
+        search.follow(fresh);
+    }
+    for _ in 0..RARE_PASSES {
+        if search.out.functions.len() > MANY {
+            break;
+        }
+        let fresh = search.rare();
+        if fresh.is_empty() {
+            break;
+        }
+        search.follow(fresh);
+    }
+    search.out
+}
+
+/// What callers are looked for, by what they mention.
+type Wanted = FxHashMap<Name, Vec<Target>>;
+
+/// What of a file matters.
+struct Hits {
+    /// Its module level.
+    module: bool,
+    /// Names at module level that stand for something wanted, and how far those are above a load.
+    aliases: Vec<(Name, usize)>,
+    /// Units that were not known to matter, and how far they are above a load.
+    units: Vec<(usize, usize)>,
+}
+
+struct Search<'p> {
+    project: &'p Project,
+    /// Files in which any function may call a sink.
+    everywhere: HashMap<FileId, FxHashSet<Name>>,
+    /// Files by the words of their import statements.
+    imports: FxHashMap<Name, Vec<FileId>>,
+    anchors: HashMap<FileId, Vec<(Span, usize)>>,
+    parsed: BTreeMap<FileId, Parsed>,
+    /// Parsed files by the names they mention.
+    mentioning: FxHashMap<Name, Vec<FileId>>,
+    wanted: Wanted,
+    known: HashSet<Target>,
+    out: Relevant,
+}
+
+impl Search<'_> {
+    /// Goes up from `fresh` until nothing new is found.
+    fn follow(&mut self, mut fresh: Vec<Target>) {
+        loop {
+            // The more there is already, the nearer what is added has to be.
+            let highest = match self.out.functions.len() {
+                0..=600 => HIGHEST,
+                601..=1500 => 4,
+                1501..=MANY => 2,
+                _ => return,
+            };
+            fresh.retain(|target| target.depth <= highest && self.known.insert(target.clone()));
+            if fresh.is_empty() {
+                return;
+            }
+            let candidates = self.candidates(&fresh);
+            let mut by_name = Wanted::default();
+            for target in fresh.drain(..) {
+                by_name.entry(target.name.clone()).or_default().push(target);
+            }
+            // Those that were read before are asked about what is new; new ones about everything.
+            let mentioned = by_name.keys().filter_map(|name| self.mentioning.get(name));
+            let files: BTreeSet<FileId> = mentioned.flatten().copied().collect();
+            fresh.extend(self.ask(files.into_iter().collect(), &by_name));
+            for (name, targets) in by_name {
+                self.wanted.entry(name).or_default().extend(targets);
+            }
+            fresh.extend(self.read(candidates));
+        }
+    }
+
+    /// Parses `files` and finds what in them matters; gives what their callers mention. The syntax of the others is
+    /// dropped at once.
+    fn read(&mut self, files: Vec<FileId>) -> Vec<Target> {
+        let (project, search) = (self.project, &*self);
+        let new = files
+            .into_par_iter()
+            .filter(|file| !search.parsed.contains_key(file));
+        let read: Vec<(FileId, Parsed, Hits)> = new
+            .map(|file| {
+                project.glance(file, |source| {
+                    let info = Parsed::of(project, file, source);
+                    let hits = search.hits(file, &info, &search.wanted);
+                    let matters = hits.module || !hits.units.is_empty();
+                    ((file, info, hits), matters)
+                })
+            })
+            .collect();
+        let mut fresh = Vec::new();
+        for (file, mut info, hits) in read {
+            self.out.called.extend(std::mem::take(&mut info.called));
+            let units = info.units.iter().map(|unit| &unit.mentions);
+            let names: FxHashSet<&Name> =
+                units.chain([&info.module]).flat_map(|m| m.keys()).collect();
+            for name in names {
+                self.mentioning.entry(name.clone()).or_default().push(file);
+            }
+            self.parsed.insert(file, info);
+            fresh.extend(self.accept(file, hits));
+        }
+        fresh
+    }
+
+    /// Asks `files` what in them means one of `wanted`; gives what the callers of that mention.
+    fn ask(&mut self, files: Vec<FileId>, wanted: &Wanted) -> Vec<Target> {
+        let search = &*self;
+        let hits: Vec<(FileId, Hits)> = files
+            .into_par_iter()
+            .filter_map(|file| {
+                let info = search.parsed.get(&file)?;
+                Some((file, search.hits(file, info, wanted)))
+            })
+            .collect();
+        let accepted = hits.into_iter().map(|(file, hits)| self.accept(file, hits));
+        accepted.flatten().collect()
+    }
+
+    /// What in `file` means one of `wanted`, or holds a load.
+    fn hits(&self, file: FileId, info: &Parsed, wanted: &Wanted) -> Hits {
+        let anchors = self.anchors.get(&file).map_or(&[][..], Vec::as_slice);
+        let nearest = |mentions: &Mentions, classes: &[Name]| {
+            nearest(self.project, file, info, wanted, mentions, classes)
+        };
+        let alias = |(name, local): &(Name, Name)| {
+            let one = Mentions::from_iter([(name.clone(), *info.module.get(name)?)]);
+            Some((local.clone(), nearest(&one, &[])? + 1))
+        };
+        let marks = self.everywhere.get(&file);
+        let unit = |(n, unit): (usize, &Unit)| {
+            if self.out.functions.contains(&unit.def) {
+                return None;
+            }
+            let held = anchors
+                .iter()
+                .filter(|(span, _)| unit.extent.contains(*span));
+            let held = held.map(|(_, depth)| *depth).min();
+            let marked =
+                marks.is_some_and(|marks| unit.mentions.keys().any(|name| marks.contains(name)));
+            let held = held.or(marked.then_some(0));
+            Some((n, held.or_else(|| nearest(&unit.mentions, &unit.classes))?))
+        };
+        Hits {
+            module: !anchors.is_empty()
+                || marks.is_some()
+                || self.out.files.contains(&file)
+                || nearest(&info.module, &[]).is_some(),
+            aliases: info.aliases.iter().filter_map(alias).collect(),
+            units: info.units.iter().enumerate().filter_map(unit).collect(),
+        }
+    }
+
+    /// Takes what was hit into what has to be interpreted; gives what its callers mention.
+    fn accept(&mut self, file: FileId, hits: Hits) -> Vec<Target> {
+        let project = self.project;
+        let Some(info) = self.parsed.get(&file) else {
+            return Vec::new();
+        };
+        if hits.module || !hits.units.is_empty() {
+            self.out.files.insert(file);
+        }
+        let aliases = hits.aliases.into_iter().map(|(name, depth)| Target {
+            name,
+            file,
+            stem: stem(project.path(file)),
+            classes: Vec::new(),
+            depth,
+        });
+        let mut fresh: Vec<Target> = aliases.collect();
+        for (n, depth) in hits.units {
+            let Some(unit) = info.units.get(n) else {
+                continue;
+            };
+            self.out.functions.insert(unit.def);
+            if unit.is_method {
+                let methods = self.out.methods.entry(unit.name.clone()).or_default();
+                methods.push(unit.def);
+            }
+            fresh.extend(target_of(unit, file, project, depth));
+        }
+        fresh
+    }
+
+    /// Files, not parsed yet, that may mean one of `fresh`.
+    fn candidates(&self, fresh: &[Target]) -> Vec<FileId> {
+        let mut out: BTreeSet<FileId> = BTreeSet::new();
+        let mut nearest: Vec<&Target> = fresh.iter().collect();
+        nearest.sort_by_key(|target| target.depth);
+        for target in nearest {
+            if target.depth > 0 && self.parsed.len() + out.len() > MOST_READ {
+                break;
+            }
+            let finder = memmem::Finder::new(target.name.as_bytes());
+            let words = target.classes.iter().chain([&target.stem, &target.name]);
+            let files = words.filter_map(|word| self.imports.get(word)).flatten();
+            for file in files.chain([&target.file]) {
+                if reaches(self.project, target, *file)
+                    && !self.parsed.contains_key(file)
+                    && !out.contains(file)
+                    && finder.find(self.project.bytes(*file)).is_some()
+                {
+                    out.insert(*file);
+                }
+            }
+        }
+        out.into_iter().collect()
+    }
+
+    /// Functions near the loads that keep something where a load may read it: in the files that hold loads and in the
+    /// modules these import.
+    fn keepers(&mut self) -> Vec<Target> {
+        let project = self.project;
+        let holding: Vec<FileId> = self
+            .anchors
+            .iter()
+            .filter(|(file, spans)| {
+                !is_test(project.path(**file)) && spans.iter().any(|(_, depth)| *depth == 0)
+            })
+            .map(|(file, _)| *file)
+            .collect();
+        let mut near: BTreeSet<FileId> = holding.iter().copied().collect();
+        for file in &holding {
+            let homes = self.parsed.get(file).map(|info| &info.homes);
+            near.extend(
+                homes
+                    .into_iter()
+                    .flatten()
+                    .filter(|home| !is_test(project.path(**home))),
+            );
+        }
+        if near.len() > MOST_NEAR {
+            near = holding.iter().copied().collect();
+        }
+        let near: Vec<FileId> = near.into_iter().collect();
+        let mut fresh = self.read(near.clone());
+        for file in near {
+            let Some(info) = self.parsed.get(&file) else {
+                continue;
+            };
+            for unit in info.units.iter().filter(|unit| unit.keeps) {
+                if self.out.functions.insert(unit.def) {
+                    self.out.files.insert(file);
+                    let depth = HIGHEST.saturating_sub(MOST_KEEPERS);
+                    fresh.extend(target_of(unit, file, project, depth));
+                }
+            }
+        }
+        fresh
+    }
+
+    /// How far the method `name` is above a load.
+    fn lowest(&self, name: &Name) -> usize {
+        let targets = self.wanted.get(name).into_iter().flatten();
+        targets
+            .into_iter()
+            .map(|target| target.depth)
+            .min()
+            .unwrap_or(HIGHEST)
+    }
+
+    /// Methods whose name is so rare that it means the same everywhere: objects get where no import shows them.
+    fn rare(&mut self) -> Vec<Target> {
+        let methods = self
+            .out
+            .methods
+            .keys()
+            .filter(|name| name.len() >= 6 && !name.starts_with("__"));
+        let names: Vec<Name> = methods.cloned().collect();
+        let words: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
+        let Ok(search) = AhoCorasick::new(&words) else {
+            return Vec::new();
+        };
+        let project = self.project;
+        let is_word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+        let files: Vec<FileId> = project.ids().collect();
+        let hits: Vec<(FileId, BTreeSet<usize>)> = files
+            .into_par_iter()
+            .filter(|file| !is_test(project.path(*file)))
+            .filter_map(|file| {
+                let bytes = project.bytes(file);
+                let mut hits = BTreeSet::new();
+                for found in search.find_overlapping_iter(bytes) {
+                    let before = found.start().checked_sub(1).and_then(|at| bytes.get(at));
+                    let after = bytes.get(found.end());
+                    // A call of a method.
+                    if before == Some(&b'.') && !after.is_some_and(|b| is_word(*b)) {
+                        hits.insert(found.pattern().as_usize());
+                    }
+                }
+                (!hits.is_empty()).then_some((file, hits))
+            })
+            .collect();
+        let mut counts = vec![0_usize; words.len()];
+        for n in hits.iter().flat_map(|(_, hits)| hits) {
+            if let Some(count) = counts.get_mut(*n) {
+                *count += 1;
+            }
+        }
+        let is_rare = |n: &usize| counts.get(*n).is_some_and(|count| *count <= RARE);
+        let mut rare = Wanted::default();
+        for (_, name) in names.iter().enumerate().filter(|(n, _)| is_rare(n)) {
+            let anywhere = Target {
+                name: name.clone(),
+                file: ANYWHERE,
+                stem: Name::new(""),
+                classes: Vec::new(),
+                depth: self.lowest(name),
+            };
+            if self.known.insert(anywhere.clone()) {
+                rare.insert(name.clone(), vec![anywhere]);
+            }
+        }
+        let open: Vec<FileId> = hits
+            .into_iter()
+            .filter(|(_, hits)| hits.iter().any(is_rare))
+            .map(|(file, _)| file)
+            .collect();
+        let mut fresh = self.read(open.clone());
+        fresh.extend(self.ask(open, &rare));
+        for (name, targets) in rare {
+            self.wanted.entry(name).or_default().extend(targets);
+        }
+        fresh
+    }
+}
+
+/// How far above the nearest load `mentions` are, in `file` and one of `classes`, when they mean something wanted.
+fn nearest(
+    project: &Project,
+    file: FileId,
+    info: &Parsed,
+    wanted: &Wanted,
+    mentions: &Mentions,
+    classes: &[Name],
+) -> Option<usize> {
+    let means = |name: &Name, how: u8| {
+        let targets = wanted.get(name).into_iter().flatten();
+        let meant = targets.into_iter().filter_map(|target| {
+            if !reaches(project, target, file) {
+                return None;
+            }
+            let cost = sees(project, file, info, target, how, classes)?;
+            Some(target.depth + cost).filter(|depth| *depth <= HIGHEST)
+        });
+        meant.min()
+    };
+    match mentions.len() < wanted.len() {
+        true => mentions
+            .iter()
+            .filter_map(|(name, how)| means(name, *how))
+            .min(),
+        false => wanted
+            .keys()
+            .filter_map(|name| means(name, *mentions.get(name)?))
+            .min(),
+    }
+}
+
+/// Whether code in `file` counts as a caller: tests say nothing of what runs, but of themselves.
+fn reaches(project: &Project, target: &Target, file: FileId) -> bool {
+    let folder = |path: &str| path.rsplit_once('/').map_or(0, |(folder, _)| folder.len());
+    let there = project.path(file);
+    let here = match target.file {
+        ANYWHERE => "",
+        file => project.path(file),
+    };
+    match (is_test(here), is_test(there)) {
+        (false, false) => true,
+        (true, true) => here.get(..folder(here)) == there.get(..folder(there)),
+        _ => false,
+    }
+}
+
+/// What callers of `unit` mention.
+fn target_of(unit: &Unit, file: FileId, project: &Project, depth: usize) -> Option<Target> {
+    // Called by syntax, once there is an object: its making is what is mentioned.
+    const MADE: [&str; 15] = [
+        "__init__",
+        "__new__",
+        "__post_init__",
+        "__call__",
+        "__enter__",
+        "__aenter__",
+        "__getitem__",
+        "__iter__",
+        "__next__",
+        "__aiter__",
+        "__anext__",
+        "__getattr__",
+        "__setstate__",
+        "__del__",
+        "__exit__",
+    ];
+    let is_dunder = unit.name.starts_with("__") && unit.name.ends_with("__");
+    let (name, classes) = match (is_dunder, unit.is_method) {
+        (true, true) if MADE.contains(&unit.name.as_str()) => (unit.classes.first()?, &[][..]),
+        (true, _) => return None,
+        (false, true) => (&unit.name, unit.classes.as_slice()),
+        (false, false) => (&unit.name, &[][..]),
+    };
+    Some(Target {
+        name: name.clone(),
+        file,
+        stem: stem(project.path(file)),
+        classes: classes.to_vec(),
+        depth,
+    })
+}
+
+/// Whether code in `file` can mean `target` by its name, mentioned `how` in a method of one of `classes`: how unsure
+/// that is.
+fn sees(
+    project: &Project,
+    file: FileId,
+    info: &Parsed,
+    target: &Target,
+    how: u8,
+    classes: &[Name],
+) -> Option<usize> {
+    /// A name of the same file is what it is.
+    const HERE: usize = 0;
+    const IMPORTED: usize = 1;
+    const OF_OBJECT: usize = 4;
+    if target.file == ANYWHERE {
+        return (how & (OTHER | MODULE) != 0).then_some(OF_OBJECT);
+    }
+    // A package may hand on what another of its modules defines.
+    let relayed = |names: &[Name]| {
+        let named = names.iter().any(|name| info.imported.contains(name));
+        let package = |home: &FileId| project.path(*home).ends_with("__init__.py");
+        named && (info.relays || info.homes.iter().any(package))
+    };
+    let is_here = file == target.file;
+    if target.classes.is_empty() {
+        if is_here {
+            return (how & (PLAIN | STRING) != 0).then_some(HERE);
+        }
+        let by_name = how & PLAIN != 0 && info.imported.contains(&target.name);
+        let by_module = how & (MODULE | STRING) != 0;
+        let can = info.homes.contains(&target.file) || relayed(std::slice::from_ref(&target.name));
+        return ((by_name || by_module) && can).then_some(IMPORTED);
+    }
+    let own = target.classes.iter().any(|class| classes.contains(class));
+    if how & (SELF | STRING) != 0 && own {
+        return Some(IMPORTED);
+    }
+    let of_object = how & (OTHER | MODULE | STRING) != 0
+        && match is_here {
+            true => target
+                .classes
+                .iter()
+                .any(|class| info.mentioned.contains(class)),
+            false => {
+                let mut classes = target.classes.iter();
+                classes.any(|class| info.imported.contains(class))
+                    || (how & MODULE != 0 && info.homes.contains(&target.file))
+            }
+        };
+    of_object.then_some(OF_OBJECT)
+}
+
+/// `helpers` of `shop/helpers.py`, `shop` of `shop/__init__.py`.
+fn stem(path: &str) -> Name {
+    let path = path.strip_suffix("/__init__.py").unwrap_or(path);
+    let path = path.strip_suffix(".py").unwrap_or(path);
+    Name::new(path.rsplit('/').next().unwrap_or(path))
+}
