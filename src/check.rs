@@ -82,6 +82,8 @@ pub struct Checked {
     pub findings: Vec<Finding>,
     /// Parallel to `findings`.
     pub decisions: Vec<Decision>,
+    /// Ids of the transforms that decided, parallel to `findings`.
+    pub by: Vec<String>,
     /// What may be written.
     pub changeset: Changeset,
     /// Whether the analysis met its bound on work.
@@ -112,9 +114,9 @@ pub fn check(
     };
     let finished = findings
         .iter()
-        .zip(&now.decisions)
-        .filter(|(_, decision)| matches!(decision, Decision::Rewrite(_)))
-        .map(|(finding, _)| finished(project, model, finding))
+        .zip(now.decisions.iter().zip(&now.by))
+        .filter(|(_, (decision, _))| matches!(decision, Decision::Rewrite(_)))
+        .map(|(finding, (_, by))| finished(project, finding, by))
         .collect();
     Checked {
         changeset: Changeset {
@@ -124,16 +126,16 @@ pub fn check(
         },
         findings,
         decisions: now.decisions,
+        by: now.by,
         exhausted: traced.exhausted,
     }
 }
 
-fn finished(project: &Project, model: &Model, finding: &Finding) -> Finished {
+fn finished(project: &Project, finding: &Finding, by: &str) -> Finished {
     let file = finding.place.file;
-    let transform = model.sink_row(finding.sink);
     Finished {
         fingerprint: finding.fingerprint.clone(),
-        transform: transform.map_or(String::new(), |(t, _)| t.id.clone()),
+        transform: by.to_owned(),
         sink: finding.name.clone(),
         file: project.path(file).to_owned(),
         line: project.source(file).position(finding.place.span.start).line,

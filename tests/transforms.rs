@@ -95,9 +95,9 @@ fn project(files: &Files) -> Project {
     Project::new(files, Vec::new())
 }
 
-fn migrate(files: &Files, model: &Model) -> (Project, Checked) {
+fn migrate(files: &Files, model: &Model, order: &Order) -> (Project, Checked) {
     let project = project(files);
-    let checked = depickle::migrate(&project, model, &Order::default(), None);
+    let checked = depickle::migrate(&project, model, order, None);
     (project, checked)
 }
 
@@ -130,20 +130,16 @@ fn parses(case: &Case) -> Law {
 
 /// Law 2: findings are those that are marked, no more, no fewer.
 fn exact(case: &Case, model: &Model) -> Law {
-    let (project, checked) = migrate(&case.before, model);
+    let (project, checked) = migrate(&case.before, model, &case.order());
     let mut found: BTreeSet<(String, usize, Mark)> = BTreeSet::new();
     let mut sources = BTreeSet::new();
-    for (finding, decision) in checked.findings.iter().zip(&checked.decisions) {
+    let decided = checked.decisions.iter().zip(&checked.by);
+    for (finding, (decision, by)) in checked.findings.iter().zip(decided) {
         let source = project.source(finding.place.file);
         let line = source.position(finding.place.span.start).line;
         let reason = decision.reason().map(|reason| reason.code().to_owned());
         let mark = match decision {
-            Decision::Rewrite(_) => {
-                let transform = model
-                    .sink_row(finding.sink)
-                    .map_or("", |(t, _)| t.id.as_str());
-                Mark::Finding(transform.to_owned())
-            }
+            Decision::Rewrite(_) => Mark::Finding(by.clone()),
             // Which guard it is goes without saying in most cases.
             Decision::Guarded(_) => Mark::Status("guarded", None),
             other => Mark::Status(other.word(), reason),
@@ -199,7 +195,7 @@ fn exact(case: &Case, model: &Model) -> Law {
 
 /// Laws 3 to 6: the rewrite gives `after`, again gives nothing, leaves nothing, touches nothing else.
 fn rewrites(case: &Case, model: &Model) -> Law {
-    let (_, checked) = migrate(&case.before, model);
+    let (_, checked) = migrate(&case.before, model, &case.order());
     let after = applied(&case.before, &checked)?;
     for (file, wanted) in &case.after {
         let got = after.get(file).cloned().unwrap_or_default();
@@ -211,7 +207,7 @@ fn rewrites(case: &Case, model: &Model) -> Law {
             ));
         }
     }
-    let (_, again) = migrate(&after, model);
+    let (_, again) = migrate(&after, model, &case.order());
     if !again.changeset.files().is_empty() {
         return Err("law 4: rewriting again changes something".into());
     }
@@ -361,7 +357,7 @@ fn comes_back(case: &Case, model: &Model) -> Law {
         .into_iter()
         .map(|found| (found.path, found.bytes));
     let project = Project::new(files, Vec::new());
-    let checked = depickle::migrate(&project, model, &Order::default(), Some(base.commit));
+    let checked = depickle::migrate(&project, model, &case.order(), Some(base.commit));
     if checked.changeset.files().is_empty() {
         return Ok(());
     }

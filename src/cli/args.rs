@@ -53,6 +53,12 @@ pub struct Common {
     /// Text of the 400 answer
     #[arg(long, value_name = "TEXT")]
     pub message: Option<String>,
+    /// What pickle loads become: json by default; restricted or protobuf where that is asked for
+    #[arg(long, value_name = "FORMAT")]
+    pub to: Option<To>,
+    /// Write what is only suggested, too
+    #[arg(long)]
+    pub suggestions: bool,
     /// When to colour
     #[arg(long, value_name = "WHEN", default_value = "auto")]
     pub color: Color,
@@ -73,6 +79,25 @@ pub enum Format {
     Json,
     /// A patch that `git apply` reads
     Diff,
+}
+
+/// `--to`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum To {
+    /// Plain data as JSON
+    Json,
+    /// Pickles of listed classes alone
+    Restricted,
+}
+
+impl To {
+    fn word(self) -> &'static str {
+        match self {
+            To::Json => "json",
+            To::Restricted => "restricted",
+        }
+    }
 }
 
 /// `--color`.
@@ -115,6 +140,7 @@ struct Config {
     #[serde(default)]
     exclude: Vec<String>,
     message: Option<String>,
+    to: Option<To>,
     jobs: Option<usize>,
 }
 
@@ -135,6 +161,8 @@ impl Common {
             include_tests: false,
             base: None,
             message: None,
+            to: None,
+            suggestions: false,
             color: Color::Auto,
             quiet: false,
             verbose: false,
@@ -170,6 +198,7 @@ impl Common {
         common.include.extend(config.include);
         common.exclude.extend(config.exclude);
         common.message = common.message.or(config.message);
+        common.to = common.to.or(config.to);
         common.jobs = common.jobs.or(config.jobs);
         Ok(common)
     }
@@ -207,6 +236,8 @@ impl Common {
         Order {
             trust: self.levels(),
             message: self.message.clone(),
+            to: self.to.map(|to| to.word().to_owned()),
+            suggestions: self.suggestions,
             tests: self.include_tests,
             ..Order::default()
         }

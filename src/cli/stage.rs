@@ -109,6 +109,7 @@ fn inputs(targets: &[String], common: &Common, args: &Args) -> Vec<String> {
         env!("CARGO_PKG_VERSION").to_owned(),
         args.branch.clone(),
         format!("{:?} {:?}", common.levels(), common.message),
+        format!("{:?} {}", common.to, common.suggestions),
         format!("{:?} {:?}", common.include, common.exclude),
     ];
     for root in targets {

@@ -295,6 +295,12 @@ impl Model {
         self.index.sinks.get(&format!("*.{last}")).copied()
     }
 
+    /// Transforms that can come in place of the one called `id`.
+    pub fn instead_of<'m>(&'m self, id: &'m str) -> impl Iterator<Item = &'m Transform> {
+        let transforms = self.transforms.iter();
+        transforms.filter(move |t| t.instead_of.as_deref() == Some(id))
+    }
+
     /// The sink's row and its transform.
     pub fn sink_row(&self, id: SinkId) -> Option<(&Transform, &Sink)> {
         let transform = self.transforms.get(id.transform)?;

@@ -528,8 +528,13 @@ pub struct Transform {
     pub rewrite: Option<Rewrite>,
     /// The transform whose rewrite it shares.
     pub rewrite_like: Option<String>,
+    /// The transform in whose place it can come: it treats the same sinks.
+    pub instead_of: Option<String>,
+    /// Codes of the reasons for which that one refuses and this one is suggested.
+    #[serde(default)]
+    pub after: Vec<String>,
     /// Dangerous calls.
-    #[serde(rename = "sink")]
+    #[serde(default, rename = "sink")]
     pub sinks: Vec<Sink>,
     /// Calls that write what the sinks read.
     #[serde(default, rename = "writer")]
@@ -540,6 +545,8 @@ pub struct Transform {
 #[derive(Debug, Clone, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Rewrite {
+    /// What the load becomes, in words: `a JSON load that answers 400`.
+    pub result: String,
     /// What the new call raises on bad input: built-in names, or qualified ones (`yaml.YAMLError`).
     pub catch: Vec<String>,
     /// What it raises on what was dangerous: a handler around the load that catches these stays. All of `catch` when
@@ -552,6 +559,27 @@ pub struct Rewrite {
     pub same_format: bool,
     /// What it raises on a value that is missing.
     pub catch_missing: String,
+    /// For a transform that comes in another's place: code of the safe call where bytes arrive, with `{argument}`,
+    /// `{module.name}`, and `{class}` for the name of the class.
+    #[serde(default)]
+    pub bytes: String,
+    /// The same where a stream arrives.
+    #[serde(default)]
+    pub stream: String,
+    /// Code of a class that the call needs in its module, with `{class}` and `{allowed}`, the list of classes.
+    pub class: Option<String>,
+    /// Types whose values name no class in a pickle.
+    #[serde(default)]
+    pub plain_types: Vec<String>,
+    /// Classes that may be on the list.
+    #[serde(default)]
+    pub plain_classes: Vec<String>,
+    /// Decorators that classes of the project may have, to be on the list.
+    #[serde(default)]
+    pub plain_decorators: Vec<String>,
+    /// Base classes that they may have.
+    #[serde(default)]
+    pub plain_bases: Vec<String>,
     /// The comment in the handler.
     pub comment: String,
     /// Message of the reply.

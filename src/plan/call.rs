@@ -50,26 +50,36 @@ impl Load {
     }
 }
 
-/// The load of `finding`, if its form is one that can be rewritten; what it needs goes into `draft`.
+/// The whole expression that loads, where it is one.
+pub(super) fn whole(file: &SourceFile, finding: &Finding, sink: &Sink) -> Result<Span, Reason> {
+    if !sink.rewritable() {
+        return Err(Reason::NoRewrite);
+    }
+    let place = finding.place.span;
+    call_at(file, place).ok_or(Reason::IndirectCall)?;
+    let whole = match &sink.method {
+        Some(method) => method_call(file, place, method).ok_or(Reason::UnpicklerInAVariable)?,
+        None => place,
+    };
+    match sink.lazy {
+        true => consumed(file, whole).ok_or(Reason::LazyLoad),
+        false => Ok(whole),
+    }
+}
+
+/// The load of `finding`, if its form is one that can be rewritten; what it needs goes into `draft`. `class` is the name
+/// of the class that the new code uses.
 pub(super) fn load(
     file: &SourceFile,
     finding: &Finding,
     sink: &Sink,
     rewrite: &Rewrite,
+    class: &str,
     draft: &mut Draft,
 ) -> Result<Load, Reason> {
-    if !sink.rewritable() {
-        return Err(Reason::NoRewrite);
-    }
+    let whole = whole(file, finding, sink)?;
     let place = finding.place;
     let call = call_at(file, place.span).ok_or(Reason::IndirectCall)?;
-    let mut whole = place.span;
-    if let Some(method) = &sink.method {
-        whole = method_call(file, whole, method).ok_or(Reason::UnpicklerInAVariable)?;
-    }
-    if sink.lazy {
-        whole = consumed(file, whole).ok_or(Reason::LazyLoad)?;
-    }
     let arguments = arguments(call, sink)?;
     let (data, others) = arguments.split_first().ok_or(Reason::ExtraArguments)?;
     let mut edits = treat(file, call, others, place.file, sink, rewrite, draft)?;
@@ -90,8 +100,9 @@ pub(super) fn load(
             }
         }
         Becomes::Code(code) => {
-            let filled = fill(file, at, code, true, |placeholder| {
-                format!("{{{placeholder}}}")
+            let filled = fill(file, at, code, true, |placeholder| match placeholder {
+                "class" => class.to_owned(),
+                _ => format!("{{{placeholder}}}"),
             })?;
             draft.gone.push((place.file, span(&*call.func)));
             New::Code(draft.take(place.file, filled))

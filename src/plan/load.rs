@@ -1,7 +1,7 @@
 //! One load rewritten: the call itself, and the guard around it where its own function answers.
 
 use super::attempt::{Attempt, attempt};
-use super::call::{Load, call_at, load};
+use super::call::{Load, call_at, load, whole};
 use super::callers::{Answering, answer_at, in_function, not_a_generator};
 use super::names::Fresh;
 use super::position::{Position, Standing, position, shows_its_text};
@@ -9,7 +9,7 @@ use super::raised::{Catch, Cause};
 use super::uses::uses;
 use super::wrap::{Guarded, statement_of, wrap};
 use super::{Draft, Planner, Reason};
-use crate::pack::Arrives;
+use crate::pack::{Arrives, Rewrite, Sink};
 use crate::project::FileId;
 use crate::python::ast::visitor::{self, Visitor};
 use crate::python::ast::{self, AnyNodeRef, Expr};
@@ -18,12 +18,13 @@ use crate::text::Span;
 use crate::trace::{Finding, Form};
 
 impl<'p> Planner<'p> {
-    pub(super) fn rewrite(&mut self, finding: &Finding) -> Result<Draft, Reason> {
-        let (transform, sink) = self
-            .model
-            .sink_row(finding.sink)
-            .ok_or(Reason::CheckFailed)?;
-        let rewrite = transform.rewrite.as_ref().ok_or(Reason::NoRewrite)?;
+    /// The change that makes `sink`'s call of `finding` safe.
+    pub(super) fn rewrite(
+        &mut self,
+        finding: &Finding,
+        sink: &Sink,
+        rewrite: &Rewrite,
+    ) -> Result<Draft, Reason> {
         let id = finding.place.file;
         let file = self.project.source(id);
         let mut draft = Draft::default();
@@ -35,7 +36,10 @@ impl<'p> Planner<'p> {
         if inside.into_iter().any(shows_its_text) {
             return Err(Reason::InDebugText);
         }
-        let load = load(file, finding, sink, rewrite, &mut draft)?;
+        let whole = whole(file, finding, sink)?;
+        let class = self.class(finding, file, whole, rewrite, &mut draft)?;
+        let class = class.unwrap_or_default();
+        let load = load(file, finding, sink, rewrite, &class, &mut draft)?;
         if sink.arrives == Arrives::Stream && !rewrite.same_format {
             one_load_a_file(file, &load, self.findings, id)?;
         }

@@ -6,6 +6,8 @@
 mod attempt;
 mod call;
 mod callers;
+mod choice;
+mod classes;
 mod guard;
 mod imports;
 mod load;
@@ -27,6 +29,7 @@ use crate::trace::{Finding, Form, Reach};
 
 pub use reason::Reason;
 
+use classes::Allowed;
 use names::{Fresh, Need};
 
 /// What is asked for.
@@ -36,6 +39,10 @@ pub struct Order {
     pub trust: Vec<Trust>,
     /// Message of the answer; the transform's own when absent.
     pub message: Option<String>,
+    /// What loads are to become, if not what is tried first: the end of a transform's id, `restricted`.
+    pub to: Option<String>,
+    /// What is only suggested is rewritten too.
+    pub suggestions: bool,
     /// Test code and examples are treated too.
     pub tests: bool,
     /// Findings, by fingerprint, whose change did not pass the checks, and why.
@@ -47,6 +54,8 @@ impl Default for Order {
         Order {
             trust: vec![Trust::Http, Trust::Network],
             message: None,
+            to: None,
+            suggestions: false,
             tests: false,
             taken_back: HashMap::new(),
         }
@@ -103,6 +112,8 @@ impl Decision {
 pub struct Plan {
     /// Parallel to the findings.
     pub decisions: Vec<Decision>,
+    /// Ids of the transforms that decided, parallel to the findings.
+    pub by: Vec<String>,
     /// All edits of all rewrites, imports included.
     pub changes: Changes,
 }
@@ -114,6 +125,10 @@ struct Draft {
     needs: BTreeMap<FileId, BTreeSet<Need>>,
     /// Places whose text vanishes: imports that only they used can go.
     gone: Vec<(FileId, Span)>,
+    /// A person has to decide, for this reason.
+    suggest: Option<Reason>,
+    /// The transform, if not the sink's own.
+    by: Option<String>,
     /// Names that the new text uses: their imports stay.
     kept: BTreeSet<(FileId, String)>,
 }
@@ -140,18 +155,28 @@ pub fn plan(project: &Project, model: &Model, findings: &[Finding], order: &Orde
         order,
         findings,
         fresh: HashMap::new(),
+        classes: HashMap::new(),
     };
     let mut accepted: Changes = Changes::new();
     let mut needs: BTreeMap<FileId, BTreeSet<Need>> = BTreeMap::new();
     let mut gone: BTreeMap<FileId, Vec<Span>> = BTreeMap::new();
     let mut kept: BTreeSet<(FileId, String)> = BTreeSet::new();
     let mut decisions = Vec::with_capacity(findings.len());
+    let mut by = Vec::with_capacity(findings.len());
     for finding in findings {
-        let decision = match planner.draft(finding) {
+        let own = model.sink_row(finding.sink).map(|(t, _)| t.id.clone());
+        let draft = planner.draft(finding);
+        let other = draft.as_ref().ok().and_then(|draft| draft.by.clone());
+        by.push(other.or(own).unwrap_or_default());
+        let decision = match draft {
             Err(decision) => decision,
             Ok(draft) => match fit(&accepted, &draft) {
                 None => Decision::Refuse(Reason::NestedLoads),
                 Some((together, own)) => {
+                    if let Some(reason) = draft.suggest.filter(|_| !order.suggestions) {
+                        decisions.push(Decision::Suggest(own, reason));
+                        continue;
+                    }
                     accepted = together;
                     for (file, more) in draft.needs {
                         needs.entry(file).or_default().extend(more);
@@ -200,6 +225,7 @@ pub fn plan(project: &Project, model: &Model, findings: &[Finding], order: &Orde
     }
     Plan {
         decisions,
+        by,
         changes: accepted,
     }
 }
@@ -244,6 +270,8 @@ struct Planner<'p> {
     order: &'p Order,
     findings: &'p [Finding],
     fresh: HashMap<FileId, Fresh>,
+    /// Classes to be added, by what they allow: name and place.
+    classes: HashMap<(FileId, Allowed), (String, usize)>,
 }
 
 impl Planner<'_> {
@@ -286,17 +314,6 @@ impl Planner<'_> {
         if !finding.complete {
             return refuse(Reason::AnalysisBound);
         }
-        let same_format = self.model.sink_row(finding.sink).is_some_and(|(t, _)| {
-            t.rewrite
-                .as_ref()
-                .is_some_and(|rewrite| rewrite.same_format)
-        });
-        if finding.writer.is_some() && !same_format {
-            return refuse(Reason::WriterInProject);
-        }
-        if finding.named_by_client && !same_format {
-            return refuse(Reason::ClientNamesTheSource);
-        }
         let mut paths = finding.routes.iter().flat_map(|route| &route.paths);
         if paths.any(|path| path.hops().iter().any(|hop| hop.opaque)) {
             return refuse(Reason::UnknownCall);
@@ -311,6 +328,6 @@ impl Planner<'_> {
         if let Some(reason) = self.order.taken_back.get(&finding.fingerprint) {
             return refuse(*reason);
         }
-        self.rewrite(finding).map_err(Decision::Refuse)
+        self.chosen(finding).map_err(Decision::Refuse)
     }
 }

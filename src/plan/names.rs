@@ -126,6 +126,7 @@ pub(super) fn fill(
         match placeholder.rsplit_once('.') {
             None => text.push_str(&other(placeholder)),
             Some((module, name)) => {
+                let by_module = by_module && !takes_names(file, module);
                 let spelled = spell(file, offset, module, name, by_module)?;
                 text.push_str(&spelled.text);
                 kept.extend(spelled.kept());

@@ -73,6 +73,8 @@ pub enum Reason {
     LazyLoad,
     /// The loaded value is called.
     ValueIsCalled,
+    /// Which classes the value is made of is not known in full.
+    ClassesUnknown,
     /// The loaded value is tested for a type that JSON has not.
     ValueHasType,
     /// The name of the new module means something else there.
@@ -103,7 +105,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Reason; 48] = [
+    pub const ALL: [Reason; 49] = [
         Reason::ConstantInput,
         Reason::OwnRoundTrip,
         Reason::SignatureChecked,
@@ -139,6 +141,7 @@ impl Reason {
         Reason::ValueHasAttributes,
         Reason::LazyLoad,
         Reason::ValueIsCalled,
+        Reason::ClassesUnknown,
         Reason::ValueHasType,
         Reason::NameTaken,
         Reason::PassedAsAFunction,
@@ -339,7 +342,7 @@ impl Reason {
             Reason::ValueHasAttributes => (
                 "value-has-attributes",
                 "attributes or methods of the loaded value are used that JSON values do not have",
-                "use an allow-list Unpickler, or change the value to plain data",
+                "run again with --to restricted for an allow-list Unpickler, or change the value to plain data",
             ),
             Reason::LazyLoad => (
                 "lazy-load",
@@ -351,10 +354,15 @@ impl Reason {
                 "the loaded value is called, so it is code",
                 "let the client name one of your own functions instead",
             ),
+            Reason::ClassesUnknown => (
+                "classes-unknown",
+                "which classes the loaded value is made of is not known in full",
+                "annotate it: `cart: Cart = ...`, with a dataclass of annotated fields; or run again with --suggestions and complete the list",
+            ),
             Reason::ValueHasType => (
                 "value-has-type",
                 "the loaded value is tested for a type that JSON does not have",
-                "change the value to plain data, then run again",
+                "run again with --to restricted for an allow-list Unpickler, or change the value to plain data",
             ),
             Reason::NameTaken => (
                 "name-taken",

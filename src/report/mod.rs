@@ -243,9 +243,10 @@ impl ProjectRow {
         let files = files(project);
         let incomplete =
             !files.unparsed.is_empty() || !files.skipped.is_empty() || checked.exhausted;
-        let rows = checked.findings.iter().zip(&checked.decisions);
-        let findings = rows
-            .map(|(f, d)| finding_row(project, model, f, d))
+        let decided = checked.decisions.iter().zip(&checked.by);
+        let findings = checked.findings.iter().zip(decided);
+        let findings = findings
+            .map(|(f, (d, by))| finding_row(project, model, f, d, by))
             .collect();
         let mut notes = Vec::new();
         if checked.exhausted {
@@ -313,13 +314,14 @@ fn finding_row(
     model: &Model,
     finding: &Finding,
     decision: &Decision,
+    by: &str,
 ) -> FindingRow {
     let source = project.source(finding.place.file);
     let start = source.position(finding.place.span.start);
     let end = source.position(finding.place.span.end);
-    let transform = model
-        .sink_row(finding.sink)
-        .map_or("", |(t, _)| t.id.as_str());
+    let rewrite = model.transforms.iter().find(|t| t.id == by);
+    let rewrite = rewrite.and_then(|t| t.rewrite.as_ref());
+    let result = rewrite.map_or("", |rewrite| rewrite.result.as_str());
     let hops = finding.path.iter().flat_map(|path| path.hops());
     let path = hops
         .filter(|hop| !hop.quiet)
@@ -328,7 +330,7 @@ fn finding_row(
     let reason = decision.reason();
     FindingRow {
         fingerprint: finding.fingerprint.clone(),
-        transform: transform.to_owned(),
+        transform: by.to_owned(),
         sink: finding.name.clone(),
         file: source.path().to_owned(),
         line: start.line,
@@ -338,7 +340,7 @@ fn finding_row(
         trust: finding.trust.word(),
         status: decision.word(),
         reason: reason.map(|r| r.code()),
-        message: message(project, finding, decision),
+        message: message(project, finding, decision, result),
         path,
         next: reason.map(|r| r.next_step()),
         test: finding.test,
@@ -395,7 +397,7 @@ fn hop_row(project: &Project, place: Place, kind: &'static str, note: &str) -> H
 }
 
 /// One sentence: who reaches the load, and what becomes of it.
-fn message(project: &Project, finding: &Finding, decision: &Decision) -> String {
+fn message(project: &Project, finding: &Finding, decision: &Decision, result: &str) -> String {
     let who = match (finding.trust, finding.path.is_some()) {
         (Trust::Http, _) => "any web client reaches",
         (Trust::Network, _) => "any network peer reaches",
@@ -432,7 +434,7 @@ fn message(project: &Project, finding: &Finding, decision: &Decision) -> String 
     });
     match decision {
         Decision::Rewrite(_) => {
-            format!("{who} {name}{sham}; it becomes a JSON load that answers 400")
+            format!("{who} {name}{sham}; it becomes {result}")
         }
         Decision::Suppressed => format!("{who} {name}; suppressed in the code"),
         Decision::Suggest(_, reason)

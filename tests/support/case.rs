@@ -54,6 +54,10 @@ pub struct Case {
     /// Markers by file and 1-based line.
     pub marks: Vec<(String, usize, Mark)>,
     pub request: Option<Request>,
+    /// `--to`.
+    pub to: Option<String>,
+    /// `--suggestions`.
+    pub suggestions: bool,
 }
 
 impl Case {
@@ -66,6 +70,8 @@ impl Case {
             after: BTreeMap::new(),
             marks: Vec::new(),
             request: None,
+            to: None,
+            suggestions: false,
         };
         if !text.starts_with("# ") {
             return Err("starts with no `# Title`".into());
@@ -86,6 +92,8 @@ impl Case {
                 ["request"] => {
                     case.request = Some(toml::from_str(&body).map_err(|e| e.to_string())?)
                 }
+                ["suggestions"] => case.suggestions = true,
+                ["to", word] => case.to = Some((*word).to_owned()),
                 _ => return Err(format!("unknown block `{info}`")),
             }
         }
@@ -98,6 +106,15 @@ impl Case {
                 .or_insert_with(|| text.clone());
         }
         Ok(case)
+    }
+
+    /// What is asked for.
+    pub fn order(&self) -> depickle::plan::Order {
+        depickle::plan::Order {
+            to: self.to.clone(),
+            suggestions: self.suggestions,
+            ..depickle::plan::Order::default()
+        }
     }
 
     fn add_before(&mut self, file: &str, body: &str) -> Result<(), String> {

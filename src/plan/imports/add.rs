@@ -6,8 +6,8 @@ use crate::python::span;
 use crate::text::{Edit, Span};
 
 impl Imports<'_> {
-    /// Adds `import module` at its place in the block that holds an old import, or in the last block, or at the top.
-    pub(super) fn add_module(&mut self, module: &str) {
+    /// Adds `import module`, the `last` of several or not, at its place in the block that holds an old import, or in the last block, or at the top.
+    pub(super) fn add_module(&mut self, module: &str, last: bool) {
         let old = &self.known.old;
         let line = format!("import {module}{}", self.newline);
         let blocks = self.blocks();
@@ -28,7 +28,7 @@ impl Imports<'_> {
                 }
                 (None, None) => return,
             };
-            self.edits.push(Edit::insert(offset, -10, line));
+            self.edits.push(Edit::insert(offset, self.nth(-1000), line));
             return;
         }
         let from = self.file.module().body.iter().find(|stmt| match stmt {
@@ -47,10 +47,10 @@ impl Imports<'_> {
                 };
                 let top = top.and_then(|name| name.split('.').next());
                 let own = top.is_some_and(|top| self.known.stdlib.iter().any(|name| name == top));
-                let gap = if own { "" } else { self.newline };
+                let gap = if own || !last { "" } else { self.newline };
                 self.edits.push(Edit::insert(
                     self.after_mark(start),
-                    -10,
+                    self.nth(-1000),
                     format!("{line}{gap}"),
                 ));
             }
@@ -82,11 +82,12 @@ impl Imports<'_> {
                         true => format!("{name},{}{margin}", self.newline),
                         false => format!("{name}, "),
                     };
-                    self.edits.push(Edit::insert(start, 0, text));
+                    self.edits.push(Edit::insert(start, self.nth(0), text));
                 }
                 (None, Some(last)) => {
                     let end = span(last).end;
-                    self.edits.push(Edit::insert(end, 0, format!(", {name}")));
+                    self.edits
+                        .push(Edit::insert(end, self.nth(0), format!(", {name}")));
                 }
                 (None, None) => {}
             }
@@ -108,12 +109,20 @@ impl Imports<'_> {
         }
     }
 
+    /// `order` for the next edit: what is added at one place stays in the order in which it was added.
+    fn nth(&self, order: i32) -> i32 {
+        order.saturating_add(i32::try_from(self.edits.len()).unwrap_or(i32::MAX))
+    }
+
     /// Puts `line` on a line of its own below the statement at `extent`.
     pub(super) fn insert_after(&mut self, extent: Span, line: &str) {
         let text = self.file.text();
         let end = self.file.index().line_end(text, extent.end);
-        self.edits
-            .push(Edit::insert(end, 10, format!("{}{line}", self.newline)));
+        self.edits.push(Edit::insert(
+            end,
+            self.nth(10),
+            format!("{}{line}", self.newline),
+        ));
     }
 
     /// Puts `line` below the docstring and `__future__` imports, or at the very top below comments.
@@ -134,7 +143,7 @@ impl Imports<'_> {
         });
         let text = format!("{line}{}{}", self.newline, self.newline);
         self.edits
-            .push(Edit::insert(self.after_mark(offset), -10, text));
+            .push(Edit::insert(self.after_mark(offset), self.nth(-1000), text));
     }
 }
 

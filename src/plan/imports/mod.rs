@@ -58,8 +58,9 @@ pub(super) fn imports<'p>(
     let unused = imports.unused(gone, kept);
     let (needs, unused) = imports.exchange(needs, unused);
     imports.drop(&unused);
-    for module in std::mem::take(&mut imports.modules) {
-        imports.add_module(&module);
+    let modules = std::mem::take(&mut imports.modules);
+    for (n, module) in modules.iter().enumerate() {
+        imports.add_module(module, n + 1 == modules.len());
     }
     for need in &needs {
         if let Some(name) = &need.name {
