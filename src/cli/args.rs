@@ -53,7 +53,7 @@ pub struct Common {
     /// Text of the 400 answer
     #[arg(long, value_name = "TEXT")]
     pub message: Option<String>,
-    /// What pickle loads become: json by default; restricted or protobuf where that is asked for
+    /// What pickle loads become; json is tried first by default
     #[arg(long, value_name = "FORMAT")]
     pub to: Option<To>,
     /// Write what is only suggested, too

@@ -1,5 +1,7 @@
 //! `stage`: the patch of `diff`, committed on a new branch of each repository.
 
+use std::collections::BTreeSet;
+
 use super::args::{Common, Format};
 use super::scan::{exit, print};
 use super::target::{Reading, each, read, run_id, run_time};
@@ -14,9 +16,9 @@ use crate::stage::Order as StageOrder;
 pub struct Args {
     #[command(flatten)]
     common: Common,
-    /// Name of the new branch
-    #[arg(long, value_name = "NAME", default_value = "depickle/pickle-to-json")]
-    branch: String,
+    /// Name of the new branch; depickle/pickle-to-json and the like by default, after what is done
+    #[arg(long, value_name = "NAME")]
+    branch: Option<String>,
     /// Author of the commit; the repository's own identity by default
     #[arg(long, value_name = "NAME <MAIL>")]
     author: Option<String>,
@@ -60,18 +62,25 @@ pub(super) fn stage(args: &Args) -> anyhow::Result<Exit> {
         if changeset.files().is_empty() {
             return row;
         }
-        let transform = changeset
+        let ids: BTreeSet<&str> = changeset
             .findings()
-            .first()
-            .and_then(|finding| model.transforms.iter().find(|t| t.id == finding.transform));
+            .iter()
+            .map(|finding| finding.transform.as_str())
+            .collect();
+        let only = ids.first().filter(|_| ids.len() == 1);
+        let only = only.and_then(|id| model.transforms.iter().find(|t| t.id == **id));
+        let (name, subject) = only.map_or(("safe-loads", "Make unsafe loads safe"), |transform| {
+            (transform.id.as_str(), transform.subject.as_str())
+        });
+        let branch = args.branch.clone();
         let own = author.clone().or_else(|| repo.identity());
         let order = StageOrder {
             run: id.clone(),
-            branch: args.branch.clone(),
+            branch: branch.unwrap_or_else(|| format!("depickle/{name}")),
             author: own.unwrap_or_else(tool_identity),
             time,
             tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-            subject: transform.map_or(String::new(), |t| t.subject.clone()),
+            subject: subject.to_owned(),
         };
         match crate::stage::stage(repo, &target.prefix, &changeset, &order, &journal) {
             Ok(receipt) => row.branch = Some(receipt.branch),
@@ -107,7 +116,7 @@ pub(super) fn stage(args: &Args) -> anyhow::Result<Exit> {
 fn inputs(targets: &[String], common: &Common, args: &Args) -> Vec<String> {
     let mut inputs = vec![
         env!("CARGO_PKG_VERSION").to_owned(),
-        args.branch.clone(),
+        args.branch.clone().unwrap_or_default(),
         format!("{:?} {:?}", common.levels(), common.message),
         format!("{:?} {}", common.to, common.suggestions),
         format!("{:?} {:?}", common.include, common.exclude),
