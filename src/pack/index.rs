@@ -56,6 +56,7 @@ pub(super) struct Index {
     pub store_subscripts: Names,
     pub stops: HashSet<String>,
     pub stop_methods: HashSet<String>,
+    pub stop_attributes: HashSet<String>,
     pub exits: HashSet<String>,
     pub auth: HashSet<String>,
     pub digests: HashSet<String>,
@@ -129,6 +130,8 @@ impl Index {
         self.stops.extend(framework.stops.iter().cloned());
         self.stop_methods
             .extend(framework.stop_methods.iter().cloned());
+        self.stop_attributes
+            .extend(framework.stop_attributes.iter().cloned());
         self.exits.extend(framework.exits.iter().cloned());
         self.auth.extend(framework.auth.iter().cloned());
         for guard in &framework.guards {

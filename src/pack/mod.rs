@@ -400,6 +400,11 @@ impl Model {
         self.index.stop_methods.contains(name)
     }
 
+    /// Whether an attribute called `name` can carry no payload.
+    pub fn stops_attribute(&self, name: &str) -> bool {
+        self.index.stop_attributes.contains(name)
+    }
+
     /// Whether `name` never returns.
     pub fn exits(&self, name: &str) -> bool {
         self.index.exits.contains(name)

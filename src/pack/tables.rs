@@ -121,6 +121,9 @@ pub struct Framework {
     /// Methods, whatever the receiver, whose result can carry no payload.
     #[serde(default)]
     pub stop_methods: Vec<String>,
+    /// Attributes, whatever the owner, that can carry no payload.
+    #[serde(default)]
+    pub stop_attributes: Vec<String>,
 }
 
 /// `[[source]]`: a name that is untrusted when read or called.

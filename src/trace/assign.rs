@@ -3,7 +3,7 @@
 use std::rc::Rc;
 
 use super::calls::At;
-use super::elements::element_path;
+use super::elements::{element_path, kept_by_key};
 use super::env::Env;
 use super::expressions::dotted_path;
 use super::fold;
@@ -35,7 +35,7 @@ impl<'a> Machine<'a> {
                     }
                     (_, Some(mut items), Some(more)) => {
                         items.extend(more);
-                        Container::sequence(items).into()
+                        Container::sequence(items).with(a.role).into()
                     }
                     _ => {
                         let mut all = (**a).clone();
@@ -106,7 +106,7 @@ impl<'a> Machine<'a> {
                 let value = self.settled(&value, env);
                 let owner = self.value(&attribute.value, env);
                 let at = At::place(self.place(target));
-                let name = attribute.attr.as_str();
+                let name = &*self.mangled(&attribute.attr.id);
                 self.assign_attribute(&owner, name, &value, at, env);
                 self.assign_in_namespace(&attribute.value, &owner, name, &value, env);
                 let has_setter = owner.atoms().iter().any(|atom| match atom {
@@ -256,6 +256,10 @@ impl<'a> Machine<'a> {
                     };
                     let own: Value = atom.clone().into();
                     self.call_value(&method, &own, &given, at, env);
+                }
+                Atom::Untrusted(taint) if kept_by_key(taint) => {
+                    let key = fold::key_text(&key);
+                    self.write_store(&taint.channel, &key, &value);
                 }
                 Atom::Made(_) | Atom::Const(_) => {
                     let taints = value.taints().into_iter().cloned();

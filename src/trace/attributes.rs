@@ -8,7 +8,7 @@ use super::expressions::LITERAL_KEY;
 use super::known::{REFUSED, key_sham};
 use super::machine::{Machine, Owner};
 use super::taint::Taint;
-use super::value::{Arguments, Atom, Const, Container, Value};
+use super::value::{Arguments, Atom, Const, Container, Role, Value};
 use crate::pack::Shape;
 use crate::project::FileId;
 use crate::python::ast;
@@ -34,6 +34,13 @@ impl<'a> Machine<'a> {
                 Atom::Class(class) => self.class_member(*class, name, at),
                 Atom::Instance(instance) => self.instance_attribute(*instance, name, at, env),
                 Atom::Super(home, instance) => self.super_member(*home, *instance, name, at, env),
+                // A model of which some fields are known to be harmless.
+                Atom::Container(container)
+                    if container.role == Role::Namespace
+                        && !container.items.contains_key(&Const::Str(name.into())) =>
+                {
+                    self.attribute(&container.rest.clone(), name, at, env)
+                }
                 // A field of a named tuple.
                 Atom::Container(container) => container.at(Some(&Const::Str(name.into()))),
                 Atom::Verified | Atom::Pickled(..) => atom.clone().into(),
@@ -88,6 +95,9 @@ impl<'a> Machine<'a> {
             && let Some(key) = &taint.key
         {
             return Value::str(key);
+        }
+        if self.model.stops_attribute(name) {
+            return Value::clean();
         }
         if let Some((_, source)) = self.open_source(name)
             && source.trust.is_some_and(|trust| trust < taint.trust)

@@ -25,7 +25,18 @@ impl<'a> Machine<'a> {
             Some(given) => {
                 let given = self.whole(given.clone(), at);
                 let step = self.model.step(name)?;
-                let piece = self.stepped(&given, Some(name), step.shape, step.quiet, at.place);
+                let mut piece = self.stepped(&given, Some(name), step.shape, step.quiet, at.place);
+                match given.atoms() {
+                    [Atom::Const(Const::Str(_) | Const::Bytes(_))] => piece = given.clone(),
+                    // What is known of the text is known of what is in the buffer.
+                    [Atom::Untrusted(before)] if before.text.is_some() => {
+                        piece = piece.map_taints(&|taint| Taint {
+                            text: before.text.clone(),
+                            ..taint.clone()
+                        });
+                    }
+                    _ => {}
+                }
                 vec![piece]
             }
             None if arguments.spread.is_empty() => Vec::new(),

@@ -204,7 +204,7 @@ impl<'a> Machine<'a> {
         at: At<'a>,
         env: &mut Env,
     ) -> Value {
-        let name = attribute.attr.as_str();
+        let name = &*self.mangled(&attribute.attr.id);
         self.addressed(attribute, name, arguments);
         let mut out = Value::unknown();
         let mut after = Value::unknown();

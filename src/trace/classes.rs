@@ -17,6 +17,10 @@ use crate::python::span;
 pub(super) const READS: &str = " reads";
 /// The field of everything that was passed to an instance by `**`.
 const ANY_FIELD: &str = " any";
+fn is_private(name: &str) -> bool {
+    name.starts_with("__") && !name.ends_with("__")
+}
+
 /// Subclasses that are looked into for one member of an instance of unknown class.
 const MOST_SUBCLASSES: usize = 24;
 
@@ -48,7 +52,11 @@ impl<'a> Machine<'a> {
         // Methods refer to their class while its body is still running.
         let before = Class {
             bases: bases.clone(),
-            ..Class::default()
+            attributes: Rc::default(),
+            annotated: Vec::new(),
+            harmless: Vec::new(),
+            name: node.name.id.clone(),
+            types: FxHashMap::default(),
         };
         self.classes.insert(def, Rc::new(before));
         let outer = self.scope_for_inner(env);
@@ -63,12 +71,18 @@ impl<'a> Machine<'a> {
         self.block(&node.body, &mut inside);
         self.frames.pop();
         let mut annotated = Vec::new();
+        let mut harmless = Vec::new();
         let mut types = FxHashMap::default();
         for stmt in &node.body {
             if let Stmt::AnnAssign(field) = stmt
                 && let Expr::Name(name) = &*field.target
             {
                 annotated.push(name.id.clone());
+                let source = self.source();
+                let names = source.names(0, &field.annotation);
+                if !names.is_empty() && names.iter().all(|name| self.model.stops(name)) {
+                    harmless.push(name.id.clone());
+                }
                 let ty = self.annotated(file, &field.annotation);
                 if !ty.is_empty() {
                     types.insert(name.id.clone(), ty);
@@ -79,6 +93,8 @@ impl<'a> Machine<'a> {
             bases,
             attributes: Rc::clone(inside.vars()),
             annotated,
+            harmless,
+            name: node.name.id.clone(),
             types,
         };
         self.classes.insert(def, Rc::new(class));
@@ -171,6 +187,9 @@ impl<'a> Machine<'a> {
         at: At<'a>,
         env: &mut Env,
     ) -> Value {
+        if let Some(private) = self.private(instance.class, name) {
+            return self.member(instance, &private, at, env);
+        }
         let mut out = Value::unknown();
         let owners = match instance.made {
             Some(_) => vec![instance, Instance::any(instance.class)],
@@ -226,6 +245,32 @@ impl<'a> Machine<'a> {
             out = self.outside_member(instance.class, name, at);
         }
         out
+    }
+
+    /// `__name`, as a class calls it: with its own name before it, so that no other class sees it.
+    pub(super) fn mangled(&self, name: &Name) -> Name {
+        let class = self.frames.last().and_then(|frame| frame.class);
+        let info = class.and_then(|class| self.classes.get(&class));
+        match info.filter(|_| is_private(name)) {
+            Some(info) => Name::new(format!("_{}{name}", info.name.trim_start_matches('_'))),
+            None => name.clone(),
+        }
+    }
+
+    /// `__name` read where the class around it is not known: the nearest class of the line that has one.
+    fn private(&mut self, class: Def, name: &str) -> Option<Name> {
+        if !is_private(name) {
+            return None;
+        }
+        let line = self.lineage(class);
+        let names = line.iter().filter_map(|class| self.classes.get(class));
+        let first = names.map(|info| format!("_{}{name}", info.name.trim_start_matches('_')));
+        let all: Vec<String> = first.collect();
+        let known = all.iter().zip(&line).find(|(name, class)| {
+            let info = self.classes.get(class);
+            info.is_some_and(|info| info.attributes.contains_key(name.as_str()))
+        });
+        known.map(|(name, _)| name).or(all.first()).map(Name::new)
     }
 
     /// Whether `__init__` always gives an instance a field called `name` of its own, so that an attribute of the class is

@@ -9,7 +9,7 @@ use super::fold;
 use super::machine::{Machine, Owner};
 use super::taint::{Hop, HopKind, Place, Taint};
 use super::value::{Arguments, Atom, Const, Container, Value};
-use crate::pack::Shape;
+use crate::pack::{Shape, Trust};
 use crate::python::ast::name::Name;
 use crate::python::ast::{self, Expr};
 
@@ -65,6 +65,14 @@ impl<'a> Machine<'a> {
                     {
                         out = out.join(&value);
                     }
+                }
+                Atom::Untrusted(taint) if kept_by_key(taint) => {
+                    // What this program itself put there.
+                    let key = fold::key_text(&key);
+                    let at = At::place(place);
+                    let own = self.read_store(&taint.channel, &key, Shape::Any, at);
+                    out = out.join(&own);
+                    rest.add(atom.clone());
                 }
                 Atom::Class(_) => out.add(atom.clone()),
                 Atom::Module(file) => {
@@ -298,6 +306,11 @@ pub(super) fn element_path(node: &ast::ExprSubscript, key: &Value) -> Option<Nam
     };
     let key = key.constant().filter(|key| **key != Const::Other)?;
     Some(Name::new(format!("{}[{key:?}]", name.id)))
+}
+
+/// Whether `taint` is a mapping that is kept outside of the program, as a `dbm` file is.
+pub(super) fn kept_by_key(taint: &Taint) -> bool {
+    taint.shape == Shape::Mapping && matches!(taint.trust, Trust::Stored | Trust::File)
 }
 
 fn found_nothing(value: &Value) -> bool {

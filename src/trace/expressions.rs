@@ -89,7 +89,8 @@ impl<'a> Machine<'a> {
                 }
                 let owner = self.value(&node.value, env);
                 let at = At::place(self.place(expr));
-                self.attribute(&owner, node.attr.as_str(), at, env)
+                let name = self.mangled(&node.attr.id);
+                self.attribute(&owner, &name, at, env)
             }
             Expr::Call(node) => self.call_expression(node, false, env),
             Expr::Subscript(node) => self.subscript(node, env),

@@ -6,7 +6,7 @@ use super::env::Env;
 use super::functions::{Code, Function};
 use super::machine::Machine;
 use super::taint::Place;
-use super::value::{Arguments, Atom, Def, FunctionId, Instance, Value};
+use super::value::{Arguments, Atom, Const, Container, Def, FunctionId, Instance, Role, Value};
 use crate::pack::{self, Argument, FrameworkId, Member, Parameters, Shape, Trust};
 use crate::project::FileId;
 use crate::python::ast::name::Name;
@@ -523,13 +523,31 @@ impl<'a> Machine<'a> {
             span: span(&parameter),
         };
         let note = format!("parameter {name} of handler {}()", function.name());
-        self.entering(
-            row.trust.unwrap_or(Trust::Http),
-            &channel,
-            shape,
-            place,
-            note,
-        )
+        let trust = row.trust.unwrap_or(Trust::Http);
+        let value = self.entering(trust, &channel, shape, place, note);
+        match parameter.annotation() {
+            Some(annotation) => self.modelled(file, annotation, value),
+            None => value,
+        }
+    }
+
+    /// `value`, which the framework has made an instance of the class that `annotation` names: its numbers are numbers.
+    fn modelled(&mut self, file: FileId, annotation: &'a Expr, value: Value) -> Value {
+        let class = self.annotated(file, annotation);
+        let [Atom::Instance(instance)] = class.atoms() else {
+            return value;
+        };
+        let line = self.lineage(instance.class);
+        let classes = line.iter().filter_map(|class| self.classes.get(class));
+        let harmless: Vec<Name> = classes.flat_map(|info| info.harmless.clone()).collect();
+        if harmless.is_empty() {
+            return value;
+        }
+        let mut model = Container::of(value).with(Role::Namespace);
+        for field in harmless {
+            model.set(Some(&Const::Str(field.as_str().into())), Value::clean());
+        }
+        model.into()
     }
 
     fn parameter_default(&self, function: &Function<'a>, name: &str) -> Option<Value> {

@@ -442,7 +442,9 @@ impl<'a> Machine<'a> {
                     .any(|b| condition.names.iter().any(|n| **n == **b))
             }
             Atom::Container(container) if container.kind != super::value::Kind::Mapping => {
-                container.items.is_empty() && condition.values.iter().any(|v| v == "[]")
+                let is_listed = |shown: &str| condition.values.iter().any(|v| v == shown);
+                let is_empty = container.items.is_empty() && container.rest.is_empty();
+                (is_empty && is_listed("[]")) || (is_listed("[...]") && value.is_literal())
             }
             _ => false,
         };

@@ -5,7 +5,7 @@ use std::rc::Rc;
 use super::calls::At;
 use super::machine::Machine;
 use super::taint::Taint;
-use super::value::{Arguments, Atom, Const, Container, Role, Value};
+use super::value::{Arguments, Atom, Const, Container, Made, Role, Value};
 use crate::pack::Shape;
 
 /// More fields than this are not told apart.
@@ -42,6 +42,17 @@ impl<'a> Machine<'a> {
                 };
                 let all = arguments.positional.iter().all(harmless);
                 (all && arguments.spread.is_empty()).then(Value::clean)
+            }
+            "string.Template" => {
+                let given = arguments.first()?;
+                given.text()?;
+                Some(
+                    Atom::Made(Rc::new(Made {
+                        name: name.into(),
+                        arguments: Arguments::one(given.clone()),
+                    }))
+                    .into(),
+                )
             }
             "string.Template.substitute" | "string.Template.safe_substitute" => {
                 let template = made_with()?;

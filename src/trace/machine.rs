@@ -80,12 +80,16 @@ pub struct Written {
 }
 
 /// A class of the project.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Class {
     pub bases: Vec<Value>,
     pub attributes: Rc<Vars>,
     /// Annotated names of its body in their order: the fields of a dataclass.
     pub annotated: Vec<Name>,
+    /// Fields annotated with a type that carries no payload.
+    pub harmless: Vec<Name>,
+    /// Its name.
+    pub name: Name,
     /// What its body annotates them with, where that is a class of the project.
     pub types: FxHashMap<Name, Value>,
 }
@@ -552,6 +556,14 @@ impl<'a> Machine<'a> {
 
     /// Binds `name`; at module level, functions called from here on see it at once.
     pub fn bind(&mut self, name: &Name, value: Value, env: &mut Env) {
+        let in_class = self
+            .frames
+            .last()
+            .is_some_and(|f| f.def.is_none() && f.class.is_some());
+        if in_class && name.starts_with("__") {
+            let name = self.mangled(name);
+            env.set(name, value.clone());
+        }
         if let Some(frame) = self.frames.last() {
             let file = frame.file;
             if frame.globals.contains(name) {

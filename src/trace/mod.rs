@@ -323,6 +323,8 @@ fn handlers(
         };
         let arguments = machine.handler_arguments(&handler);
         let mut reached = Vec::new();
+        // Somebody else may have called it with what the framework does not give.
+        machine.visited.remove(&handler.def);
         if let Some(wrapper) = handler.wrapper() {
             machine.enter(wrapper, handler.instance(), &arguments);
             reached = machine.take_reached();
