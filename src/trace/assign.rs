@@ -206,6 +206,9 @@ impl<'a> Machine<'a> {
         let is_data = |atom: &Atom| matches!(atom, Atom::Untrusted(_));
         if !owner.is_empty() && owner.atoms().iter().all(is_data) {
             // A document of the client's, of which one part is known now.
+            if let Expr::Name(name) = &*node.value {
+                env.twins(&name.id).iter().for_each(|twin| env.forget(twin));
+            }
             match (element_path(node, &key), &*node.value) {
                 (Some(path), _) if !value.is_empty() => env.set_path(path, value.clone()),
                 (_, Expr::Name(name)) => env.forget(&name.id),

@@ -760,6 +760,11 @@ impl<'a> Machine<'a> {
         });
         taint = taint.raising(&raises);
         taint.text = None;
+        if name == "to_bytes" {
+            // What is harmless as a number is not as bytes.
+            taint.known_as = None;
+            taint.origin = at.place;
+        }
         if step.is_none() {
             taint = taint.through_unknown();
         }

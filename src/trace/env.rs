@@ -74,8 +74,10 @@ impl Env {
     /// The object that `name` refers to has changed: all that refer to it see that.
     pub fn change(&mut self, name: &Name, value: &Value) {
         for twin in self.twins(name) {
+            self.forget(&twin);
             Rc::make_mut(&mut self.vars).insert(twin, value.clone());
         }
+        self.forget(name);
         Rc::make_mut(&mut self.vars).insert(name.clone(), value.clone());
     }
 

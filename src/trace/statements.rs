@@ -89,6 +89,13 @@ impl<'a> Machine<'a> {
             Stmt::If(node) => self.branch(node, env),
             Stmt::For(node) => {
                 let items = self.value(&node.iter, env);
+                if let Expr::Name(name) = &*node.iter {
+                    // An iterator advances with the loop.
+                    let advanced = items.unordered();
+                    if !advanced.same(&items) && env.get(&name.id).is_some() {
+                        env.change(&name.id, &advanced);
+                    }
+                }
                 if let [Atom::Container(container)] = items.atoms()
                     && let Some(items) = container.in_order()
                     && items.len() <= MOST_ITEMS
