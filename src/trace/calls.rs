@@ -787,7 +787,8 @@ impl<'a> Machine<'a> {
                 taint.key = Some(key);
             }
         }
-        let value: Value = Atom::Untrusted(taint).into();
+        let is_open = taint.trust == Trust::Unknown && step.is_none();
+        let mut value: Value = Atom::Untrusted(taint).into();
         self.hand_on(arguments, at, env);
         if let ("partition" | "rpartition", Some(separator)) = (name, arguments.first()) {
             let ends = [0, 2].map(|n| self.item(&value, Some(&Const::Int(n)), at.place));
@@ -795,6 +796,10 @@ impl<'a> Machine<'a> {
             return Container::sequence([head, separator.clone(), tail])
                 .with(Role::Tuple)
                 .into();
+        }
+        if is_open {
+            let found = self.dispatched(name, &value, arguments, at, env);
+            value = value.join(&found);
         }
         match fallback {
             Some(fallback) => value.join(fallback),

@@ -8,6 +8,7 @@ use super::calls::At;
 use super::env::{Env, Vars};
 use super::functions::{Binding, Code};
 use super::machine::{Class, Frame, Machine, Owner};
+use super::stores::keeps_files;
 use super::value::{Arguments, Atom, Const, Container, Def, Instance, Kind, Value};
 use crate::python::ast::name::Name;
 use crate::python::ast::{self, Expr, Stmt};
@@ -49,6 +50,7 @@ impl<'a> Machine<'a> {
                 }
             }
         }
+        let keeps_files = keeps_files(node);
         // Methods refer to their class while its body is still running.
         let before = Class {
             bases: bases.clone(),
@@ -57,6 +59,7 @@ impl<'a> Machine<'a> {
             harmless: Vec::new(),
             name: node.name.id.clone(),
             types: FxHashMap::default(),
+            keeps_files,
         };
         self.classes.insert(def, Rc::new(before));
         let outer = self.scope_for_inner(env);
@@ -96,6 +99,7 @@ impl<'a> Machine<'a> {
             harmless,
             name: node.name.id.clone(),
             types,
+            keeps_files,
         };
         self.classes.insert(def, Rc::new(class));
         self.restrict(def, node);

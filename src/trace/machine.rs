@@ -92,6 +92,8 @@ pub(super) struct Class {
     pub name: Name,
     /// What its body annotates them with, where that is a class of the project.
     pub types: FxHashMap<Name, Value>,
+    /// It is a store of files.
+    pub keeps_files: bool,
 }
 
 /// A function, module or class body that is running.

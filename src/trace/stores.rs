@@ -11,6 +11,8 @@ use super::machine::{Machine, Owner};
 use super::taint::Taint;
 use super::value::{Arguments, Atom, Value};
 use crate::pack::{Shape, Store, Trust};
+use crate::python::ast::visitor::{self, Visitor};
+use crate::python::ast::{self, Expr, Stmt};
 
 /// Channel of files that the program opens by a path.
 pub(super) const LOCAL_FILE: &str = "local-file";
@@ -82,7 +84,12 @@ impl<'a> Machine<'a> {
     pub(super) fn opened(&mut self, path: &Value, shape: Shape, at: At<'a>) -> Value {
         let key = fold::key_text(path);
         let note = self.snippet(at.place);
-        let mut taint = Taint::enter(Trust::File, LOCAL_FILE, shape, at.place, note);
+        // What a class keeps for others is theirs as much as what a database keeps.
+        let trust = match self.frames.last().and_then(|frame| frame.class) {
+            Some(class) if self.classes.get(&class).is_some_and(|c| c.keeps_files) => Trust::Stored,
+            _ => Trust::File,
+        };
+        let mut taint = Taint::enter(trust, LOCAL_FILE, shape, at.place, note);
         taint.key = (*key != *"\0").then(|| key.clone());
         let mut out: Value = Atom::Untrusted(taint).into();
         out = self.read_store(LOCAL_FILE, &key, shape, at).join(&out);
@@ -124,4 +131,117 @@ impl<'a> Machine<'a> {
             self.store_into(expr, after, env);
         }
     }
+}
+
+/// Whether `class` is a store: one method writes what it is given into a file, another reads one, in a place of the
+/// instance's own, under names that callers give.
+pub(super) fn keeps_files(class: &ast::StmtClassDef) -> bool {
+    let (mut writes, mut reads) = (false, false);
+    for stmt in &class.body {
+        let Stmt::FunctionDef(method) = stmt else {
+            continue;
+        };
+        let mut parameters = method.parameters.iter().map(|p| p.name().as_str());
+        let Some(own) = parameters.next() else {
+            continue;
+        };
+        let mut files = Files {
+            given: parameters.collect(),
+            own: vec![own],
+            ..Files::default()
+        };
+        files.visit_body(&method.body);
+        writes |= files.opened_to_write && files.written;
+        reads |= files.opened_to_read;
+    }
+    writes && reads
+}
+
+/// What a method does with files whose paths come from the instance.
+#[derive(Default)]
+struct Files<'s> {
+    given: Vec<&'s str>,
+    /// The instance, and variables that were made of it.
+    own: Vec<&'s str>,
+    /// Variables that were made of the instance and of a parameter.
+    paths: Vec<&'s str>,
+    opened_to_write: bool,
+    opened_to_read: bool,
+    /// A parameter was written to something.
+    written: bool,
+}
+
+impl Files<'_> {
+    fn is_path(&self, expr: &Expr) -> bool {
+        mentions(expr, &self.paths) || (mentions(expr, &self.own) && mentions(expr, &self.given))
+    }
+}
+
+impl<'s> Visitor<'s> for Files<'s> {
+    fn visit_stmt(&mut self, stmt: &'s Stmt) {
+        if let Stmt::Assign(node) = stmt
+            && mentions(&node.value, &self.own)
+        {
+            let targets = node.targets.iter().filter_map(Expr::as_name_expr);
+            let targets: Vec<&str> = targets.map(|name| name.id.as_str()).collect();
+            if self.is_path(&node.value) {
+                self.paths.extend(&targets);
+            }
+            self.own.extend(targets);
+        }
+        visitor::walk_stmt(self, stmt);
+    }
+
+    fn visit_expr(&mut self, expr: &'s Expr) {
+        if let Expr::Call(call) = expr {
+            let first = call.arguments.args.first();
+            let is_own = |path: Option<&Expr>| path.is_some_and(|path| self.is_path(path));
+            let given = first.is_some_and(|first| mentions(first, &self.given));
+            match &*call.func {
+                Expr::Name(name) if name.id == "open" && is_own(first) => {
+                    let mode = call.arguments.find_argument_value("mode", 1);
+                    let mode = mode.and_then(Expr::as_string_literal_expr);
+                    let writes = mode.is_some_and(|m| m.value.to_str().contains(['w', 'a', 'x', '+']));
+                    self.opened_to_write |= writes;
+                    self.opened_to_read |= !writes;
+                }
+                Expr::Name(name) if name.id == "dump" => self.written |= given,
+                Expr::Attribute(node) => match node.attr.as_str() {
+                    "write" | "dump" => self.written |= given,
+                    "write_bytes" | "write_text" if is_own(Some(&node.value)) => {
+                        self.opened_to_write = true;
+                        self.written |= given;
+                    }
+                    "read_bytes" | "read_text" => self.opened_to_read |= is_own(Some(&node.value)),
+                    _ => {}
+                },
+                _ => {}
+            }
+        }
+        visitor::walk_expr(self, expr);
+    }
+}
+
+/// Whether one of `names` stands in `expr`.
+fn mentions(expr: &Expr, names: &[&str]) -> bool {
+    struct Mentions<'n> {
+        names: &'n [&'n str],
+        found: bool,
+    }
+    impl<'s> Visitor<'s> for Mentions<'_> {
+        fn visit_expr(&mut self, expr: &'s Expr) {
+            self.found |= expr
+                .as_name_expr()
+                .is_some_and(|name| self.names.contains(&name.id.as_str()));
+            if !self.found {
+                visitor::walk_expr(self, expr);
+            }
+        }
+    }
+    let mut mentions = Mentions {
+        names,
+        found: false,
+    };
+    mentions.visit_expr(expr);
+    mentions.found
 }

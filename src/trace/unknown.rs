@@ -5,7 +5,7 @@ use super::env::Env;
 use super::machine::Machine;
 use super::taint::{Hop, HopKind, Taint};
 use super::value::{Arguments, Atom, Value};
-use crate::pack::Shape;
+use crate::pack::{Shape, Trust};
 
 /// Methods by this name that an unknown receiver may mean.
 const MOST_CANDIDATES: usize = 6;
@@ -62,10 +62,11 @@ impl<'a> Machine<'a> {
         env: &mut Env,
     ) -> Value {
         let candidates = self.leading.get(name).cloned().unwrap_or_default();
-        let is_data = receiver
-            .atoms()
-            .iter()
-            .any(|a| matches!(a, Atom::Untrusted(_) | Atom::Const(_)));
+        // A parameter that nobody supplies may be an object as well as data.
+        let is_data = receiver.atoms().iter().any(|atom| match atom {
+            Atom::Untrusted(taint) => taint.trust != Trust::Unknown,
+            atom => matches!(atom, Atom::Const(_)),
+        });
         // What every dictionary, file or thread has says nothing of whose method it is.
         let common = matches!(
             name,
