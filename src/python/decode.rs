@@ -189,6 +189,73 @@ pub(super) fn too_deep(text: &str, brackets: usize, indents: usize) -> bool {
     false
 }
 
+/// Whether one expression of `text` has more than `most` operators, members, calls and words in a row, which nest although no
+/// bracket shows it: `a + a + ...`, `a.b.c...`, `not not ...`. Errs towards yes.
+pub(super) fn too_long(text: &str, most: usize) -> bool {
+    let bytes = text.as_bytes();
+    // So many are in no shorter text.
+    if bytes.len() < most {
+        return false;
+    }
+    let at = |i: usize| bytes.get(i).copied();
+    // By bracket, the innermost last, and all together.
+    let mut counts: Vec<usize> = Vec::new();
+    let (mut here, mut total) = (0, 0);
+    let mut i = 0;
+    while let Some(byte) = at(i) {
+        match byte {
+            b'#' => {
+                while !matches!(at(i), None | Some(b'\n')) {
+                    i += 1;
+                }
+                continue;
+            }
+            b'\'' | b'"' => {
+                i = string_end(bytes, i, byte);
+                continue;
+            }
+            b'\n' if counts.is_empty() && i.checked_sub(1).and_then(at) != Some(b'\\') => {
+                total -= here;
+                here = 0;
+            }
+            b',' | b';' => {
+                total -= here;
+                here = 0;
+            }
+            b'(' | b'[' | b'{' => {
+                counts.push(here + 1);
+                total += 1;
+                here = 0;
+            }
+            b')' | b']' | b'}' => {
+                if let Some(outer) = counts.pop() {
+                    total -= here;
+                    here = outer;
+                }
+            }
+            b' ' | b'\t' | b'\n' => {
+                let is_word = at(i + 1).is_some_and(|b| b.is_ascii_alphabetic());
+                let is_string = (2..4).any(|n| matches!(at(i + n), Some(b'\'' | b'"')));
+                if is_word && !is_string {
+                    here += 1;
+                    total += 1;
+                }
+            }
+            b'.' | b'+' | b'-' | b'*' | b'/' | b'%' | b'@' | b'&' | b'|' | b'^' | b'~' | b'<'
+            | b'>' | b'=' | b':' | b'!' => {
+                here += 1;
+                total += 1;
+            }
+            _ => {}
+        }
+        if total > most {
+            return true;
+        }
+        i += 1;
+    }
+    false
+}
+
 /// Offset after the string literal that opens at `start` with `quote`.
 fn string_end(bytes: &[u8], start: usize, quote: u8) -> usize {
     let triple = bytes.get(start..start + 3) == Some(&[quote; 3]);

@@ -25,6 +25,10 @@ const MAX_BRACKETS: usize = 200;
 /// CPython refuses more indentation levels than this (Parser/lexer/state.h: MAXINDENT).
 const MAX_INDENTS: usize = 100;
 
+/// Operators, members and words that an expression may have one after the other: each may be one level of its syntax.
+/// CPython gives up on fewer, or at a few times as many, depending on its version.
+const MAX_OPERATORS: usize = 5_000;
+
 /// Why a file could not be read as Python 3.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Unparsed {
@@ -62,7 +66,8 @@ impl Unparsed {
             Unparsed::Syntax(line, what) => format!("line {line} does not parse: {what}"),
             Unparsed::Encoding(what) => what.clone(),
             Unparsed::Nesting => {
-                "nested deeper than CPython itself accepts (200 brackets, 100 indents)".into()
+                "nested too deep: more than 200 brackets, 100 indents or 5000 operators in a row"
+                    .into()
             }
         }
     }
@@ -85,7 +90,10 @@ impl SourceFile {
     /// Reads `bytes` as the Python file `path` (relative to its project, `/`-separated).
     pub fn read(path: &str, bytes: &[u8]) -> SourceFile {
         match decode::decode(bytes) {
-            Ok((text, encoding)) if decode::too_deep(&text, MAX_BRACKETS, MAX_INDENTS) => {
+            Ok((text, encoding))
+                if decode::too_deep(&text, MAX_BRACKETS, MAX_INDENTS)
+                    || decode::too_long(&text, MAX_OPERATORS) =>
+            {
                 SourceFile::hollow(path, text, encoding, Unparsed::Nesting)
             }
             Ok((text, encoding)) => SourceFile::parse(path, text, encoding),

@@ -178,13 +178,20 @@ impl Scopes {
     /// `import pickle as p`. Several when imports are conditional, none when bound to something of this file.
     pub fn resolve(&self, scope: ScopeId, parts: &[String]) -> Vec<String> {
         let mut names = Vec::new();
-        self.resolve_into(scope, parts, 8, &mut names);
+        self.resolve_into(scope, parts, 8, &mut 2_000, &mut names);
         names.sort();
         names.dedup();
         names
     }
 
-    fn resolve_into(&self, scope: ScopeId, parts: &[String], fuel: usize, names: &mut Vec<String>) {
+    fn resolve_into(
+        &self,
+        scope: ScopeId,
+        parts: &[String],
+        fuel: usize,
+        steps: &mut usize,
+        names: &mut Vec<String>,
+    ) {
         let Some((head, rest)) = parts.split_first() else {
             return;
         };
@@ -207,11 +214,16 @@ impl Scopes {
             return;
         };
         for binding in bound {
+            // A name may be bound in thousands of places.
+            *steps = steps.saturating_sub(1);
+            if *steps == 0 {
+                return;
+            }
             match binding {
                 Bound::Import(import) => names.push(with_rest(&import.target)),
                 Bound::Alias(target) if fuel > 0 && target.first() != Some(head) => {
                     let full = [target.as_slice(), rest].concat();
-                    self.resolve_into(home, &full, fuel - 1, names);
+                    self.resolve_into(home, &full, fuel - 1, steps, names);
                 }
                 Bound::Alias(_) | Bound::Definition | Bound::Other => {}
             }
@@ -234,11 +246,15 @@ impl Builder {
             .is_some_and(|s| s.globals.iter().any(|g| g == name));
         let home = if is_global { 0 } else { self.current };
         if let Some(scope) = self.scopes.get_mut(home) {
-            scope
-                .bindings
-                .entry(name.to_owned())
-                .or_default()
-                .push(bound);
+            let bindings = scope.bindings.entry(name.to_owned()).or_default();
+            let is_known = match (&bound, bindings.last()) {
+                (Bound::Other, Some(Bound::Other)) => true,
+                (Bound::Definition, Some(Bound::Definition)) => true,
+                _ => false,
+            };
+            if !is_known {
+                bindings.push(bound);
+            }
         }
     }
 

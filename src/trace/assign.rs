@@ -146,7 +146,7 @@ impl<'a> Machine<'a> {
             Atom::Container(container) if container.role == Role::Namespace => {
                 let mut container = (**container).clone();
                 container.set(Some(&Const::Str(name.into())), value.clone());
-                Atom::Container(Rc::new(container))
+                Atom::container(container)
             }
             other => other.clone(),
         });
@@ -236,7 +236,7 @@ impl<'a> Machine<'a> {
                         }
                         _ => container.put(&key, value.clone()),
                     }
-                    kept = Atom::Container(Rc::new(container));
+                    kept = Atom::container(container);
                     changed = true;
                 }
                 Atom::External(name) => match model.store_subscript(name) {

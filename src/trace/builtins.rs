@@ -182,7 +182,7 @@ impl<'a> Machine<'a> {
                         ..arguments.clone()
                     },
                 };
-                Some(Atom::Partial(Rc::new(partial)).into())
+                Some(partial.bounded().into())
             }
             "functools.wraps"
             | "functools.update_wrapper"
@@ -538,7 +538,7 @@ fn grown_by(value: &Value, more: &Container) -> Value {
         Atom::Container(container) => {
             let mut container = (**container).clone();
             container.blur(&more.any());
-            Atom::Container(Rc::new(container))
+            Atom::container(container)
         }
         other => other.clone(),
     });

@@ -229,7 +229,7 @@ impl<'a> Machine<'a> {
                         true => self.buffer_method(&mut container, name, arguments, at, env),
                         false => self.container_method(&mut container, name, arguments, at),
                     };
-                    let now = Atom::Container(Rc::new(container));
+                    let now = Atom::container(container);
                     changed |= now != kept;
                     kept = now;
                     Some(result)
@@ -480,6 +480,10 @@ impl<'a> Machine<'a> {
                 Atom::Untrusted(taint) => self.call_member_itself(taint, arguments, at),
                 Atom::Object(_) => atom.clone().into(),
                 Atom::Verified | Atom::Pickled(..) => atom.clone().into(),
+                Atom::More => {
+                    self.give_up();
+                    self.opaque(arguments)
+                }
                 _ => continue,
             };
             out = Some(out.unwrap_or_else(Value::unknown).join(&result));
@@ -606,7 +610,7 @@ impl<'a> Machine<'a> {
                             let mut container = (**container).clone();
                             container.put(&key, value.clone());
                             changed = true;
-                            Atom::Container(Rc::new(container))
+                            Atom::container(container)
                         }
                         other => other.clone(),
                     });

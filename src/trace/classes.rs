@@ -1,5 +1,6 @@
 //! Classes of the project: their members by the method resolution order, their instances and fields.
 
+use std::collections::HashSet;
 use std::rc::Rc;
 
 use rustc_hash::FxHashMap;
@@ -123,31 +124,25 @@ impl<'a> Machine<'a> {
 
     /// `class` and its bases in the project, in the order in which members are looked up.
     pub(super) fn lineage(&self, class: Def) -> Vec<Def> {
+        // A base stands after all classes that have it for a base.
         let mut line = Vec::new();
-        self.linearize(class, &mut line, 0);
-        // A base stands after all classes that have it for a base: keep the last mention.
-        let mut seen = Vec::with_capacity(line.len());
-        for class in line.into_iter().rev() {
-            if !seen.contains(&class) {
-                seen.push(class);
-            }
-        }
-        seen.reverse();
-        seen
+        self.linearize(class, &mut line, &mut HashSet::new());
+        line.reverse();
+        line
     }
 
-    fn linearize(&self, class: Def, line: &mut Vec<Def>, depth: usize) {
-        line.push(class);
-        let Some(info) = self.classes.get(&class).filter(|_| depth < 20) else {
+    /// Adds `class` after its bases, the last base first.
+    fn linearize(&self, class: Def, line: &mut Vec<Def>, seen: &mut HashSet<Def>) {
+        if !seen.insert(class) {
             return;
-        };
-        for atom in info.bases.iter().flat_map(Value::atoms) {
-            if let Atom::Class(base) = atom
-                && *base != class
-            {
-                self.linearize(*base, line, depth + 1);
+        }
+        let bases = self.classes.get(&class).map(|info| &info.bases);
+        for atom in bases.into_iter().flatten().rev().flat_map(Value::atoms) {
+            if let Atom::Class(base) = atom {
+                self.linearize(*base, line, seen);
             }
         }
+        line.push(class);
     }
 
     /// Bases outside the project of `class` and of its bases.

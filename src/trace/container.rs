@@ -5,10 +5,12 @@
 use std::collections::BTreeMap;
 
 use super::fold;
-use super::value::{Atom, Const, Value};
+use super::value::{Atom, Const, DEEPEST, Value};
 
 /// More pieces of a buffer than this are not told apart.
 const MOST_PIECES: usize = 8;
+/// Elements, those of its elements included, of which a container keeps apart no more.
+const MOST_PARTS: usize = 2_000;
 
 /// What kind of container it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]
@@ -115,6 +117,60 @@ impl Container {
             kind: Kind::Sequence(Some(items.len())),
             items,
             ..Container::default()
+        }
+    }
+
+    /// The same where it is small enough to be looked through, however often; otherwise all that is in it, in no
+    /// order. A list that holds itself twice, again and again, is not walked for ever.
+    pub fn bounded(self) -> Container {
+        let mut left = MOST_PARTS;
+        if self.fits(DEEPEST, &mut left) {
+            return self;
+        }
+        let mut all = Value::unknown();
+        self.leaves(&mut all);
+        let keys = match self.items.is_empty() {
+            true => self.keys,
+            false => self.keys.join(&Value::clean()),
+        };
+        Container {
+            kind: match self.kind {
+                Kind::Sequence(_) => Kind::Sequence(None),
+                kind => kind,
+            },
+            role: self.role,
+            rest: all,
+            keys,
+            ..Container::default()
+        }
+    }
+
+    fn parts(&self) -> impl Iterator<Item = &Value> {
+        self.items.values().chain([&self.rest, &self.keys])
+    }
+
+    fn fits(&self, depth: usize, left: &mut usize) -> bool {
+        self.parts().flat_map(Value::atoms).all(|atom| {
+            *left = left.saturating_sub(1);
+            *left > 0
+                && match atom {
+                    Atom::Container(inner) => depth > 1 && inner.fits(depth - 1, left),
+                    Atom::Pickled(_, of) => of.atoms().iter().all(|atom| match atom {
+                        Atom::Container(inner) => depth > 1 && inner.fits(depth - 1, left),
+                        atom => !matches!(atom, Atom::Pickled(..)),
+                    }),
+                    _ => true,
+                }
+        })
+    }
+
+    fn leaves(&self, all: &mut Value) {
+        for atom in self.parts().flat_map(Value::atoms) {
+            match atom {
+                Atom::Container(inner) => inner.leaves(all),
+                Atom::Pickled(place, _) => all.add(Atom::Pickled(*place, Value::unknown())),
+                other => all.add(other.clone()),
+            }
         }
     }
 

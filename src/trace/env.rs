@@ -246,7 +246,7 @@ impl Env {
                     }
                 }
                 let container = Container::some(all).with(role.unwrap_or_default());
-                others.add(Atom::Container(Rc::new(container)));
+                others.add(Atom::container(container));
                 *value = others;
             }
         }

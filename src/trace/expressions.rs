@@ -128,7 +128,10 @@ impl<'a> Machine<'a> {
                         Some(truth) => Value::bool(!truth),
                         None => Value::clean(),
                     },
-                    (ast::UnaryOp::USub, Some(Const::Int(n))) => Const::Int(-n).into(),
+                    (ast::UnaryOp::USub, Some(Const::Int(n))) => match n.checked_neg() {
+                        Some(n) => Const::Int(n).into(),
+                        None => Value::clean(),
+                    },
                     _ => operand,
                 }
             }
@@ -320,6 +323,9 @@ impl<'a> Machine<'a> {
     fn dict(&mut self, node: &'a ast::ExprDict, env: &mut Env) -> Value {
         let mut container = Container::mapping();
         for item in &node.items {
+            if self.exhausted() {
+                break;
+            }
             let value = self.value(&item.value, env);
             let Some(key) = &item.key else {
                 for atom in value.atoms() {

@@ -24,7 +24,9 @@ pub(super) fn binary(op: Operator, left: &Const, right: &Const) -> Option<Const>
     };
     match (op, left, right) {
         (Operator::Add, Str(a), Str(b)) => text(format!("{a}{b}")),
-        (Operator::Add, Bytes(a), Bytes(b)) => Some(Bytes(format!("{a}{b}").into())),
+        (Operator::Add, Bytes(a), Bytes(b)) => {
+            (a.len() + b.len() <= LONGEST).then(|| Bytes(format!("{a}{b}").into()))
+        }
         (Operator::Mult, Str(a), Int(n)) | (Operator::Mult, Int(n), Str(a)) => {
             let times = usize::try_from(*n).unwrap_or(0);
             (a.len().saturating_mul(times) <= LONGEST).then(|| Str(a.repeat(times).into()))

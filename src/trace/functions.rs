@@ -165,7 +165,11 @@ impl<'a> Machine<'a> {
             None => {
                 let def = function.def;
                 let recursive = self.frames.iter().filter(|f| f.def == Some(def)).count() > 1;
-                if recursive || self.frames.len() >= DEEPEST || self.exhausted() {
+                let deep = self.frames.len() >= DEEPEST;
+                if deep && !recursive && self.leads.contains(&def) {
+                    self.give_up();
+                }
+                if recursive || deep || self.exhausted() {
                     return (self.opaque(&key.2), Vec::new());
                 }
                 match self.well_known(def, &key.2) {
@@ -190,6 +194,7 @@ impl<'a> Machine<'a> {
                 }
             }
         };
+        self.charge(summary.reached.len());
         if let Some(open) = self.reached.last_mut() {
             for reached in &summary.reached {
                 let mut reached = reached.clone();
@@ -213,7 +218,7 @@ impl<'a> Machine<'a> {
 
     /// For a function that was interpreted with many arguments already, and now with nothing that a client or peer
     /// supplies: what it did before, so that every way to a load is still seen.
-    fn well_known(&self, def: Def, arguments: &Arguments) -> Option<Rc<Summary>> {
+    fn well_known(&mut self, def: Def, arguments: &Arguments) -> Option<Rc<Summary>> {
         let before = self
             .known_calls
             .get(&def)
@@ -223,7 +228,13 @@ impl<'a> Machine<'a> {
         if exposed && before.len() < 4 * MOST_CONTEXTS {
             return None;
         }
-        let last = before.last()?;
+        let last = Rc::clone(before.last()?);
+        let called =
+            |atom: &Atom| matches!(atom, Atom::Function(..) | Atom::Partial(_) | Atom::More);
+        if exposed || arguments.all().any(|value| value.any_atom(&called)) {
+            // What it would call, or pass on to a load, is not known.
+            self.give_up();
+        }
         Some(Rc::new(Summary {
             returns: last.returns.clone().join(&self.opaque(arguments)),
             reached: last.reached.clone(),

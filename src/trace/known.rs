@@ -776,9 +776,20 @@ fn plain(value: &Value) -> Value {
         Atom::Const(_) | Atom::Pattern(_) | Atom::External(_) | Atom::Class(_) => true,
         Atom::Untrusted(_) => true,
         Atom::Container(_) => value.is_literal(),
-        Atom::Made(made) => made.name.starts_with("pathlib."),
+        Atom::Made(made) => made.name.starts_with("pathlib.") && !is_nested(made, 4),
         _ => false,
     })
+}
+
+/// Whether paths are made of paths more than `depth` times.
+fn is_nested(made: &Made, depth: usize) -> bool {
+    made.arguments
+        .all()
+        .flat_map(Value::atoms)
+        .any(|atom| match atom {
+            Atom::Made(inner) => depth == 0 || is_nested(inner, depth - 1),
+            _ => false,
+        })
 }
 
 fn value_is_stream(value: &Value) -> bool {

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::env::{Checked, Env, Scope, Vars, Verdict};
-use super::functions::{Calling, Function, Summary};
+use super::functions::{Calling, Code, Function, Summary};
 use super::handlers::Handler;
 use super::lazy::{Deferred, Yields};
 use super::modules::Names;
@@ -210,6 +210,8 @@ pub(super) struct Machine<'a> {
     /// Work at which a call that leads to no load is given up, and how deep such calls are.
     aside: Option<(usize, usize)>,
     cut: bool,
+    /// Something that may lead to a load was not followed, for another bound than that on work.
+    unfollowed: bool,
 }
 
 impl<'a> Machine<'a> {
@@ -253,6 +255,7 @@ impl<'a> Machine<'a> {
             entry_work: 0,
             aside: None,
             cut: false,
+            unfollowed: false,
         }
     }
 
@@ -297,7 +300,7 @@ impl<'a> Machine<'a> {
     /// A call of `def` begins: whether it is to be followed, and what to give to [`Machine::end_call`].
     pub fn begin_call(&mut self, def: Def) -> Option<Option<(usize, usize)>> {
         let before = self.aside;
-        if self.leads.contains(&def) {
+        if self.leads.contains(&def) || self.is_around_load(def) {
             // What it leads to counts, whoever calls it.
             self.aside = None;
             return Some(before);
@@ -310,6 +313,23 @@ impl<'a> Machine<'a> {
         Some(before)
     }
 
+    /// Whether it is a lambda with a load in it; other functions are known to lead to theirs.
+    fn is_around_load(&self, def: Def) -> bool {
+        let function = self
+            .by_def
+            .get(&def)
+            .and_then(|id| self.functions.get(id.0 as usize));
+        function.is_some_and(|function| match function.code {
+            Code::Lambda(node) => {
+                let inside = |site: &Site| {
+                    site.place.file == def.file && span(node).contains(site.place.span)
+                };
+                self.sites.iter().any(inside)
+            }
+            Code::Def(_) => false,
+        })
+    }
+
     /// The call ends.
     pub fn end_call(&mut self, before: Option<(usize, usize)>) {
         self.aside = before;
@@ -318,6 +338,23 @@ impl<'a> Machine<'a> {
     /// Whether the bound on work was ever met.
     pub fn was_cut(&self) -> bool {
         self.cut
+    }
+
+    /// Notes that something which may lead to a load is not followed.
+    pub fn give_up(&mut self) {
+        self.unfollowed = true;
+    }
+
+    /// Whether any bound was met that may hide a way to a load.
+    pub fn is_incomplete(&self) -> bool {
+        self.cut || self.unfollowed
+    }
+
+    /// Work that costs as much as `units` of it.
+    pub fn charge(&mut self, units: usize) {
+        self.work += units;
+        self.entry_work += units;
+        self.cut |= self.is_spent();
     }
 
     /// A new entry point begins.
@@ -421,6 +458,7 @@ impl<'a> Machine<'a> {
                 other => other.clone(),
             });
         }
+        self.unfollowed |= value.any_atom(&|atom| matches!(atom, Atom::More));
         let safe = safe.or(env.hooked.then_some(Safe::Hook));
         let reached = Reached {
             site,

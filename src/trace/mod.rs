@@ -211,7 +211,7 @@ pub fn trace(project: &Project, model: &Model) -> Traced {
         machine.next_pass();
         reached = interpret(&mut machine, &relevant);
     }
-    let exhausted = machine.was_cut();
+    let exhausted = machine.is_incomplete();
     let mut by_site: Vec<Vec<&(Option<Handler>, Reached)>> = vec![Vec::new(); machine.sites.len()];
     for one in &reached {
         if let Some(all) = by_site.get_mut(one.1.site) {
@@ -287,6 +287,7 @@ fn late(
         .filter(|(n, _)| !seen.contains(n))
         .map(|(_, site)| site.place)
         .collect();
+    let mut entered = BTreeSet::new();
     for place in missed {
         let holders = relevant
             .functions
@@ -298,6 +299,9 @@ fn late(
         let Some(id) = around.and_then(|def| machine.by_def.get(def).copied()) else {
             continue;
         };
+        if !entered.insert(id) {
+            continue;
+        }
         let arguments = machine.outside_arguments(id);
         machine.enter_late(id, &arguments);
         let reached = machine.take_reached();

@@ -274,7 +274,11 @@ impl<'a> Machine<'a> {
             return self.by_star(file, &names, name);
         };
         let key = (file, Name::new(name));
-        if self.frames.len() > 60 || !self.defining.insert(key.clone()) {
+        if self.frames.len() > 60 {
+            self.give_up();
+            return None;
+        }
+        if !self.defining.insert(key.clone()) {
             return None;
         }
         self.frames.push(Frame::new(file));

@@ -201,7 +201,8 @@ impl<'s> Visitor<'s> for Files<'s> {
                 Expr::Name(name) if name.id == "open" && is_own(first) => {
                     let mode = call.arguments.find_argument_value("mode", 1);
                     let mode = mode.and_then(Expr::as_string_literal_expr);
-                    let writes = mode.is_some_and(|m| m.value.to_str().contains(['w', 'a', 'x', '+']));
+                    let writes =
+                        mode.is_some_and(|m| m.value.to_str().contains(['w', 'a', 'x', '+']));
                     self.opened_to_write |= writes;
                     self.opened_to_read |= !writes;
                 }

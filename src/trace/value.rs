@@ -10,8 +10,10 @@ use crate::python::ast::name::Name;
 
 /// More alternatives than this are not told apart.
 const WIDEST: usize = 12;
+/// The same for functions, classes and instances: one of them may be called.
+const MOST_CALLED: usize = 64;
 /// Containers in containers are looked into this far.
-const DEEPEST: usize = 4;
+pub(super) const DEEPEST: usize = 8;
 
 /// Identifies a function or class: its file and where its definition starts.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -99,6 +101,22 @@ pub(super) struct Partial {
     pub arguments: Arguments,
 }
 
+impl Partial {
+    /// The same, where no partial is among its arguments.
+    pub fn bounded(self) -> Atom {
+        let nested = |atom: &Atom| matches!(atom, Atom::Partial(_));
+        let within = self.arguments.all().any(|value| value.any_atom(&nested));
+        let function = self.function.any_atom(&|atom| match atom {
+            Atom::Partial(inner) => inner.function.any_atom(&nested),
+            _ => false,
+        });
+        match within || function {
+            true => Atom::More,
+            false => Atom::Partial(Rc::new(self)),
+        }
+    }
+}
+
 /// One thing a value can be.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
 pub(super) enum Atom {
@@ -150,11 +168,20 @@ pub(super) enum Atom {
     Deferred(usize),
     /// Made by this program with a writer such as `pickle.dumps`, there, of that.
     Pickled(Place, Value),
+    /// More than is kept apart: what is done with it was not followed.
+    More,
+}
+
+impl Atom {
+    /// A container, as far as its elements can be kept apart.
+    pub fn container(container: Container) -> Atom {
+        Atom::Container(Rc::new(container.bounded()))
+    }
 }
 
 impl From<Container> for Value {
     fn from(container: Container) -> Value {
-        Atom::Container(Rc::new(container)).into()
+        Atom::container(container).into()
     }
 }
 
@@ -322,10 +349,37 @@ impl Value {
                     |other: &&Atom| matches!(other, Atom::Untrusted(t) if t.trust == taint.trust);
                 atoms.iter().filter(alike).count() < most
             }
+            Atom::Function(..) | Atom::Class(_) | Atom::Instance(_) => atoms.len() < MOST_CALLED,
+            Atom::More => true,
             _ => atoms.len() < WIDEST,
         };
-        if fits && !atoms.contains(&atom) {
+        if atoms.contains(&atom) {
+            return;
+        }
+        if fits {
             Rc::make_mut(self.0.get_or_insert_with(Rc::default)).push(atom);
+            return;
+        }
+        match atom {
+            Atom::Untrusted(_) => {}
+            // One constant more says nothing more.
+            Atom::Const(_) | Atom::Pattern(_) => {
+                let other = Atom::Const(Const::Other);
+                let atoms = Rc::make_mut(self.0.get_or_insert_with(Rc::default));
+                if !atoms.contains(&other) {
+                    atoms.push(other);
+                }
+            }
+            Atom::Container(container) => {
+                let all = container.any();
+                for atom in all.atoms() {
+                    match atom {
+                        Atom::Container(_) => self.add(Atom::More),
+                        atom => self.add(atom.clone()),
+                    }
+                }
+            }
+            _ => self.add(Atom::More),
         }
     }
 
