@@ -7,6 +7,9 @@ Downloads each release of `real-cases.tsv` from PyPI with `pip download --no-dep
 (nothing is installed or imported), scans it and compares. A row holds when a finding starts at its line (or within two
 lines: a call may begin above) with its trust. `T1` to `T3` must be found; `T4` must be in the ledger, at whatever level;
 `T5` is welcome; `N` must not be reported at `http` or `network`. A release that cannot be had is said so.
+
+The last column of a row says, with the place that shows it, where the source proves a load more exposed than the advisory
+says. Such a row holds at that level too, and is counted apart.
 """
 
 import argparse
@@ -80,8 +83,8 @@ def main():
     parser.add_argument("packages", nargs="*")
     options = parser.parse_args()
     rows = [line.rstrip("\n").split("\t") for line in (HERE / "real-cases.tsv").open() if not line.startswith("#")]
-    scanned, failed = {}, 0
-    for package, version, file, line, trust, reach, what in rows:
+    scanned, failed, worse = {}, 0, 0
+    for package, version, file, line, trust, reach, what, *more in rows:
         if options.packages and package not in options.packages:
             continue
         key = (package, version)
@@ -118,10 +121,13 @@ def main():
             holds = bool(levels)
         else:
             holds = trust in levels
+        if not holds and more and more[0].split(":")[0] in levels:
+            holds, worse = True, worse + 1
+            what += f"; more exposed, and true: {more[0]}"
         if not holds and reach != "T5":
             failed += 1
         print(f"{'ok  ' if holds else 'MISS'} {reach} {package} {file}:{line} wanted {trust}, found {', '.join(levels) or 'nothing'} ({what})", flush=True)
-    print(f"{failed} rows do not hold")
+    print(f"{failed} rows do not hold; {worse} hold at a level that is more exposed, and true")
     return 1 if failed else 0
 
 

@@ -247,11 +247,10 @@ impl Builder {
         let home = if is_global { 0 } else { self.current };
         if let Some(scope) = self.scopes.get_mut(home) {
             let bindings = scope.bindings.entry(name.to_owned()).or_default();
-            let is_known = match (&bound, bindings.last()) {
-                (Bound::Other, Some(Bound::Other)) => true,
-                (Bound::Definition, Some(Bound::Definition)) => true,
-                _ => false,
-            };
+            let is_known = matches!(
+                (&bound, bindings.last()),
+                (Bound::Other, Some(Bound::Other)) | (Bound::Definition, Some(Bound::Definition))
+            );
             if !is_known {
                 bindings.push(bound);
             }
