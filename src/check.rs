@@ -86,6 +86,8 @@ pub struct Checked {
     pub by: Vec<String>,
     /// What may be written.
     pub changeset: Changeset,
+    /// What is suggested besides, each file as the changeset leaves it and as the suggestions would; it may not be written.
+    pub suggestions: Vec<ChangedFile>,
     /// Whether the analysis met its bound on work.
     pub exhausted: bool,
 }
@@ -101,9 +103,23 @@ pub fn check(
 ) -> Checked {
     let mut order = order.clone();
     let findings = traced.findings;
-    let files = loop {
-        match verify(project, model, &findings, &now, &order) {
-            Ok(files) => break files,
+    let (files, suggestions) = loop {
+        let written = verify(project, model, &findings, &now, &order);
+        let both = written.and_then(|files| match now.suggested.is_empty() {
+            true => Ok((files, Vec::new())),
+            false => {
+                let all = everything(&now);
+                let order = Order {
+                    suggestions: true,
+                    ..order.clone()
+                };
+                let suggested = verify(project, model, &findings, &all, &order)?;
+                let suggestions = besides(suggested, &files);
+                Ok((files, suggestions))
+            }
+        });
+        match both {
+            Ok(both) => break both,
             Err(failed) => {
                 for (finding, reason) in failed {
                     order.taken_back.insert(finding.fingerprint.clone(), reason);
@@ -124,11 +140,39 @@ pub fn check(
             files,
             findings: finished,
         },
+        suggestions,
         findings,
         decisions: now.decisions,
         by: now.by,
         exhausted: traced.exhausted,
     }
+}
+
+/// `plan` as if its suggestions were rewrites.
+fn everything(plan: &Plan) -> Plan {
+    let decisions = plan.decisions.iter().map(|decision| match decision {
+        Decision::Suggest(changes, _) => Decision::Rewrite(changes.clone()),
+        other => other.clone(),
+    });
+    Plan {
+        decisions: decisions.collect(),
+        by: plan.by.clone(),
+        changes: plan.suggested.clone(),
+        suggested: crate::plan::Changes::new(),
+    }
+}
+
+/// What `all` changes besides `written`.
+fn besides(all: Vec<ChangedFile>, written: &[ChangedFile]) -> Vec<ChangedFile> {
+    let after = |file: ChangedFile| {
+        let before = written.iter().find(|w| w.path == file.path);
+        ChangedFile {
+            before: before.map_or(file.before, |w| w.after.clone()),
+            ..file
+        }
+    };
+    let files = all.into_iter().map(after);
+    files.filter(|file| file.before != file.after).collect()
 }
 
 fn finished(project: &Project, finding: &Finding, by: &str) -> Finished {

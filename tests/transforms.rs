@@ -207,6 +207,18 @@ fn rewrites(case: &Case, model: &Model) -> Law {
             ));
         }
     }
+    for (file, wanted) in &case.suggested {
+        let suggestions = &checked.suggestions;
+        let got = suggestions.iter().find(|s| s.path == *file);
+        let got = got.map_or("", |s| std::str::from_utf8(&s.after).unwrap_or_default());
+        if got != wanted {
+            let diff = similar::TextDiff::from_lines(wanted.as_str(), got);
+            return Err(format!(
+                "law 3, {file}, suggested:\n{}",
+                diff.unified_diff().header("wanted", "got")
+            ));
+        }
+    }
     let (_, again) = migrate(&after, model, &case.order());
     if !again.changeset.files().is_empty() {
         return Err("law 4: rewriting again changes something".into());
@@ -304,6 +316,7 @@ fn varied(case: &Case, vary: Vary) -> Case {
     Case {
         before: all(&case.before),
         after: all(&case.after),
+        suggested: all(&case.suggested),
         ..case.clone()
     }
 }
@@ -455,7 +468,11 @@ fn against_the_framework(case: &Case) -> Law {
 fn compiles(cases: &[Case]) -> Law {
     let mut files = Vec::new();
     for case in cases {
-        for (side, texts) in [("before", &case.before), ("after", &case.after)] {
+        for (side, texts) in [
+            ("before", &case.before),
+            ("after", &case.after),
+            ("suggested", &case.suggested),
+        ] {
             for (file, source) in texts {
                 files.push(
                     json!({ "name": format!("{} {side} {file}", case.name), "source": source }),

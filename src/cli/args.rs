@@ -47,6 +47,9 @@ pub struct Common {
     /// Count and treat test code, examples and documentation too
     #[arg(long)]
     pub include_tests: bool,
+    /// Treat every load alike, whoever reaches it: to test the rewrite on code that nobody attacks
+    #[arg(long, hide = true)]
+    pub every_load: bool,
     /// Read this commit instead of the work tree
     #[arg(long, value_name = "REF")]
     pub base: Option<String>,
@@ -159,6 +162,7 @@ impl Common {
             exclude: Vec::new(),
             no_ignore: false,
             include_tests: false,
+            every_load: false,
             base: None,
             message: None,
             to: None,
@@ -239,6 +243,7 @@ impl Common {
             to: self.to.map(|to| to.word().to_owned()),
             suggestions: self.suggestions,
             tests: self.include_tests,
+            every: self.every_load,
             ..Order::default()
         }
     }

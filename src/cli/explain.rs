@@ -130,11 +130,13 @@ fn framework_text(framework: &Framework) -> String {
         }
     }
     for reply in &framework.replies {
-        let place = match reply.style {
-            ReplyStyle::Return => "in a handler",
-            ReplyStyle::Raise => "anywhere below it",
+        let what = match reply.style {
+            ReplyStyle::Return => "answers 400 in a handler",
+            ReplyStyle::Raise => "answers 400 anywhere below it",
+            ReplyStyle::Drop => "drops the message in a handler (suggested only)",
         };
-        let _ = writeln!(out, "\nanswers 400 {place}: {}", reply.code);
+        let code = reply.code.replace('\n', "; ");
+        let _ = writeln!(out, "\n{what}: {code}");
     }
     out
 }

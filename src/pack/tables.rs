@@ -103,6 +103,9 @@ pub struct Framework {
     /// Functions that never return.
     #[serde(default)]
     pub exits: Vec<String>,
+    /// Methods that settle what one turn of a loop has taken: no `continue` may pass them over.
+    #[serde(default)]
+    pub settles: Vec<String>,
     /// Calls that carry what they are given to a client or a server.
     #[serde(default, rename = "carrier")]
     pub carriers: Vec<Carrier>,
@@ -362,6 +365,8 @@ pub struct Reply {
     pub style: ReplyStyle,
     /// One statement. `{message}` is the message as a string literal; `{module.name}` is that name, imported.
     pub code: String,
+    /// Only in handlers that call a method of this name.
+    pub calls: Option<String>,
 }
 
 /// See [`Reply`].
@@ -372,6 +377,8 @@ pub enum ReplyStyle {
     Return,
     /// An exception that the framework turns into the answer.
     Raise,
+    /// There is nobody to answer: the handler refuses the message. Only suggested. `{0}` is its first parameter after `self`.
+    Drop,
 }
 
 /// `[[step]]`: what passes data on.

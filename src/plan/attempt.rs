@@ -57,6 +57,23 @@ pub(super) fn attempt(
     Attempt::Open
 }
 
+/// Whether a `try` around `place`, in its function, catches all of `errors`.
+pub(super) fn catches(file: &SourceFile, place: Span, errors: &[String]) -> bool {
+    let statement = super::wrap::statement_of(file, place).map_or(place, |(span, _)| span);
+    around(file, statement).into_iter().any(|node| {
+        let names: Vec<String> = node
+            .handlers
+            .iter()
+            .flat_map(|handler| caught(file, handler))
+            .collect();
+        let errors = errors.iter().map(|error| Raised {
+            text: error.clone(),
+            name: error.clone(),
+        });
+        errors.into_iter().all(|error| error.caught_by(&names))
+    })
+}
+
 /// Whether an exception raised at `statement` could be caught before the framework sees it.
 pub(super) fn swallowed(file: &SourceFile, statement: Span) -> Result<(), Reason> {
     for node in around(file, statement) {

@@ -1,6 +1,6 @@
 //! Who answers when a load fails, and the guards around the calls by which handlers come to a load in a helper.
 
-use super::attempt::{Attempt, attempt, function_ancestors};
+use super::attempt::{Attempt, attempt, catches, function_ancestors};
 use super::call::call_at;
 use super::guard::answer;
 use super::load::function_of;
@@ -9,7 +9,8 @@ use super::raised::Cause;
 use super::uses::uses;
 use super::wrap::{Guarded, statement_of, wrap};
 use super::{Draft, Planner, Reason};
-use crate::pack::Framework;
+use crate::pack::{Framework, Model};
+use crate::project::Project;
 use crate::python::ast::visitor::{self, Visitor};
 use crate::python::ast::{AnyNodeRef, Expr, Stmt};
 use crate::python::{SourceFile, span};
@@ -22,8 +23,8 @@ pub(super) enum Answering<'r> {
     Handler(&'r Handler),
     /// The function that holds the load, by raising: it reads the framework's request itself.
     Request(&'r str),
-    /// The handlers that call down to the load.
-    Callers(Vec<(&'r Handler, Place)>),
+    /// The handlers that call down to the load; and whether other code does, too.
+    Callers(Vec<(&'r Handler, Place)>, bool),
 }
 
 impl<'p> Planner<'p> {
@@ -68,10 +69,9 @@ impl<'p> Planner<'p> {
         }
         callers.sort_by_key(|(_, place)| *place);
         callers.dedup_by_key(|(_, place)| *place);
-        match (callers.is_empty(), shared) {
-            (true, _) => Err(Reason::NoHandler),
-            (false, true) => Err(Reason::SharedHelper),
-            (false, false) => Ok(Answering::Callers(callers)),
+        match callers.is_empty() {
+            true => Err(Reason::NoHandler),
+            false => Ok(Answering::Callers(callers, shared)),
         }
     }
 
@@ -198,6 +198,49 @@ impl<'p> Planner<'p> {
         draft.keep(id, catch.kept);
         Ok(())
     }
+}
+
+/// A call that leads to a load from code that no framework calls.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct OtherCaller {
+    /// The call of the helper that holds the load, or of one that calls it.
+    pub place: Place,
+    /// Nothing on this way catches what the new call raises on bad input.
+    pub uncaught: bool,
+}
+
+/// Who else calls down to `finding`, besides handlers.
+pub fn other_callers(project: &Project, model: &Model, finding: &Finding) -> Vec<OtherCaller> {
+    let transform = model.sink_row(finding.sink).map(|(t, _)| t);
+    let Some(rewrite) = transform.and_then(|t| t.rewrite.as_ref()) else {
+        return Vec::new();
+    };
+    let mut callers: Vec<OtherCaller> = Vec::new();
+    let outside = |route: &&Route| route.handler.is_none();
+    for route in finding.routes.iter().filter(outside) {
+        let Some(call) = route.chain.last() else {
+            continue;
+        };
+        let caught = route.chain.iter().any(|call| {
+            let file = project.source(call.place.file);
+            catches(file, call.place.span, &rewrite.catch)
+        });
+        let own = catches(
+            project.source(finding.place.file),
+            finding.place.span,
+            &rewrite.catch,
+        );
+        let uncaught = !caught && !own && !rewrite.same_format;
+        match callers.iter_mut().find(|other| other.place == call.place) {
+            Some(other) => other.uncaught |= uncaught,
+            None => callers.push(OtherCaller {
+                place: call.place,
+                uncaught,
+            }),
+        }
+    }
+    callers.sort_by_key(|caller| caller.place);
+    callers
 }
 
 /// The `await` around the call at `inner`.

@@ -43,7 +43,7 @@ impl Planner<'_> {
         sink: &Sink,
     ) -> Result<Draft, Reason> {
         let rewrite = transform.rewrite.as_ref();
-        if !rewrite.is_some_and(|rewrite| rewrite.same_format) {
+        if !rewrite.is_some_and(|rewrite| rewrite.same_format) && !self.order.every {
             if finding.writer.is_some() {
                 return Err(Reason::WriterInProject);
             }

@@ -16,7 +16,7 @@ pub(super) fn answer(
 ) -> Result<Filled, Reason> {
     let mut obstacle = Reason::NoHandler;
     for reply in &framework.replies {
-        if reply.style == ReplyStyle::Return && !in_handler {
+        if reply.style == ReplyStyle::Drop || (reply.style == ReplyStyle::Return && !in_handler) {
             continue;
         }
         if reply.style == ReplyStyle::Raise

@@ -42,6 +42,10 @@ impl<'p> Planner<'p> {
         let load = load(file, finding, sink, rewrite, &class, &mut draft)?;
         if sink.arrives == Arrives::Stream && !rewrite.same_format {
             one_load_a_file(file, &load, self.findings, id)?;
+            // A connection has no end before its peer closes it, and a pickle has.
+            if matches!(finding.channel.as_str(), "socket" | "pipe") {
+                return Err(Reason::ReadsAStream);
+            }
         }
         let nested = self.findings.iter().any(|other| {
             let inside = other.place.span;
@@ -91,6 +95,7 @@ impl<'p> Planner<'p> {
                 draft.edit(id, load.in_place(file, None));
                 return Ok(draft);
             }
+            Err(Reason::NoHandler) => return self.suggest(draft, &cause, &load, None),
             answering => answering?,
         };
         let (framework, in_handler) = match answering {
@@ -99,7 +104,7 @@ impl<'p> Planner<'p> {
                 let found = self.model.frameworks.iter().find(|f| f.id == id);
                 (found.ok_or(Reason::NoHandler)?, false)
             }
-            Answering::Callers(callers) => {
+            Answering::Callers(callers, shared) => {
                 if deferred {
                     return Err(Reason::InLambda);
                 }
@@ -113,7 +118,16 @@ impl<'p> Planner<'p> {
                         file: call.file,
                         ..cause
                     };
-                    self.guard_call(&mut draft, &cause, handler, message)?;
+                    match self.guard_call(&mut draft, &cause, handler, message) {
+                        // Its framework has no answer: the error rises out of the handler.
+                        Err(Reason::NoHandler) if !rewrite.same_format => {
+                            draft.suggest = Some(Reason::NoHandler);
+                        }
+                        outcome => outcome?,
+                    }
+                }
+                if shared && !rewrite.same_format {
+                    draft.suggest = Some(Reason::SharedHelper);
                 }
                 return Ok(draft);
             }
@@ -124,7 +138,10 @@ impl<'p> Planner<'p> {
         let (position, catch) = self.position(&cause, load.whole, region, hoisted)?;
         uses(file, position.target, rewrite)?;
         in_function(file, statement)?;
-        let answer = answer_at(file, position.statement, framework, in_handler, message)?;
+        let answer = match answer_at(file, position.statement, framework, in_handler, message) {
+            Err(Reason::NoHandler) => return self.suggest(draft, &cause, &load, Some(framework)),
+            answer => answer?,
+        };
         let fresh = self.fresh.entry(id).or_insert_with(|| Fresh::of(file));
         let payload = hoisted.then(|| fresh.take("payload"));
         let before = payload

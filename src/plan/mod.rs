@@ -17,6 +17,7 @@ mod quiet;
 mod raised;
 mod reason;
 mod room;
+mod suggest;
 mod uses;
 mod wrap;
 
@@ -27,6 +28,7 @@ use crate::project::{FileId, Project};
 use crate::text::{Edit, EditSet, Span};
 use crate::trace::{Finding, Form, Reach};
 
+pub use callers::{OtherCaller, other_callers};
 pub use reason::Reason;
 
 use classes::Allowed;
@@ -45,6 +47,8 @@ pub struct Order {
     pub suggestions: bool,
     /// Test code and examples are treated too.
     pub tests: bool,
+    /// Every load is treated alike, whoever reaches it: a test of the rewrite.
+    pub every: bool,
     /// Findings, by fingerprint, whose change did not pass the checks, and why.
     pub taken_back: HashMap<String, Reason>,
 }
@@ -57,6 +61,7 @@ impl Default for Order {
             to: None,
             suggestions: false,
             tests: false,
+            every: false,
             taken_back: HashMap::new(),
         }
     }
@@ -116,6 +121,8 @@ pub struct Plan {
     pub by: Vec<String>,
     /// All edits of all rewrites, imports included.
     pub changes: Changes,
+    /// Those, and the edits of all suggestions; empty where nothing is suggested.
+    pub suggested: Changes,
 }
 
 /// What one finding's rewrite does, before it is fitted together with the others.
@@ -147,6 +154,54 @@ impl Draft {
     }
 }
 
+/// Drafts that fit together.
+#[derive(Debug, Default, Clone)]
+struct Joined {
+    changes: Changes,
+    needs: BTreeMap<FileId, BTreeSet<Need>>,
+    gone: BTreeMap<FileId, Vec<Span>>,
+    kept: BTreeSet<(FileId, String)>,
+}
+
+impl Joined {
+    /// Takes in `draft` and gives its own edits; nothing when it claims the same text as another.
+    fn join(&mut self, draft: &Draft) -> Option<Changes> {
+        let (together, own) = fit(&self.changes, draft)?;
+        self.changes = together;
+        for (file, more) in &draft.needs {
+            let needs = self.needs.entry(*file).or_default();
+            needs.extend(more.iter().cloned());
+        }
+        for (file, span) in &draft.gone {
+            self.gone.entry(*file).or_default().push(*span);
+        }
+        self.kept.extend(draft.kept.iter().cloned());
+        Some(own)
+    }
+
+    /// Adds the imports, where they belong; gives the files in which they cannot be written beside the loads.
+    fn finish(&mut self, project: &Project, known: &imports::Known) -> Vec<FileId> {
+        let mut failed = Vec::new();
+        let nothing = BTreeSet::new();
+        let files: BTreeSet<FileId> = self.changes.keys().copied().collect();
+        for file in files {
+            let needs = self.needs.get(&file).unwrap_or(&nothing);
+            let gone = self.gone.get(&file).map_or(&[][..], Vec::as_slice);
+            let kept = self.kept.iter().filter(|(id, _)| *id == file);
+            let kept: BTreeSet<&str> = kept.map(|(_, name)| name.as_str()).collect();
+            let edits = imports::imports(project, file, needs, gone, &kept, known);
+            let before = self.changes.get(&file).cloned().unwrap_or_default();
+            match EditSet::new(edits).and_then(|edits| before.union(&edits)) {
+                Ok(edits) => {
+                    self.changes.insert(file, edits);
+                }
+                Err(_) => failed.push(file),
+            }
+        }
+        failed
+    }
+}
+
 /// Decides what happens to each of `findings`.
 pub fn plan(project: &Project, model: &Model, findings: &[Finding], order: &Order) -> Plan {
     let mut planner = Planner {
@@ -157,36 +212,26 @@ pub fn plan(project: &Project, model: &Model, findings: &[Finding], order: &Orde
         fresh: HashMap::new(),
         classes: HashMap::new(),
     };
-    let mut accepted: Changes = Changes::new();
-    let mut needs: BTreeMap<FileId, BTreeSet<Need>> = BTreeMap::new();
-    let mut gone: BTreeMap<FileId, Vec<Span>> = BTreeMap::new();
-    let mut kept: BTreeSet<(FileId, String)> = BTreeSet::new();
+    let mut accepted = Joined::default();
+    let mut doubtful = Vec::new();
     let mut decisions = Vec::with_capacity(findings.len());
     let mut by = Vec::with_capacity(findings.len());
-    for finding in findings {
+    for (n, finding) in findings.iter().enumerate() {
         let own = model.sink_row(finding.sink).map(|(t, _)| t.id.clone());
         let draft = planner.draft(finding);
         let other = draft.as_ref().ok().and_then(|draft| draft.by.clone());
         by.push(other.or(own).unwrap_or_default());
         let decision = match draft {
             Err(decision) => decision,
-            Ok(draft) => match fit(&accepted, &draft) {
-                None => Decision::Refuse(Reason::NestedLoads),
-                Some((together, own)) => {
-                    if let Some(reason) = draft.suggest.filter(|_| !order.suggestions) {
-                        decisions.push(Decision::Suggest(own, reason));
-                        continue;
-                    }
-                    accepted = together;
-                    for (file, more) in draft.needs {
-                        needs.entry(file).or_default().extend(more);
-                    }
-                    for (file, span) in draft.gone {
-                        gone.entry(file).or_default().push(span);
-                    }
-                    kept.extend(draft.kept);
-                    Decision::Rewrite(own)
+            Ok(draft) => match draft.suggest {
+                Some(reason) if !order.suggestions => {
+                    doubtful.push((n, draft, reason));
+                    Decision::Refuse(reason)
                 }
+                _ => match accepted.join(&draft) {
+                    None => Decision::Refuse(Reason::NestedLoads),
+                    Some(own) => Decision::Rewrite(own),
+                },
             },
         };
         decisions.push(decision);
@@ -200,33 +245,39 @@ pub fn plan(project: &Project, model: &Model, findings: &[Finding], order: &Orde
             .flat_map(|f| f.packages.clone())
             .collect(),
     };
-    let files: BTreeSet<FileId> = accepted.keys().copied().collect();
-    let nothing = BTreeSet::new();
-    for file in files {
-        let needs = needs.get(&file).unwrap_or(&nothing);
-        let gone = gone.get(&file).map_or(&[][..], Vec::as_slice);
-        let kept = kept.iter().filter(|(id, _)| *id == file);
-        let kept: BTreeSet<&str> = kept.map(|(_, name)| name.as_str()).collect();
-        let edits = imports::imports(project, file, needs, gone, &kept, &known);
-        let fitted = EditSet::new(edits).and_then(|edits| {
-            accepted
-                .get(&file)
-                .cloned()
-                .unwrap_or_default()
-                .union(&edits)
-        });
-        match fitted {
-            Ok(edits) => {
-                accepted.insert(file, edits);
-            }
-            // The imports cannot be written beside the loads: nothing in this file is.
-            Err(_) => give_up(&mut decisions, &mut accepted, file),
+    let mut all = accepted.clone();
+    for (n, draft, reason) in doubtful {
+        if let (Some(own), Some(decision)) = (all.join(&draft), decisions.get_mut(n)) {
+            *decision = Decision::Suggest(own, reason);
         }
+    }
+    let mut suggested = Changes::new();
+    if decisions.iter().any(|d| matches!(d, Decision::Suggest(..))) {
+        match all.finish(project, &known).is_empty() {
+            true => suggested = all.changes,
+            false => withdraw(&mut decisions),
+        }
+    }
+    for file in accepted.finish(project, &known) {
+        // Nothing in this file is written.
+        give_up(&mut decisions, &mut accepted.changes, file);
+        suggested = Changes::new();
+        withdraw(&mut decisions);
     }
     Plan {
         decisions,
         by,
-        changes: accepted,
+        changes: accepted.changes,
+        suggested,
+    }
+}
+
+/// Takes back all suggestions.
+fn withdraw(decisions: &mut [Decision]) {
+    for decision in decisions {
+        if let Decision::Suggest(_, reason) = decision {
+            *decision = Decision::Refuse(*reason);
+        }
     }
 }
 
@@ -278,6 +329,7 @@ impl Planner<'_> {
     /// The rewrite of `finding`, or the decision where there is none.
     fn draft(&mut self, finding: &Finding) -> Result<Draft, Decision> {
         match finding.reach {
+            _ if self.order.every => {}
             Reach::Guarded => return Err(Decision::Guarded(Reason::SignatureChecked)),
             Reach::Constant => return Err(Decision::Trusted(Reason::ConstantInput)),
             Reach::OwnRoundTrip => return Err(Decision::Trusted(Reason::OwnRoundTrip)),
@@ -292,6 +344,10 @@ impl Planner<'_> {
         match (finding.form, finding.reach) {
             (Form::Base, _) => return Err(Decision::Guarded(Reason::RestrictedUnpickler)),
             (Form::Reference, _) => return refuse(Reason::PassedAsAFunction),
+            (Form::Indirect, _) if self.order.every => return refuse(Reason::IndirectCall),
+            (Form::Call, _) if self.order.every => {
+                return self.untaken(finding);
+            }
             (_, Reach::NotReached) => return refuse(Reason::NotReached),
             (_, Reach::UnknownOrigin) => return refuse(Reason::OriginUnknown),
             (Form::Call | Form::Indirect, _) => {}
@@ -325,9 +381,14 @@ impl Planner<'_> {
         {
             return refuse(Reason::MixedOrigins);
         }
-        if let Some(reason) = self.order.taken_back.get(&finding.fingerprint) {
-            return refuse(*reason);
+        self.untaken(finding)
+    }
+
+    /// The rewrite of `finding`, unless it was tried and taken back.
+    fn untaken(&mut self, finding: &Finding) -> Result<Draft, Decision> {
+        match self.order.taken_back.get(&finding.fingerprint) {
+            Some(reason) => Err(Decision::Refuse(*reason)),
+            None => self.chosen(finding).map_err(Decision::Refuse),
         }
-        self.chosen(finding).map_err(Decision::Refuse)
     }
 }

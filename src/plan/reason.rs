@@ -257,12 +257,12 @@ impl Reason {
             Reason::NoHandler => (
                 "no-handler",
                 "no web handler stands above the load, so there is nobody to answer 400 to",
-                "load JSON by hand, and drop or refuse what does not parse",
+                "decide what becomes of a message that is not JSON; `depickle diff --suggestions` shows one way",
             ),
             Reason::SharedHelper => (
                 "shared-helper",
                 "the load is in a helper that is also called from code that is not a handler",
-                "give the handlers a helper of their own that loads JSON",
+                "look at those callers, and at what `depickle diff --suggestions` shows",
             ),
             Reason::HandlerIsCalled => (
                 "handler-is-called",
@@ -331,7 +331,7 @@ impl Reason {
             ),
             Reason::ReadsAStream => (
                 "reads-a-stream",
-                "several pickles are read from one file, which JSON cannot do",
+                "several pickles are read from one file or connection; JSON reads to its end",
                 "write one JSON document a line, and read it line by line",
             ),
             Reason::ExtraArguments => (

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::check::{ChangedFile, Checked};
 use crate::pack::{Model, Trust};
-use crate::plan::Decision;
+use crate::plan::{Decision, OtherCaller, other_callers};
 use crate::project::Project;
 use crate::trace::{Finding, Place, enclosing};
 
@@ -65,6 +65,8 @@ pub struct ProjectRow {
     pub branch: Option<String>,
     /// The patch, in `git apply` form.
     pub patch: Option<String>,
+    /// What is suggested besides, in the same form, to be applied after `patch`. It is not staged unless it is asked for.
+    pub suggestions: Option<String>,
     /// Things a person should know: files `stage` did not see, bounds that were met.
     pub notes: Vec<String>,
     /// The changed files, for formats that draw the patch themselves.
@@ -142,6 +144,21 @@ pub struct FindingRow {
     pub entries: Vec<EntryRow>,
     /// Ways that untrusted data comes besides `path`.
     pub other_paths: usize,
+    /// Code that no framework calls, and that calls down to this load.
+    pub callers: Vec<CallerRow>,
+}
+
+/// A call that leads to a load from code that no framework calls.
+#[derive(Debug, Serialize)]
+pub struct CallerRow {
+    /// Dotted name of the function that calls; empty at module level.
+    pub function: String,
+    /// Path relative to the project.
+    pub file: String,
+    /// 1-based.
+    pub line: usize,
+    /// What it would see that it did not see before, and does not catch.
+    pub new_errors: Vec<String>,
 }
 
 /// A handler from which a load is reached.
@@ -252,16 +269,17 @@ impl ProjectRow {
         if checked.exhausted {
             notes.push("the analysis met its bound on work; loads it did not get to are listed as not-reached".to_owned());
         }
+        let in_repository = |file: &ChangedFile| ChangedFile {
+            path: format!("{prefix}{}", file.path),
+            ..file.clone()
+        };
         let changes: Vec<ChangedFile> = checked
             .changeset
             .files()
             .iter()
-            .map(|file| ChangedFile {
-                path: format!("{prefix}{}", file.path),
-                ..file.clone()
-            })
+            .map(in_repository)
             .collect();
-        let patch: Vec<u8> = changes.iter().flat_map(unified).collect();
+        let suggested: Vec<ChangedFile> = checked.suggestions.iter().map(in_repository).collect();
         ProjectRow {
             root: root.to_owned(),
             commit: checked.changeset.base().map(str::to_owned),
@@ -270,11 +288,18 @@ impl ProjectRow {
             files,
             findings,
             branch: None,
-            patch: (!patch.is_empty()).then(|| String::from_utf8_lossy(&patch).into_owned()),
+            patch: patch(&changes),
+            suggestions: patch(&suggested),
             notes,
             changes,
         }
     }
+}
+
+/// The patch of all `files`, if there are any.
+fn patch(files: &[ChangedFile]) -> Option<String> {
+    let patch: Vec<u8> = files.iter().flat_map(unified).collect();
+    (!patch.is_empty()).then(|| String::from_utf8_lossy(&patch).into_owned())
 }
 
 fn files(project: &Project) -> Files {
@@ -351,7 +376,29 @@ fn finding_row(
             .map(|route| route.paths.len())
             .sum::<usize>()
             .saturating_sub(1),
+        callers: callers(project, model, finding),
     }
+}
+
+/// Who calls down to `finding` without being a handler.
+fn callers(project: &Project, model: &Model, finding: &Finding) -> Vec<CallerRow> {
+    let transform = model.sink_row(finding.sink).map(|(t, _)| t);
+    let rewrite = transform.and_then(|t| t.rewrite.as_ref());
+    let errors = rewrite.map_or(&[][..], |rewrite| &rewrite.catch);
+    let row = |caller: OtherCaller| {
+        let source = project.source(caller.place.file);
+        CallerRow {
+            function: enclosing(project, caller.place.file, caller.place.span),
+            file: source.path().to_owned(),
+            line: source.position(caller.place.span.start).line,
+            new_errors: match caller.uncaught {
+                true => errors.to_vec(),
+                false => Vec::new(),
+            },
+        }
+    };
+    let callers = other_callers(project, model, finding);
+    callers.into_iter().map(row).collect()
 }
 
 /// Handlers from which untrusted data reaches `finding`, each once.

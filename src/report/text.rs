@@ -5,7 +5,7 @@ use std::fmt::Write;
 use anstyle::{AnsiColor, Style};
 
 use super::{FindingRow, ProjectRow, Run};
-use crate::text::printable;
+use crate::text::{printable, printable_lines};
 
 /// How much to say.
 #[derive(Debug, Clone, Copy, Default)]
@@ -65,6 +65,12 @@ fn project_text(out: &mut String, run: &Run, project: &ProjectRow, look: Look) {
             printable(&file.file),
             file.reason
         );
+    }
+    if let (true, Some(patch)) = (look.all, &project.suggestions) {
+        let _ = writeln!(out, "\n  suggested, and staged only with --suggestions:\n");
+        for line in printable_lines(patch).lines() {
+            let _ = writeln!(out, "    {line}");
+        }
     }
     for note in &project.notes {
         let _ = writeln!(out, "\n  note: {}", printable(note));
@@ -128,6 +134,23 @@ fn finding_text(out: &mut String, finding: &FindingRow) {
             hop.line,
             hop.column,
             printable(&hop.note)
+        );
+    }
+    for caller in &finding.callers {
+        let function = match caller.function.as_str() {
+            "" => "the module itself",
+            function => function,
+        };
+        let errors = match caller.new_errors.as_slice() {
+            [] => String::new(),
+            errors => format!(", which would see a new {}", errors.join(" or ")),
+        };
+        let _ = writeln!(
+            out,
+            "      {DIM}caller{DIM:#} {}:{}  {}{errors}",
+            printable(&caller.file),
+            caller.line,
+            printable(function)
         );
     }
     if finding.other_paths > 0 {

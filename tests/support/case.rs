@@ -51,6 +51,8 @@ pub struct Case {
     pub before: BTreeMap<String, String>,
     /// Files after; those of `before` where nothing changes.
     pub after: BTreeMap<String, String>,
+    /// Files as the suggestions would leave them; only those that a `suggested` block shows.
+    pub suggested: BTreeMap<String, String>,
     /// Markers by file and 1-based line.
     pub marks: Vec<(String, usize, Mark)>,
     pub request: Option<Request>,
@@ -68,6 +70,7 @@ impl Case {
             name,
             before: BTreeMap::new(),
             after: BTreeMap::new(),
+            suggested: BTreeMap::new(),
             marks: Vec::new(),
             request: None,
             to: None,
@@ -87,6 +90,12 @@ impl Case {
             match words.as_slice() {
                 ["python"] => case.add_before("app.py", &body)?,
                 ["python", "after"] => case.add_after("app.py", body),
+                ["python", "suggested"] => {
+                    case.suggested.insert("app.py".to_owned(), body);
+                }
+                ["python", file, "suggested"] => {
+                    case.suggested.insert((*file).to_owned(), body);
+                }
                 ["python", file] => case.add_before(file, &body)?,
                 ["python", file, "after"] => case.add_after(file, body),
                 ["request"] => {
