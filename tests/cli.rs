@@ -297,6 +297,79 @@ fn json_has_the_promised_keys() {
     );
 }
 
+const SHARED: &str = r#"import pickle
+import socket
+
+from flask import Flask, request
+
+app = Flask(__name__)
+
+
+def unpack(raw):
+    return pickle.loads(raw)
+
+
+@app.route("/load", methods=["POST"])
+def load():
+    return {"n": len(unpack(request.get_data()))}
+
+
+def listen(server):
+    connection = socket.create_server(("", 9999)).accept()[0]
+    print(unpack(connection.recv(4096)))
+
+
+def careful():
+    try:
+        print(unpack(socket.create_connection(("host", 1)).recv(4096)))
+    except Exception:
+        print("not this one")
+
+
+listen(None)
+careful()
+"#;
+
+#[test]
+fn what_is_suggested_is_shown_and_never_staged() {
+    let home = Home::new();
+    let root = home.repo("shop", &[("app.py", GUIDE), ("shared.py", SHARED)]);
+    let row = &home.json(&["diff", "shop", "--format", "json"])["projects"][0];
+    let found = row["findings"].as_array().unwrap();
+    let shared = found.iter().find(|f| f["file"] == "shared.py").unwrap();
+    assert_eq!(shared["status"], "suggest");
+    assert_eq!(shared["reason"], "shared-helper");
+    let callers = shared["callers"].as_array().unwrap();
+    assert_eq!(callers.len(), 2, "{callers:?}");
+    assert_eq!(callers[0]["function"], "listen");
+    assert_eq!(callers[0]["line"], 20);
+    assert_eq!(
+        callers[0]["new_errors"],
+        serde_json::json!(["ValueError", "RecursionError"])
+    );
+    assert_eq!(callers[1]["function"], "careful");
+    assert_eq!(callers[1]["new_errors"], serde_json::json!([]));
+    let staged = row["patch"].as_str().unwrap();
+    let suggested = row["suggestions"].as_str().unwrap();
+    assert!(staged.contains("a/app.py") && !staged.contains("a/shared.py"));
+    assert!(suggested.contains("a/shared.py") && !suggested.contains("a/app.py"));
+    let text = stdout(&home.run(&["scan", "shop"]));
+    let seen = "caller shared.py:20  listen, which would see a new ValueError or RecursionError";
+    assert!(text.contains(seen), "{text}");
+
+    // One patch of all that git takes.
+    let all = home.run(&["diff", "shop", "--suggestions"]);
+    assert_eq!(code(&all), 1);
+    home.write("all.patch", &all.stdout);
+    git(&root, &["apply", "--check", "../all.patch"]);
+    assert_eq!(stdout(&all), format!("{staged}{suggested}"));
+
+    home.run(&["stage", "shop"]);
+    let of = |file: &str| git(&root, &["show", &format!("depickle/pickle-to-json:{file}")]);
+    assert_eq!(of("app.py"), GUIDE_AFTER);
+    assert_eq!(of("shared.py"), SHARED);
+}
+
 #[test]
 fn a_fingerprint_survives_unrelated_lines() {
     let home = Home::new();
