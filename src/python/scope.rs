@@ -3,8 +3,9 @@
 //! Invariant: a name resolves only to what this file binds it to, or to a builtin when nothing does; a local
 //! variable called `pickle` is not pickle.
 
-use std::collections::HashMap;
+use rustc_hash::FxHashMap;
 
+use super::ast::name::Name;
 use super::ast::visitor::{self, Visitor};
 use super::ast::{self, Expr, ExprContext, ModModule, Stmt};
 use super::span;
@@ -30,9 +31,9 @@ pub struct Import {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Bound {
     /// An import.
-    Import(Import),
+    Import(Box<Import>),
     /// Another dotted name: `load = pickle.loads`.
-    Alias(Vec<String>),
+    Alias(Box<[Name]>),
     /// A function or class of this file.
     Definition,
     /// Anything else: parameters, loop variables, results of calls.
@@ -44,7 +45,7 @@ struct Scope {
     parent: Option<ScopeId>,
     class: bool,
     span: Option<Span>,
-    bindings: HashMap<String, Vec<Bound>>,
+    bindings: FxHashMap<Name, Vec<Bound>>,
     globals: Vec<String>,
 }
 
@@ -65,7 +66,7 @@ pub enum ChainRole {
 #[derive(Debug)]
 pub struct Chain {
     /// Its parts.
-    pub parts: Vec<String>,
+    pub parts: Box<[Name]>,
     /// Where it stands.
     pub span: Span,
     /// The scope it is read in.
@@ -83,15 +84,20 @@ pub struct Scopes {
 
 /// The parts of `a.b.c`, if `expr` is a dotted name.
 pub fn dotted(expr: &Expr) -> Option<Vec<String>> {
-    match expr {
-        Expr::Name(name) => Some(vec![name.id.to_string()]),
-        Expr::Attribute(attribute) => {
-            let mut parts = dotted(&attribute.value)?;
-            parts.push(attribute.attr.to_string());
-            Some(parts)
-        }
-        _ => None,
+    Some(names(expr)?.iter().map(Name::to_string).collect())
+}
+
+/// The same, as they are kept.
+fn names(expr: &Expr) -> Option<Box<[Name]>> {
+    let mut parts = Vec::new();
+    let mut at = expr;
+    while let Expr::Attribute(attribute) = at {
+        parts.push(attribute.attr.id.clone());
+        at = &attribute.value;
     }
+    parts.push(at.as_name_expr()?.id.clone());
+    parts.reverse();
+    Some(parts.into_boxed_slice())
 }
 
 impl Scopes {
@@ -149,7 +155,7 @@ impl Scopes {
     pub fn imports(&self) -> impl Iterator<Item = &Import> {
         let bound = self.scopes.iter().flat_map(|scope| scope.bindings.values());
         bound.flatten().filter_map(|bound| match bound {
-            Bound::Import(import) => Some(import),
+            Bound::Import(import) => Some(&**import),
             _ => None,
         })
     }
@@ -176,9 +182,10 @@ impl Scopes {
 
     /// Qualified names that `parts` can stand for in `scope`: `["p", "loads"]` gives `pickle.loads` after
     /// `import pickle as p`. Several when imports are conditional, none when bound to something of this file.
-    pub fn resolve(&self, scope: ScopeId, parts: &[String]) -> Vec<String> {
+    pub fn resolve<S: AsRef<str>>(&self, scope: ScopeId, parts: &[S]) -> Vec<String> {
         let mut names = Vec::new();
-        self.resolve_into(scope, parts, 8, &mut 2_000, &mut names);
+        let parts: Vec<&str> = parts.iter().map(AsRef::as_ref).collect();
+        self.resolve_into(scope, &parts, 8, &mut 2_000, &mut names);
         names.sort();
         names.dedup();
         names
@@ -187,7 +194,7 @@ impl Scopes {
     fn resolve_into(
         &self,
         scope: ScopeId,
-        parts: &[String],
+        parts: &[&str],
         fuel: usize,
         steps: &mut usize,
         names: &mut Vec<String>,
@@ -221,8 +228,9 @@ impl Scopes {
             }
             match binding {
                 Bound::Import(import) => names.push(with_rest(&import.target)),
-                Bound::Alias(target) if fuel > 0 && target.first() != Some(head) => {
-                    let full = [target.as_slice(), rest].concat();
+                Bound::Alias(target) if fuel > 0 && target.first().is_none_or(|t| t != head) => {
+                    let target = target.iter().map(Name::as_str);
+                    let full: Vec<&str> = target.chain(rest.iter().copied()).collect();
                     self.resolve_into(home, &full, fuel - 1, steps, names);
                 }
                 Bound::Alias(_) | Bound::Definition | Bound::Other => {}
@@ -246,7 +254,7 @@ impl Builder {
             .is_some_and(|s| s.globals.iter().any(|g| g == name));
         let home = if is_global { 0 } else { self.current };
         if let Some(scope) = self.scopes.get_mut(home) {
-            let bindings = scope.bindings.entry(name.to_owned()).or_default();
+            let bindings = scope.bindings.entry(Name::new(name)).or_default();
             let is_known = matches!(
                 (&bound, bindings.last()),
                 (Bound::Other, Some(Bound::Other)) | (Bound::Definition, Some(Bound::Definition))
@@ -301,7 +309,7 @@ impl Builder {
             alias: span(alias),
             from: prefix.is_some(),
         };
-        self.bind(local, Bound::Import(import));
+        self.bind(local, Bound::Import(Box::new(import)));
     }
 }
 
@@ -353,7 +361,7 @@ impl<'a> Visitor<'a> for Builder {
                 self.inside(true, span(node), |this| this.visit_body(&node.body));
             }
             Stmt::Assign(node) => {
-                let alias = match (node.targets.as_slice(), dotted(&node.value)) {
+                let alias = match (node.targets.as_slice(), names(&node.value)) {
                     ([Expr::Name(name)], Some(parts)) => {
                         self.bind(&name.id, Bound::Alias(parts));
                         true
@@ -391,7 +399,7 @@ impl<'a> Visitor<'a> for Builder {
                 self.bind(&name.id, Bound::Other);
             }
             Expr::Name(_) | Expr::Attribute(_) => {
-                if let Some(parts) = dotted(expr) {
+                if let Some(parts) = names(expr) {
                     self.chains.push(Chain {
                         parts,
                         span: span(expr),

@@ -145,7 +145,7 @@ pub(super) fn sites_of(
         });
         let open = || {
             let last = chain.parts.last().filter(|_| chain.parts.len() > 1)?;
-            Some((model.open_sink(last)?, last.clone()))
+            Some((model.open_sink(last)?, last.to_string()))
         };
         let Some((sink, name)) = sink.or_else(open) else {
             continue;

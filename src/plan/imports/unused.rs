@@ -18,15 +18,17 @@ impl Imports<'_> {
         });
         for import in candidates {
             let home = scopes.at(import.stmt.start);
-            let local = scopes
-                .names_in(home)
-                .find(|(_, bound)| bound.contains(&Bound::Import(import.clone())));
+            let local = scopes.names_in(home).find(|(_, bound)| {
+                bound
+                    .iter()
+                    .any(|b| matches!(b, Bound::Import(i) if **i == *import))
+            });
             let Some((local, bound)) = local else {
                 continue;
             };
             let only_imports = bound.iter().all(|b| matches!(b, Bound::Import(_)));
             let used = scopes.chains().iter().any(|chain| {
-                chain.parts.first().map(String::as_str) == Some(local)
+                chain.parts.first().is_some_and(|head| head == local)
                     && scopes
                         .lookup(chain.scope, local)
                         .is_some_and(|(s, _)| s == home)
@@ -34,7 +36,7 @@ impl Imports<'_> {
             });
             // Nothing was taken away: an import that was unused before is not ours to touch.
             let was_used = scopes.chains().iter().any(|chain| {
-                chain.parts.first().map(String::as_str) == Some(local)
+                chain.parts.first().is_some_and(|head| head == local)
                     && gone.iter().any(|g| g.contains(chain.span))
             });
             let used = used || kept.contains(local);

@@ -85,7 +85,7 @@ fn called_in(project: &Project, file: FileId, source: &SourceFile) -> Vec<String
         if own || local {
             let imported = names.iter().filter_map(|name| name.rsplit('.').next());
             called.extend(imported.map(str::to_owned));
-            called.push(last.clone());
+            called.push(last.to_string());
         }
     }
     called
@@ -155,7 +155,7 @@ impl Parsed {
         if relays {
             // Any name may have come with the star.
             let chains = source.scopes().chains().iter();
-            imported.extend(chains.filter_map(|chain| chain.parts.first().map(Name::new)));
+            imported.extend(chains.filter_map(|chain| chain.parts.first().cloned()));
         }
         let mut mentioned = FxHashSet::default();
         for mentions in collector
