@@ -15,7 +15,7 @@ use thiserror::Error;
 use crate::check::{Changeset, Finished};
 use crate::journal::{Entry, Journal, JournalError, RefRecord, RefState, RunRecord};
 use crate::repo::{NewCommit, Person, Repo, RepoError, quoted};
-use crate::text::printable;
+use crate::text::{printable, printable_lines};
 
 /// What the user asked for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -32,6 +32,8 @@ pub struct Order {
     pub tool_version: String,
     /// First line of the commit message.
     pub subject: String,
+    /// What the change means to others: lines, or nothing.
+    pub note: String,
 }
 
 /// What was staged.
@@ -248,9 +250,9 @@ pub fn message(prefix: &str, findings: &[Finished], order: &Order) -> String {
     let run = printable(&order.run);
     let _ = write!(
         text,
-        "Invalid input is now answered with 400; clients that sent pickle must send\n\
-         JSON. Made by depickle {}. To undo: depickle rollback {run}\n\n\
+        "{}Made by depickle {}. To undo: depickle rollback {run}\n\n\
          Depickle-Run: {run}\n",
+        printable_lines(&order.note),
         printable(&order.tool_version),
     );
     for finding in findings {

@@ -384,6 +384,8 @@ fn comes_back(case: &Case, model: &Model) -> Law {
         time: 1_795_392_000,
         tool_version: "0".into(),
         subject: "Replace unsafe pickle loads with JSON".into(),
+        note: "Invalid input is now answered with 400; clients that sent pickle must send JSON.\n"
+            .into(),
     };
     let receipt =
         stage::stage(&repo, "", &checked.changeset, &order, &journal).map_err(|e| text(&e))?;

@@ -48,7 +48,8 @@ fn everything(model: &Model) -> String {
     }
     out.push_str("\nsinks\n");
     for sink in model.transforms.iter().flat_map(|t| &t.sinks) {
-        let _ = writeln!(out, "  {}", sink.names.join(", "));
+        let names = sink.setting.as_ref().map_or(&sink.names, |s| &s.keys);
+        let _ = writeln!(out, "  {}", names.join(", "));
     }
     out.push_str("\nreasons\n");
     for reason in Reason::ALL {

@@ -72,6 +72,13 @@ pub(super) fn stage(args: &Args) -> anyhow::Result<Exit> {
         let (name, subject) = only.map_or(("safe-loads", "Make unsafe loads safe"), |transform| {
             (transform.id.as_str(), transform.subject.as_str())
         });
+        let notes = model
+            .transforms
+            .iter()
+            .filter(|t| ids.contains(t.id.as_str()));
+        let mut notes: Vec<&str> = notes.map(|t| t.note.as_str()).collect();
+        notes.retain(|note| !note.is_empty());
+        let note = notes.iter().map(|note| format!("{note}\n")).collect();
         let branch = args.branch.clone();
         let own = author.clone().or_else(|| repo.identity());
         let order = StageOrder {
@@ -81,6 +88,7 @@ pub(super) fn stage(args: &Args) -> anyhow::Result<Exit> {
             time,
             tool_version: env!("CARGO_PKG_VERSION").to_owned(),
             subject: subject.to_owned(),
+            note,
         };
         match crate::stage::stage(repo, &target.prefix, &changeset, &order, &journal) {
             Ok(receipt) => row.branch = Some(receipt.branch),

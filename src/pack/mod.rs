@@ -109,6 +109,9 @@ impl Model {
                     let mut transform: Transform = parse(path, text)?;
                     transform.id = (*id).to_owned();
                     transform.readme = readme(files, path);
+                    let settings = transform.settings.iter().map(Setting::row);
+                    let settings: Vec<Sink> = settings.collect();
+                    transform.sinks.extend(settings);
                     model.add_transform(transform, path, &mut claims)?;
                 }
                 ["frameworks", id, "model.toml"] => {
@@ -293,6 +296,21 @@ impl Model {
     /// The sink that is a method called `last` of a receiver that nothing is known of.
     pub fn open_sink(&self, last: &str) -> Option<SinkId> {
         self.index.sinks.get(&format!("*.{last}")).copied()
+    }
+
+    /// All settings that choose a dangerous format.
+    pub fn settings(&self) -> impl Iterator<Item = (SinkId, &Setting)> {
+        let transforms = self.transforms.iter().enumerate();
+        transforms.flat_map(|(n, transform)| {
+            let sinks = transform.sinks.iter().enumerate();
+            sinks.filter_map(move |(m, sink)| {
+                let id = SinkId {
+                    transform: n,
+                    sink: m,
+                };
+                Some((id, sink.setting.as_ref()?))
+            })
+        })
     }
 
     /// Transforms that can come in place of the one called `id`.

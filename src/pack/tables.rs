@@ -543,7 +543,13 @@ pub struct Transform {
     /// Codes of the reasons for which that one refuses and this one is suggested.
     #[serde(default)]
     pub after: Vec<String>,
-    /// Dangerous calls.
+    /// What the change means to others, for the commit.
+    #[serde(default)]
+    pub note: String,
+    /// Settings that choose a dangerous format.
+    #[serde(default, rename = "setting")]
+    pub settings: Vec<Setting>,
+    /// Dangerous calls; the settings are among them when a model is made.
     #[serde(default, rename = "sink")]
     pub sinks: Vec<Sink>,
     /// Calls that write what the sinks read.
@@ -655,6 +661,63 @@ pub struct Sink {
     pub catch_missing: Option<String>,
     /// The call only makes a reader; this method of it loads.
     pub method: Option<String>,
+    /// It is no call, but a setting that chooses one.
+    #[serde(skip)]
+    pub setting: Option<Setting>,
+}
+
+/// `[[setting]]`: a value in the configuration that makes a library unpickle.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Setting {
+    /// What it is called: a variable, attribute, keyword, or key of a dictionary or mapping.
+    pub keys: Vec<String>,
+    /// Texts that choose the dangerous format; elements of a list too.
+    #[serde(default)]
+    pub values: Vec<String>,
+    /// Qualified names that do; `()` for one that is called without arguments.
+    #[serde(default)]
+    pub names: Vec<String>,
+    /// Imports without which the name means something else; any file when absent.
+    #[serde(default)]
+    pub packages: Vec<String>,
+    /// The text in place of a text.
+    #[serde(default)]
+    pub becomes: String,
+    /// The qualified name (or module) in place of a name.
+    pub name: Option<String>,
+    /// Who supplies what is then unpickled.
+    pub trust: Trust,
+    /// Where it travels.
+    pub channel: String,
+    /// One sentence: what to use instead.
+    #[serde(default)]
+    pub advice: String,
+}
+
+impl Setting {
+    /// The setting as a row among the sinks.
+    pub(super) fn row(&self) -> Sink {
+        Sink {
+            names: Vec::new(),
+            arrives: Arrives::Receiver,
+            argument: 0,
+            keyword: None,
+            trust: Some(self.trust),
+            channel: self.channel.clone(),
+            safe_when: Vec::new(),
+            becomes: String::new(),
+            parameters: Vec::new(),
+            keeps: Vec::new(),
+            changes: Vec::new(),
+            lazy: false,
+            advice: self.advice.clone(),
+            catch: Vec::new(),
+            catch_missing: None,
+            method: None,
+            setting: Some(self.clone()),
+        }
+    }
 }
 
 impl Sink {

@@ -13,6 +13,9 @@ impl Planner<'_> {
     pub(super) fn chosen(&mut self, finding: &Finding) -> Result<Draft, Reason> {
         let model = self.model;
         let (own, sink) = model.sink_row(finding.sink).ok_or(Reason::CheckFailed)?;
+        if let Some(setting) = &sink.setting {
+            return self.setting(finding, setting);
+        }
         if let Some(word) = &self.order.to {
             let ending = format!("-to-{word}");
             let mut all = std::iter::once(own).chain(model.instead_of(&own.id));

@@ -17,6 +17,7 @@ mod quiet;
 mod raised;
 mod reason;
 mod room;
+mod setting;
 mod suggest;
 mod uses;
 mod wrap;
@@ -166,6 +167,9 @@ struct Joined {
 impl Joined {
     /// Takes in `draft` and gives its own edits; nothing when it claims the same text as another.
     fn join(&mut self, draft: &Draft) -> Option<Changes> {
+        if clashes(&self.needs, draft) {
+            return None;
+        }
         let (together, own) = fit(&self.changes, draft)?;
         self.changes = together;
         for (file, more) in &draft.needs {
@@ -223,6 +227,7 @@ pub fn plan(project: &Project, model: &Model, findings: &[Finding], order: &Orde
         by.push(other.or(own).unwrap_or_default());
         let decision = match draft {
             Err(decision) => decision,
+            Ok(draft) if clashes(&accepted.needs, &draft) => Decision::Refuse(Reason::NameTaken),
             Ok(draft) => match draft.suggest {
                 Some(reason) if !order.suggestions => {
                     doubtful.push((n, draft, reason));
@@ -279,6 +284,23 @@ fn withdraw(decisions: &mut [Decision]) {
             *decision = Decision::Refuse(*reason);
         }
     }
+}
+
+/// Whether an import that `draft` needs would bind a name that another import that is needed binds.
+fn clashes(needs: &BTreeMap<FileId, BTreeSet<Need>>, draft: &Draft) -> bool {
+    let local = |need: &Need| match &need.name {
+        Some(name) => name.clone(),
+        None => need.module.split('.').next().unwrap_or_default().to_owned(),
+    };
+    let differ = |a: &Need, b: &Need| {
+        local(a) == local(b) && a != b && !(a.name.is_none() && b.name.is_none())
+    };
+    draft.needs.iter().any(|(file, more)| {
+        let before = needs.get(file).into_iter().flatten();
+        let all: Vec<&Need> = before.chain(more).collect();
+        more.iter()
+            .any(|need| all.iter().any(|other| differ(need, other)))
+    })
 }
 
 /// `draft` together with what was `accepted` before, and alone; nothing when they claim the same text.
@@ -350,7 +372,7 @@ impl Planner<'_> {
             }
             (_, Reach::NotReached) => return refuse(Reason::NotReached),
             (_, Reach::UnknownOrigin) => return refuse(Reason::OriginUnknown),
-            (Form::Call | Form::Indirect, _) => {}
+            (Form::Call | Form::Indirect | Form::Setting, _) => {}
         }
         if !self.order.trust.contains(&finding.trust) {
             return refuse(match finding.trust {

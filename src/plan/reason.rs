@@ -75,6 +75,8 @@ pub enum Reason {
     ValueIsCalled,
     /// Which classes the value is made of is not known in full.
     ClassesUnknown,
+    /// A setting decides the format of everything that goes that way.
+    FormatOfAll,
     /// The loaded value is tested for a type that JSON has not.
     ValueHasType,
     /// The name of the new module means something else there.
@@ -105,7 +107,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Reason; 49] = [
+    pub const ALL: [Reason; 50] = [
         Reason::ConstantInput,
         Reason::OwnRoundTrip,
         Reason::SignatureChecked,
@@ -142,6 +144,7 @@ impl Reason {
         Reason::LazyLoad,
         Reason::ValueIsCalled,
         Reason::ClassesUnknown,
+        Reason::FormatOfAll,
         Reason::ValueHasType,
         Reason::NameTaken,
         Reason::PassedAsAFunction,
@@ -358,6 +361,11 @@ impl Reason {
                 "classes-unknown",
                 "which classes the loaded value is made of is not known in full",
                 "annotate it: `cart: Cart = ...`, with a dataclass of annotated fields; or run again with --suggestions and complete the list",
+            ),
+            Reason::FormatOfAll => (
+                "format-of-all",
+                "the setting decides the format of everything that is kept or sent this way, and not all of it may be plain data",
+                "see that it is, and that nothing in the old format is waiting; then run again with --suggestions",
             ),
             Reason::ValueHasType => (
                 "value-has-type",

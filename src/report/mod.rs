@@ -12,7 +12,7 @@ use crate::check::{ChangedFile, Checked};
 use crate::pack::{Model, Trust};
 use crate::plan::{Decision, OtherCaller, other_callers};
 use crate::project::Project;
-use crate::trace::{Finding, Place, enclosing};
+use crate::trace::{Finding, Form, Place, enclosing};
 
 pub use diff::{diff, unified};
 pub use json::json;
@@ -346,7 +346,13 @@ fn finding_row(
     let end = source.position(finding.place.span.end);
     let rewrite = model.transforms.iter().find(|t| t.id == by);
     let rewrite = rewrite.and_then(|t| t.rewrite.as_ref());
-    let result = rewrite.map_or("", |rewrite| rewrite.result.as_str());
+    let setting = model.sink_row(finding.sink);
+    let setting = setting.and_then(|(_, sink)| sink.setting.as_ref());
+    let result = rewrite.map_or("another", |rewrite| rewrite.result.as_str());
+    let result = setting.map_or(result, |setting| match setting.becomes.as_str() {
+        "" => setting.name.as_deref().unwrap_or(result),
+        becomes => becomes,
+    });
     let hops = finding.path.iter().flat_map(|path| path.hops());
     let path = hops
         .filter(|hop| !hop.quiet)
@@ -454,7 +460,10 @@ fn message(project: &Project, finding: &Finding, decision: &Decision, result: &s
         (Trust::Unknown, false) => "it is not known who reaches",
         (Trust::Trusted, _) => "no attacker reaches",
     };
-    let name = &finding.name;
+    let name = match finding.form {
+        Form::Setting => format!("what {} has unpickled", finding.name),
+        _ => finding.name.clone(),
+    };
     let sham = match finding.sham {
         Some("literal-key") => {
             "; the signature that is checked first has its key in the code, so anybody can sign"

@@ -64,6 +64,8 @@ fn order() -> Order {
         time: 1_700_000_000,
         tool_version: "0.1.0".into(),
         subject: "Replace unsafe pickle loads with JSON".to_owned(),
+        note: "Invalid input is now answered with 400; clients that sent pickle must send JSON.\n"
+            .to_owned(),
     }
 }
 

@@ -32,6 +32,7 @@ mod operators;
 mod patterns;
 mod relevant;
 mod restricted;
+mod settings;
 mod sites;
 mod statements;
 mod stores;
@@ -172,6 +173,20 @@ const MOST_PASSES: usize = 2;
 
 /// Finds every load of `project` and what reaches it.
 pub fn trace(project: &Project, model: &Model) -> Traced {
+    let mut traced = flows(project, model);
+    traced.findings.extend(settings::settings(project, model));
+    for finding in &mut traced.findings {
+        // What was not followed to its end may hide ways: nothing may be rewritten on half the evidence.
+        finding.complete = !traced.exhausted;
+        finding.test = is_test(project.path(finding.place.file));
+    }
+    traced.findings.sort_by_key(|finding| finding.place);
+    finding::fingerprint(project, model, &mut traced.findings);
+    traced
+}
+
+/// Finds every call that loads, and what reaches it.
+fn flows(project: &Project, model: &Model) -> Traced {
     let imports = imports::imports(project);
     let naming = sites::naming_files(project, model, &imports);
     let looked: Vec<(FileId, Vec<Site>, relevant::Named)> = naming
@@ -219,16 +234,9 @@ pub fn trace(project: &Project, model: &Model) -> Traced {
         }
     }
     let rows = machine.sites.iter().zip(&by_site);
-    let mut findings: Vec<Finding> = rows
+    let findings: Vec<Finding> = rows
         .map(|(site, reached)| finding::finding(site, reached, &machine.written))
         .collect();
-    for finding in &mut findings {
-        // What was not followed to its end may hide ways: nothing may be rewritten on half the evidence.
-        finding.complete = !exhausted;
-        finding.test = is_test(project.path(finding.place.file));
-    }
-    findings.sort_by_key(|finding| finding.place);
-    finding::fingerprint(project, model, &mut findings);
     Traced {
         findings,
         exhausted,

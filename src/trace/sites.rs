@@ -25,6 +25,8 @@ pub enum Form {
     Base,
     /// A call whose target only the flow of values shows: `registry["pickle"](x)`.
     Indirect,
+    /// `SESSION_SERIALIZER = "..."`: a setting that makes a library load.
+    Setting,
 }
 
 /// One load in the code.

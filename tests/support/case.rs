@@ -60,6 +60,8 @@ pub struct Case {
     pub to: Option<String>,
     /// `--suggestions`.
     pub suggestions: bool,
+    /// `--trust`: this level too.
+    pub trust: Option<depickle::pack::Trust>,
 }
 
 impl Case {
@@ -75,6 +77,7 @@ impl Case {
             request: None,
             to: None,
             suggestions: false,
+            trust: None,
         };
         if !text.starts_with("# ") {
             return Err("starts with no `# Title`".into());
@@ -101,6 +104,7 @@ impl Case {
                 ["request"] => {
                     case.request = Some(toml::from_str(&body).map_err(|e| e.to_string())?)
                 }
+                ["trust", "stored"] => case.trust = Some(depickle::pack::Trust::Stored),
                 ["suggestions"] => case.suggestions = true,
                 ["to", word] => case.to = Some((*word).to_owned()),
                 _ => return Err(format!("unknown block `{info}`")),
@@ -119,11 +123,13 @@ impl Case {
 
     /// What is asked for.
     pub fn order(&self) -> depickle::plan::Order {
-        depickle::plan::Order {
+        let mut order = depickle::plan::Order {
             to: self.to.clone(),
             suggestions: self.suggestions,
             ..depickle::plan::Order::default()
-        }
+        };
+        order.trust.extend(self.trust);
+        order
     }
 
     fn add_before(&mut self, file: &str, body: &str) -> Result<(), String> {
