@@ -92,6 +92,8 @@ pub enum To {
     Json,
     /// Pickles of listed classes alone
     Restricted,
+    /// Plain data as google.protobuf.Value
+    Protobuf,
 }
 
 impl To {
@@ -99,6 +101,7 @@ impl To {
         match self {
             To::Json => "json",
             To::Restricted => "restricted",
+            To::Protobuf => "protobuf",
         }
     }
 }

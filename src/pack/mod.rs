@@ -203,6 +203,17 @@ impl Model {
         let own = |t: &Transform| Some((t.id.clone(), t.rewrite.clone()?));
         let rewrites: HashMap<String, Rewrite> = self.transforms.iter().filter_map(own).collect();
         for transform in &mut self.transforms {
+            // What comes in another's place and reads another format gives the same kinds of values.
+            let other = transform
+                .instead_of
+                .as_ref()
+                .and_then(|id| rewrites.get(id));
+            if let (Some(other), Some(own)) = (other, &mut transform.rewrite)
+                && !own.same_format
+            {
+                own.value_methods.clone_from(&other.value_methods);
+                own.value_types.clone_from(&other.value_types);
+            }
             let Some(name) = &transform.rewrite_like else {
                 continue;
             };

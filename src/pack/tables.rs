@@ -596,6 +596,8 @@ pub struct Rewrite {
     /// Base classes that they may have.
     #[serde(default)]
     pub plain_bases: Vec<String>,
+    /// Code of the reason for which a person has to decide each time.
+    pub suggest: Option<String>,
     /// The comment in the handler.
     pub comment: String,
     /// Message of the reply.

@@ -61,6 +61,8 @@ impl Planner<'_> {
         };
         let mut draft = self.rewrite(finding, &sink, rewrite)?;
         draft.by = Some(transform.id.clone());
+        let always = rewrite.suggest.as_deref().and_then(Reason::by_code);
+        draft.suggest = draft.suggest.or(always);
         Ok(draft)
     }
 

@@ -32,7 +32,7 @@ impl Spelled {
 }
 
 /// Whether `file` takes names from `module`, one by one: `from yaml import load`.
-pub(super) fn takes_names(file: &SourceFile, module: &str) -> bool {
+fn takes_names(file: &SourceFile, module: &str) -> bool {
     file.module().body.iter().any(|stmt| match stmt {
         Stmt::ImportFrom(node) => {
             node.level == 0 && node.module.as_ref().is_some_and(|m| m == module)
@@ -97,6 +97,12 @@ pub(super) fn spell(
     })
 }
 
+/// Whether a name of `module` is best said with the module before it: not where names of it are taken one by one, and
+/// not in full where it is deep in a package.
+pub(super) fn says_module(file: &SourceFile, module: &str) -> bool {
+    !module.contains('.') && !takes_names(file, module)
+}
+
 /// Code whose placeholders are filled in, and the imports it needs.
 #[derive(Debug)]
 pub(super) struct Filled {
@@ -126,7 +132,7 @@ pub(super) fn fill(
         match placeholder.rsplit_once('.') {
             None => text.push_str(&other(placeholder)),
             Some((module, name)) => {
-                let by_module = by_module && !takes_names(file, module);
+                let by_module = by_module && says_module(file, module);
                 let spelled = spell(file, offset, module, name, by_module)?;
                 text.push_str(&spelled.text);
                 kept.extend(spelled.kept());

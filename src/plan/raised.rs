@@ -1,6 +1,6 @@
 //! What a guarded region can raise on bad input, and so what has to be caught.
 
-use super::names::{Need, spell, takes_names};
+use super::names::{Need, says_module, spell};
 use super::{Planner, Reason};
 use crate::pack::{Rewrite, Shape, Sink};
 use crate::project::FileId;
@@ -206,7 +206,7 @@ impl Planner<'_> {
             let error = match name.rsplit_once('.') {
                 None => Raised::builtin(name),
                 Some((module, error)) => {
-                    let by_module = !takes_names(file, module);
+                    let by_module = says_module(file, module);
                     let spelled = spell(file, region.start, module, error, by_module)?;
                     catch.kept.extend(spelled.kept());
                     catch.needs.extend(spelled.need);

@@ -77,6 +77,8 @@ pub enum Reason {
     ClassesUnknown,
     /// A setting decides the format of everything that goes that way.
     FormatOfAll,
+    /// Whole numbers come back as floats.
+    NumbersAreFloats,
     /// The loaded value is tested for a type that JSON has not.
     ValueHasType,
     /// The name of the new module means something else there.
@@ -107,7 +109,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Reason; 50] = [
+    pub const ALL: [Reason; 51] = [
         Reason::ConstantInput,
         Reason::OwnRoundTrip,
         Reason::SignatureChecked,
@@ -145,6 +147,7 @@ impl Reason {
         Reason::ValueIsCalled,
         Reason::ClassesUnknown,
         Reason::FormatOfAll,
+        Reason::NumbersAreFloats,
         Reason::ValueHasType,
         Reason::NameTaken,
         Reason::PassedAsAFunction,
@@ -366,6 +369,11 @@ impl Reason {
                 "format-of-all",
                 "the setting decides the format of everything that is kept or sent this way, and not all of it may be plain data",
                 "see that it is, and that nothing in the old format is waiting; then run again with --suggestions",
+            ),
+            Reason::NumbersAreFloats => (
+                "numbers-are-floats",
+                "whole numbers come back as floats",
+                "see that none is used as an index or a count; then run again with --suggestions",
             ),
             Reason::ValueHasType => (
                 "value-has-type",

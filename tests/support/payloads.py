@@ -108,4 +108,11 @@ class Marshal:
         return {"data": marshal.dumps({"items": [1]}), "code": marshal.dumps(compile("1", "", "eval"))}
 
 
-KINDS = {"pickle": Pickle, "yaml": Yaml, "numpy": Numpy, "jsonpickle": JsonPickle, "marshal": Marshal}
+class Protobuf(Pickle):
+    """Pickles where protocol buffers are wanted. Nothing at all is a message, too."""
+
+    nothing_is_valid = True
+    wrong = {"nested": b"[" * 100_000, "garbage": b"\xff\x00no message", "number": b"\x11" + b"\xff" * 8}
+
+
+KINDS = {"pickle": Pickle, "yaml": Yaml, "numpy": Numpy, "jsonpickle": JsonPickle, "marshal": Marshal, "protobuf": Protobuf}

@@ -1,11 +1,11 @@
 //! Imports added where they belong, in the order the file keeps.
 
 use super::{Imports, is_head};
-use crate::python::ast::Stmt;
+use crate::python::ast::{self, Stmt};
 use crate::python::span;
 use crate::text::{Edit, Span};
 
-impl Imports<'_> {
+impl<'p> Imports<'p> {
     /// Adds `import module`, the `last` of several or not, at its place in the block that holds an old import, or in the last block, or at the top.
     pub(super) fn add_module(&mut self, module: &str, last: bool) {
         let old = &self.known.old;
@@ -58,9 +58,17 @@ impl Imports<'_> {
         }
     }
 
-    /// Adds `from module import name`, into a statement that takes from that module already where there is one.
-    pub(super) fn add_name(&mut self, module: &str, name: &str) {
-        let existing = self.file.module().body.iter().find_map(|stmt| match stmt {
+    /// Adds `from module import names`, into a statement that takes from that module already where there is one.
+    pub(super) fn add_names(&mut self, module: &str, names: &[&str]) {
+        match self.taking(module) {
+            Some(node) => names.iter().for_each(|name| self.add_name(node, name)),
+            None => self.add_from(module, &names.join(", ")),
+        }
+    }
+
+    /// The statement that takes names from `module`, one by one.
+    fn taking(&self, module: &str) -> Option<&'p ast::StmtImportFrom> {
+        self.file.module().body.iter().find_map(|stmt| match stmt {
             Stmt::ImportFrom(node)
                 if node.level == 0
                     && node.module.as_ref().is_some_and(|m| m == module)
@@ -69,31 +77,36 @@ impl Imports<'_> {
                 Some(node)
             }
             _ => None,
-        });
-        if let Some(node) = existing {
-            let names: Vec<&str> = node.names.iter().map(|alias| alias.name.as_str()).collect();
-            let next = next_in_order(&names, name).and_then(|n| node.names.get(n));
-            match (next, node.names.last()) {
-                (Some(next), _) => {
-                    let start = span(next).start;
-                    let margin = Span::new(self.file.index().line_start(start), start);
-                    let margin = self.file.slice(margin);
-                    let text = match margin.trim().is_empty() && !margin.is_empty() {
-                        true => format!("{name},{}{margin}", self.newline),
-                        false => format!("{name}, "),
-                    };
-                    self.edits.push(Edit::insert(start, self.nth(0), text));
-                }
-                (None, Some(last)) => {
-                    let end = span(last).end;
-                    self.edits
-                        .push(Edit::insert(end, self.nth(0), format!(", {name}")));
-                }
-                (None, None) => {}
+        })
+    }
+
+    /// Adds `name` to the names that `node` takes.
+    fn add_name(&mut self, node: &ast::StmtImportFrom, name: &str) {
+        let names: Vec<&str> = node.names.iter().map(|alias| alias.name.as_str()).collect();
+        let next = next_in_order(&names, name).and_then(|n| node.names.get(n));
+        match (next, node.names.last()) {
+            (Some(next), _) => {
+                let start = span(next).start;
+                let margin = Span::new(self.file.index().line_start(start), start);
+                let margin = self.file.slice(margin);
+                let text = match margin.trim().is_empty() && !margin.is_empty() {
+                    true => format!("{name},{}{margin}", self.newline),
+                    false => format!("{name}, "),
+                };
+                self.edits.push(Edit::insert(start, self.nth(0), text));
             }
-            return;
+            (None, Some(last)) => {
+                let end = span(last).end;
+                self.edits
+                    .push(Edit::insert(end, self.nth(0), format!(", {name}")));
+            }
+            (None, None) => {}
         }
-        let line = format!("from {module} import {name}");
+    }
+
+    /// Adds `from module import names` behind the last import at the head.
+    fn add_from(&mut self, module: &str, names: &str) {
+        let line = format!("from {module} import {names}");
         let head = self
             .file
             .module()

@@ -4,7 +4,7 @@ mod add;
 mod exchange;
 mod unused;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::names::Need;
 use crate::project::{FileId, Project};
@@ -62,10 +62,14 @@ pub(super) fn imports<'p>(
     for (n, module) in modules.iter().enumerate() {
         imports.add_module(module, n + 1 == modules.len());
     }
+    let mut taken: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
     for need in &needs {
         if let Some(name) = &need.name {
-            imports.add_name(&need.module, name);
+            taken.entry(&need.module).or_default().push(name);
         }
+    }
+    for (module, names) in taken {
+        imports.add_names(module, &names);
     }
     imports.edits
 }
