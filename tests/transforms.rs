@@ -413,7 +413,7 @@ fn against_the_framework(case: &Case) -> Law {
         let home = tempfile::tempdir().map_err(|error| error.to_string())?;
         write_files(home.path(), files)?;
         let job = json!({ "root": home.path(), "request": request, "side": side });
-        python::drive(&job, &[]).map_err(|error| format!("law 8, {side}: {error}"))
+        python::drive(&job).map_err(|error| format!("law 8, {side}: {error}"))
     };
     let before = drive("before", &case.before)?;
     let attacks = before["attacks"].as_object().ok_or("law 8: no outcome")?;
@@ -482,7 +482,7 @@ fn compiles(cases: &[Case]) -> Law {
             }
         }
     }
-    let outcome = python::drive(&json!(files), &["--compile"])?;
+    let outcome = python::compile(&json!(files))?;
     let errors: Vec<&str> = outcome
         .as_array()
         .into_iter()

@@ -136,7 +136,7 @@ fn framework_text(framework: &Framework) -> String {
             ReplyStyle::Raise => "answers 400 anywhere below it",
             ReplyStyle::Drop => "drops the message in a handler (suggested only)",
         };
-        let code = reply.code.replace('\n', "; ");
+        let code = reply.code.source.replace('\n', "; ");
         let _ = writeln!(out, "\n{what}: {code}");
     }
     out

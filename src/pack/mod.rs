@@ -5,6 +5,7 @@
 
 mod index;
 mod tables;
+mod template;
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
@@ -12,6 +13,7 @@ use include_dir::{Dir, include_dir};
 use serde::de::DeserializeOwned;
 
 pub use tables::*;
+pub use template::{Name, Piece, Template, Wording};
 
 use index::{Index, Row};
 

@@ -6,6 +6,8 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::template::Template;
+
 /// Who can supply a value. Ordered: the most exposed first.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -127,6 +129,15 @@ pub struct Framework {
     /// Attributes, whatever the owner, that can carry no payload.
     #[serde(default)]
     pub stop_attributes: Vec<String>,
+    /// Constants that mean 400.
+    #[serde(default)]
+    pub bad_request: Vec<String>,
+    /// Loggers, and attributes that are one.
+    #[serde(default)]
+    pub loggers: Vec<String>,
+    /// Calls that make a logger.
+    #[serde(default)]
+    pub logger_makers: Vec<String>,
 }
 
 /// `[[source]]`: a name that is untrusted when read or called.
@@ -300,6 +311,22 @@ pub struct Handler {
     /// Attributes of `self` in such classes, and their types.
     #[serde(default)]
     pub fields: BTreeMap<String, String>,
+    /// How it can answer.
+    #[serde(default)]
+    pub answers: Answers,
+}
+
+/// How a handler can answer a client.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Answers {
+    /// By what it returns, and by raising.
+    #[default]
+    Any,
+    /// By raising: what it returns is something else, or not used.
+    Raise,
+    /// Not at all.
+    None,
 }
 
 /// What a handler's parameter is.
@@ -363,8 +390,18 @@ pub enum Parameters {
 pub struct Reply {
     /// `return` in the handler itself, `raise` from anywhere below it.
     pub style: ReplyStyle,
-    /// One statement. `{message}` is the message as a string literal; `{module.name}` is that name, imported.
-    pub code: String,
+    /// Statements, one a line.
+    pub code: Template,
+    /// Statements by which a file says 4xx in this way already: there it is preferred, and said as it is said there.
+    /// `...` stands for anything, `400` for every such status, `""` for any text.
+    #[serde(default)]
+    pub like: Vec<Template>,
+    /// Names that a handler which would say it so uses.
+    #[serde(default)]
+    pub beside: Vec<String>,
+    /// Calls that begin another answer: after them it is too late.
+    #[serde(default)]
+    pub unless: Vec<Template>,
     /// Only in handlers that call a method of this name.
     pub calls: Option<String>,
 }

@@ -2,14 +2,14 @@
 
 use super::attempt::{Attempt, attempt, catches, function_ancestors};
 use super::call::call_at;
-use super::guard::answer;
+use super::guard::{Asked, answer};
 use super::load::function_of;
 use super::names::{Filled, Fresh};
 use super::raised::Cause;
 use super::uses::uses;
 use super::wrap::{Guarded, statement_of, wrap};
 use super::{Draft, Planner, Reason};
-use crate::pack::{Framework, Model};
+use crate::pack::{Answers, Framework, Model};
 use crate::project::Project;
 use crate::python::ast::visitor::{self, Visitor};
 use crate::python::ast::{AnyNodeRef, Expr, Stmt};
@@ -28,10 +28,15 @@ pub(super) enum Answering<'r> {
 }
 
 impl<'p> Planner<'p> {
-    pub(super) fn framework(&self, handler: &Handler) -> Result<&'p Framework, Reason> {
-        self.model
-            .framework(handler.framework)
-            .ok_or(Reason::NoHandler)
+    /// The framework that answers for `handler`, and whether what the handler returns is an answer.
+    pub(super) fn framework(&self, handler: &Handler) -> Result<(&'p Framework, bool), Reason> {
+        let framework = self.model.framework(handler.framework);
+        let answers = handler.described(self.model).map(|row| row.answers);
+        match (framework, answers.unwrap_or_default()) {
+            (Some(framework), Answers::Any) => Ok((framework, true)),
+            (Some(framework), Answers::Raise) => Ok((framework, false)),
+            (None, _) | (_, Answers::None) => Err(Reason::NoHandler),
+        }
     }
 
     /// Who answers for `finding`.
@@ -179,10 +184,18 @@ impl<'p> Planner<'p> {
             }
         }
         not_a_generator(file, target)?;
-        let framework = self.framework(handler)?;
+        let (framework, may_return) = self.framework(handler)?;
         let (position, catch) = self.position(cause, target, call.span, false)?;
         uses(file, position.target, rewrite)?;
-        let answer = answer_at(file, position.statement, framework, true, message)?;
+        let answer = answer_at(Asked {
+            model: self.model,
+            file,
+            statement: position.statement,
+            framework,
+            in_handler: true,
+            may_return,
+            message,
+        })?;
         let fresh = self.fresh.entry(id).or_insert_with(|| Fresh::of(file));
         let guarded = Guarded {
             position,
@@ -254,33 +267,25 @@ fn awaited(file: &SourceFile, inner: Span) -> Option<Span> {
         })
 }
 
-/// The answer of `framework` at `statement`, if nothing there stops it.
-pub(super) fn answer_at(
-    file: &SourceFile,
-    statement: Span,
-    framework: &Framework,
-    in_handler: bool,
-    message: &str,
-) -> Result<Filled, Reason> {
+/// The answer that is asked for, if nothing there stops it.
+pub(super) fn answer_at(asked: Asked<'_>) -> Result<Filled, Reason> {
     let mut in_finally = false;
-    for node in function_ancestors(file, statement) {
+    for node in function_ancestors(asked.file, asked.statement) {
         let AnyNodeRef::StmtTry(node) = node else {
             continue;
         };
-        if node.finalbody.iter().any(|s| span(s).contains(statement)) {
+        let holds = |s: &Stmt| span(s).contains(asked.statement);
+        if node.finalbody.iter().any(holds) {
             in_finally = true;
         } else if leaves(&node.finalbody) {
             return Err(Reason::ReplySwallowed);
         }
     }
     // A return there would silence the error in flight.
-    let answer = answer(
-        file,
-        statement,
-        framework,
-        in_handler && !in_finally,
-        message,
-    );
+    let answer = answer(Asked {
+        may_return: asked.may_return && !in_finally,
+        ..asked
+    });
     answer.map_err(|reason| {
         if in_finally {
             Reason::InFinally

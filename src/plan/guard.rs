@@ -1,54 +1,180 @@
-//! A framework's answer, as it is written in one file.
+//! A framework's answer, as it is written in one file: the way the file answers already, if it does.
 
-use super::names::{Filled, fill};
+use super::likeness::{Likeness, Pattern, likenesses};
+use super::load::function_of;
+use super::names::Filled;
+use super::template::filled;
 use super::{Reason, attempt};
-use crate::pack::{Framework, ReplyStyle};
-use crate::python::SourceFile;
+use crate::pack::{Framework, Model, Reply, ReplyStyle};
+use crate::python::ast::AnyNodeRef;
+use crate::python::ast::Stmt;
+use crate::python::ast::visitor::{self, Visitor};
+use crate::python::{SourceFile, ast, span};
 use crate::text::Span;
 
-/// The first reply of `framework` that can stand at `statement`; in the handler itself it may return.
-pub(super) fn answer(
-    file: &SourceFile,
-    statement: Span,
-    framework: &Framework,
-    in_handler: bool,
-    message: &str,
-) -> Result<Filled, Reason> {
+/// Where an answer is needed, and what it has to say.
+#[derive(Clone, Copy)]
+pub(super) struct Asked<'a> {
+    pub model: &'a Model,
+    pub file: &'a SourceFile,
+    /// What is guarded.
+    pub statement: Span,
+    pub framework: &'a Framework,
+    /// Whether it is the handler itself, whose parameters are at hand.
+    pub in_handler: bool,
+    /// Whether what is returned there is an answer.
+    pub may_return: bool,
+    pub message: &'a str,
+}
+
+/// The reply that can stand where it is asked for: in the file's own way, else the framework's first.
+pub(super) fn answer(asked: Asked<'_>) -> Result<Filled, Reason> {
     let mut obstacle = Reason::NoHandler;
-    for reply in &framework.replies {
-        if reply.style == ReplyStyle::Drop || (reply.style == ReplyStyle::Return && !in_handler) {
+    for (reply, copy) in preferred(asked) {
+        let returns = reply.style == ReplyStyle::Return;
+        if reply.style == ReplyStyle::Drop
+            || (returns && !asked.may_return)
+            || (reply.code.names_parameters() && !asked.in_handler)
+        {
             continue;
         }
         if reply.style == ReplyStyle::Raise
-            && let Err(reason) = attempt::swallowed(file, statement)
+            && let Err(reason) = attempt::swallowed(asked.file, asked.statement)
         {
             obstacle = reason;
             continue;
         }
-        let message = |_: &str| literal(message, file.style().quote);
-        match fill(file, statement.start, &reply.code, false, message) {
-            Ok(answer) => return Ok(answer),
+        if begun(asked, reply) {
+            obstacle = Reason::AnswerBegun;
+            continue;
+        }
+        if let Some(copy) = copy {
+            let words = copy.split(|c: char| !(c.is_alphanumeric() || c == '_'));
+            return Ok(Filled {
+                kept: words.map(str::to_owned).collect(),
+                text: copy,
+                needs: Vec::new(),
+            });
+        }
+        match filled(asked.file, asked.statement, &reply.code, asked.message) {
+            Ok(filled) => return Ok(filled),
             Err(reason) => obstacle = reason,
         }
     }
     Err(obstacle)
 }
 
-/// `text` as a Python string literal.
-fn literal(text: &str, quote: char) -> String {
-    let mut out = String::from(quote);
-    for c in text.chars() {
-        match c {
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\\' => out.push_str("\\\\"),
-            c if c == quote => {
-                out.push('\\');
-                out.push(c);
-            }
-            c => out.push(c),
+/// The framework's replies, those first that the file uses already; and how it writes them, where that can be copied.
+fn preferred(asked: Asked<'_>) -> Vec<(&Reply, Option<String>)> {
+    let frameworks = asked.model.frameworks.iter();
+    let constants: Vec<String> = frameworks.flat_map(|f| f.bad_request.clone()).collect();
+    let mut rows: Vec<_> = asked
+        .framework
+        .replies
+        .iter()
+        .map(|reply| {
+            let alike: Vec<Likeness> = reply
+                .like
+                .iter()
+                .map(|template| Pattern::of(template, asked.file, asked.statement))
+                .flat_map(|pattern| {
+                    likenesses(
+                        asked.file,
+                        &pattern,
+                        asked.statement,
+                        asked.message,
+                        &constants,
+                        &reply.code.names(),
+                    )
+                })
+                .collect();
+            let near = alike.iter().filter(|found| found.in_function);
+            let copy = near
+                .clone()
+                .chain(alike.iter().filter(|found| !found.in_function))
+                .find_map(|found| found.copy.clone());
+            let rank = (
+                near.count().min(1),
+                alike.len(),
+                copy.is_some(),
+                beside(asked, reply),
+            );
+            (rank, reply, copy)
+        })
+        .collect();
+    rows.sort_by_key(|(rank, ..)| std::cmp::Reverse(*rank));
+    rows.into_iter()
+        .map(|(_, reply, copy)| (reply, copy))
+        .collect()
+}
+
+/// Whether the function uses what goes with `reply`.
+fn beside(asked: Asked<'_>, reply: &Reply) -> bool {
+    let file = asked.file;
+    let Some(home) = function_of(file, asked.statement).map(span) else {
+        return false;
+    };
+    let mut chains = file.scopes().chains().iter();
+    chains.any(|chain| {
+        let names = || file.scopes().resolve(chain.scope, &chain.parts);
+        home.contains(chain.span) && names().iter().any(|name| reply.beside.contains(name))
+    })
+}
+
+/// Whether another answer was begun before the load, or may have been in an earlier turn of a loop.
+fn begun(asked: Asked<'_>, reply: &Reply) -> bool {
+    let file = asked.file;
+    let patterns: Vec<Pattern> = reply
+        .unless
+        .iter()
+        .map(|template| Pattern::of(template, file, asked.statement))
+        .collect();
+    let Some(function) = function_of(file, asked.statement).filter(|_| !patterns.is_empty()) else {
+        return false;
+    };
+    let home = span(function);
+    let looped = file.ancestors(asked.statement).into_iter().any(|node| {
+        let is_loop = matches!(node, AnyNodeRef::StmtFor(_) | AnyNodeRef::StmtWhile(_));
+        is_loop && home.contains(span(&node))
+    });
+    let mut calls = Calls(Vec::new());
+    calls.visit_body(&function.body);
+    calls.0.into_iter().any(|call| {
+        let scope = file.scopes().at(span(call).start);
+        let earlier = looped || span(call).start < asked.statement.start;
+        earlier
+            && goes_on(file, span(call), asked.statement)
+            && patterns.iter().any(|pattern| pattern.is(file, scope, call))
+    })
+}
+
+/// Whether what runs at `from` can go on to `to`: no block that holds `from` alone ends by leaving the function.
+fn goes_on(file: &SourceFile, from: Span, to: Span) -> bool {
+    let leaves = |body: &[Stmt]| {
+        let inside = body.iter().any(|stmt| span(stmt).contains(from));
+        let left = matches!(body.last(), Some(Stmt::Return(_) | Stmt::Raise(_)));
+        inside && left && !body.iter().any(|stmt| span(stmt).contains(to))
+    };
+    !file.ancestors(from).into_iter().any(|node| match node {
+        AnyNodeRef::StmtIf(node) => leaves(&node.body),
+        AnyNodeRef::ElifElseClause(node) => leaves(&node.body),
+        AnyNodeRef::ExceptHandlerExceptHandler(node) => leaves(&node.body),
+        AnyNodeRef::StmtWith(node) => leaves(&node.body),
+        AnyNodeRef::StmtFor(node) => leaves(&node.body),
+        AnyNodeRef::StmtWhile(node) => leaves(&node.body),
+        AnyNodeRef::MatchCase(node) => leaves(&node.body),
+        _ => false,
+    })
+}
+
+/// All calls of a body.
+struct Calls<'a>(Vec<&'a ast::Expr>);
+
+impl<'a> Visitor<'a> for Calls<'a> {
+    fn visit_expr(&mut self, expr: &'a ast::Expr) {
+        if expr.is_call_expr() {
+            self.0.push(expr);
         }
+        visitor::walk_expr(self, expr);
     }
-    out.push(quote);
-    out
 }

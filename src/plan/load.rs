@@ -3,6 +3,7 @@
 use super::attempt::{Attempt, attempt};
 use super::call::{Load, call_at, load, whole};
 use super::callers::{Answering, answer_at, in_function, not_a_generator};
+use super::guard::Asked;
 use super::names::Fresh;
 use super::position::{Position, Standing, position, shows_its_text};
 use super::raised::{Catch, Cause};
@@ -98,11 +99,14 @@ impl<'p> Planner<'p> {
             Err(Reason::NoHandler) => return self.suggest(draft, &cause, &load, None),
             answering => answering?,
         };
-        let (framework, in_handler) = match answering {
-            Answering::Handler(handler) => (self.framework(handler)?, true),
+        let ((framework, may_return), in_handler) = match answering {
+            Answering::Handler(handler) => match self.framework(handler) {
+                Err(_) => return self.suggest(draft, &cause, &load, None),
+                answering => (answering?, true),
+            },
             Answering::Request(id) => {
                 let found = self.model.frameworks.iter().find(|f| f.id == id);
-                (found.ok_or(Reason::NoHandler)?, false)
+                ((found.ok_or(Reason::NoHandler)?, false), false)
             }
             Answering::Callers(callers, shared) => {
                 if deferred {
@@ -138,7 +142,16 @@ impl<'p> Planner<'p> {
         let (position, catch) = self.position(&cause, load.whole, region, hoisted)?;
         uses(file, position.target, rewrite)?;
         in_function(file, statement)?;
-        let answer = match answer_at(file, position.statement, framework, in_handler, message) {
+        let asked = Asked {
+            model: self.model,
+            file,
+            statement: position.statement,
+            framework,
+            in_handler,
+            may_return,
+            message,
+        };
+        let answer = match answer_at(asked) {
             Err(Reason::NoHandler) => return self.suggest(draft, &cause, &load, Some(framework)),
             answer => answer?,
         };

@@ -10,6 +10,7 @@ mod choice;
 mod classes;
 mod guard;
 mod imports;
+mod likeness;
 mod load;
 mod names;
 mod position;
@@ -19,6 +20,7 @@ mod reason;
 mod room;
 mod setting;
 mod suggest;
+mod template;
 mod uses;
 mod wrap;
 

@@ -1,5 +1,6 @@
 //! What a guarded region can raise on bad input, and so what has to be caught.
 
+use super::load::function_of;
 use super::names::{Need, says_module, spell};
 use super::{Planner, Reason};
 use crate::pack::{Rewrite, Shape, Sink};
@@ -170,23 +171,28 @@ impl Planner<'_> {
         let taken = |route: &&Route| {
             by.is_none_or(|by| route.chain.first().is_some_and(|call| call.place == by))
         };
+        let below = self.below(finding, by);
+        let within = |place: Place| {
+            let mut regions = std::iter::once(&region_place).chain(&below);
+            regions.any(|region| region.file == place.file && region.span.contains(place.span))
+        };
         let mut paths = finding
             .routes
             .iter()
             .filter(taken)
             .flat_map(|route| &route.paths);
-        let missing = finding.maybe_none || paths.any(|path| may_be_missing(path, region_place));
+        let missing = finding.maybe_none || paths.any(|path| may_be_missing(path, within));
         let mut catch = Catch::default();
         self.raised_by_steps(file, region)
             .into_iter()
             .for_each(|error| catch.add(error));
+        self.raised_below(finding, &below, file, region, &mut catch)?;
         let taken = finding.routes.iter().filter(taken);
         for hop in taken
             .flat_map(|route| &route.paths)
             .flat_map(|path| path.hops())
         {
-            let inside = hop.place.file == id && region.contains(hop.place.span);
-            for error in hop.raises.iter().filter(|_| inside) {
+            for error in hop.raises.iter().filter(|_| within(hop.place)) {
                 catch.add(Raised::builtin(error));
             }
         }
@@ -253,6 +259,71 @@ impl Planner<'_> {
         raised
     }
 
+    /// The functions through which the call `by` comes to the load: what they raise rises through it.
+    fn below(&self, finding: &Finding, by: Option<Place>) -> Vec<Place> {
+        let through = |route: &&Route| {
+            by.is_some_and(|by| route.chain.first().is_some_and(|call| call.place == by))
+        };
+        let routes = finding.routes.iter().filter(through);
+        let definitions = routes.flat_map(|route| {
+            let callers = route.chain.iter().skip(1).map(|call| call.caller);
+            callers.chain([route.holder]).flatten()
+        });
+        definitions
+            .filter_map(|def| {
+                let home = self.project.source(def.file);
+                let function = function_of(home, Span::new(def.start, def.start + 1))?;
+                Some(Place {
+                    file: def.file,
+                    span: span(function),
+                })
+            })
+            .collect()
+    }
+
+    /// What decoding steps on the way to the load raise in the functions `below`, as `file` can name it.
+    fn raised_below(
+        &self,
+        finding: &Finding,
+        below: &[Place],
+        file: &SourceFile,
+        region: Span,
+        catch: &mut Catch,
+    ) -> Result<(), Reason> {
+        let paths = finding.routes.iter().flat_map(|route| &route.paths);
+        let hops: Vec<Place> = paths
+            .flat_map(|path| path.hops())
+            .map(|hop| hop.place)
+            .collect();
+        for place in below {
+            let home = self.project.source(place.file);
+            let on_the_way = |chain: Span| {
+                hops.iter()
+                    .any(|hop| hop.file == place.file && hop.span.contains(chain))
+            };
+            let chains = home.scopes().chains().iter();
+            for chain in chains.filter(|c| place.span.contains(c.span) && on_the_way(c.span)) {
+                for name in home.scopes().resolve(chain.scope, &chain.parts) {
+                    let error = self.model.step(&name).and_then(|step| step.raises.as_ref());
+                    let Some((name, (module, error))) =
+                        error.and_then(|e| Some((e, e.rsplit_once('.')?)))
+                    else {
+                        continue;
+                    };
+                    let by_module = says_module(file, module);
+                    let spelled = spell(file, region.start, module, error, by_module)?;
+                    catch.kept.extend(spelled.kept());
+                    catch.needs.extend(spelled.need);
+                    catch.add(Raised {
+                        text: spelled.text,
+                        name: name.clone(),
+                    });
+                }
+            }
+        }
+        Ok(())
+    }
+
     /// Whether `call` is known to only read and decode what arrives.
     pub(super) fn reads_only(&self, file: &SourceFile, call: &ast::ExprCall) -> bool {
         let model = self.model;
@@ -305,9 +376,8 @@ impl Planner<'_> {
     }
 }
 
-/// Whether a value on `path` can be `None` where `region` reads or decodes it.
-fn may_be_missing(path: &TaintPath, region: Place) -> bool {
-    let inside = |place: Place| place.file == region.file && region.span.contains(place.span);
+/// Whether a value on `path` can be `None` where it is read or decoded `inside` a region.
+fn may_be_missing(path: &TaintPath, inside: impl Fn(Place) -> bool) -> bool {
     // The form in which the value enters the region, unless it has its source there.
     let mut entering = None;
     for hop in path.hops().iter().filter(|hop| hop.kind != HopKind::Sink) {

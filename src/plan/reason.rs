@@ -91,6 +91,8 @@ pub enum Reason {
     IndirectCall,
     /// An `except` around the load would catch the answer.
     ReplySwallowed,
+    /// The status was set, or the answer sent in part, before the load.
+    AnswerBegun,
     /// The project itself pickles what this load reads.
     WriterInProject,
     /// The analysis met its bound on work.
@@ -109,7 +111,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Reason; 51] = [
+    pub const ALL: [Reason; 52] = [
         Reason::ConstantInput,
         Reason::OwnRoundTrip,
         Reason::SignatureChecked,
@@ -154,6 +156,7 @@ impl Reason {
         Reason::UnpicklerInAVariable,
         Reason::IndirectCall,
         Reason::ReplySwallowed,
+        Reason::AnswerBegun,
         Reason::WriterInProject,
         Reason::AnalysisBound,
         Reason::UnknownCall,
@@ -404,6 +407,11 @@ impl Reason {
                 "reply-swallowed",
                 "an except around the load could catch the answer",
                 "narrow that except, then run again",
+            ),
+            Reason::AnswerBegun => (
+                "answer-begun",
+                "another answer was begun before the load, so 400 can no longer be said",
+                "load before the answer begins, then run again",
             ),
             Reason::WriterInProject => (
                 "writer-in-project",

@@ -4,8 +4,9 @@
 use super::call::Load;
 use super::callers::not_a_generator;
 use super::load::function_of;
-use super::names::{Filled, Fresh, fill};
+use super::names::{Filled, Fresh};
 use super::raised::Cause;
+use super::template::filled;
 use super::wrap::{Guarded, wrap};
 use super::{Draft, Planner, Reason};
 use crate::pack::{Framework, ReplyStyle};
@@ -107,12 +108,6 @@ impl Planner<'_> {
 fn dropped(file: &SourceFile, load: Span, framework: &Framework) -> Option<Filled> {
     let function = function_of(file, load)?;
     not_a_generator(file, load).ok()?;
-    let parameters: Vec<&str> = function
-        .parameters
-        .iter_non_variadic_params()
-        .map(|parameter| parameter.parameter.name.as_str())
-        .filter(|name| *name != "self")
-        .collect();
     let called = Calls::below(&function.body);
     framework.replies.iter().find_map(|reply| {
         let needed = reply.calls.as_ref();
@@ -120,12 +115,7 @@ fn dropped(file: &SourceFile, load: Span, framework: &Framework) -> Option<Fille
         if reply.style != ReplyStyle::Drop || !fits {
             return None;
         }
-        let parameter = |placeholder: &str| {
-            let place: Option<usize> = placeholder.parse().ok();
-            let name = place.and_then(|place| parameters.get(place));
-            name.map_or(String::new(), |name| (*name).to_owned())
-        };
-        fill(file, load.start, &reply.code, false, parameter).ok()
+        filled(file, load, &reply.code, "").ok()
     })
 }
 

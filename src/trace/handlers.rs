@@ -55,6 +55,11 @@ impl Handler {
         }
     }
 
+    /// Its `[[handler]]` row.
+    pub fn described<'m>(&self, model: &'m pack::Model) -> Option<&'m pack::Handler> {
+        model.handler(self.framework, self.row)
+    }
+
     /// Whether this is only a guess from the signature.
     pub(super) fn is_guess(&self) -> bool {
         self.by_signature
@@ -89,7 +94,7 @@ pub(super) struct Decorated {
 
 impl<'a> Machine<'a> {
     fn handler_row(&self, handler: &Handler) -> Option<&'a pack::Handler> {
-        self.model.handler(handler.framework, handler.row)
+        handler.described(self.model)
     }
 
     fn add_handler(&mut self, handler: Handler) {

@@ -32,6 +32,9 @@ pub struct Request {
     pub path: String,
     pub channel: String,
     pub name: Option<String>,
+    /// Content type of a body.
+    #[serde(rename = "type")]
+    pub kind: Option<String>,
     #[serde(default)]
     pub wrap: Vec<String>,
     /// What is sent: `pickle` when absent, or another kind of payloads.py.
