@@ -20,6 +20,9 @@ const DEEPEST: usize = 40;
 /// Sets of arguments for which one function is interpreted, but for those that a client or peer supplies.
 const MOST_CONTEXTS: usize = 12;
 
+/// Partials of partials are looked into this deep.
+const DEEPEST_PARTIAL: usize = 4;
+
 /// The code of a function.
 #[derive(Debug, Clone, Copy)]
 pub(super) enum Code<'a> {
@@ -166,7 +169,7 @@ impl<'a> Machine<'a> {
                 let def = function.def;
                 let recursive = self.frames.iter().filter(|f| f.def == Some(def)).count() > 1;
                 let deep = self.frames.len() >= DEEPEST;
-                if deep && !recursive && self.leads.contains(&def) {
+                if deep && !recursive && self.to_loads.contains(&def) {
                     self.give_up();
                 }
                 if recursive || deep || self.exhausted() {
@@ -229,9 +232,9 @@ impl<'a> Machine<'a> {
             return None;
         }
         let last = Rc::clone(before.last()?);
-        let called =
-            |atom: &Atom| matches!(atom, Atom::Function(..) | Atom::Partial(_) | Atom::More);
-        if exposed || arguments.all().any(|value| value.any_atom(&called)) {
+        let hidden = |atom: &Atom| self.may_lead(atom, DEEPEST_PARTIAL);
+        let exposed = exposed && self.to_loads.contains(&def);
+        if exposed || arguments.all().any(|value| value.any_atom(&hidden)) {
             // What it would call, or pass on to a load, is not known.
             self.give_up();
         }
@@ -242,6 +245,21 @@ impl<'a> Machine<'a> {
             changed: Vec::new(),
             raised: Value::unknown(),
         }))
+    }
+
+    /// Whether calling `atom` may lead to a load.
+    fn may_lead(&self, atom: &Atom, depth: usize) -> bool {
+        match atom {
+            Atom::Function(id, _) => self.function(*id).is_none_or(|function| {
+                self.to_loads.contains(&function.def) || self.is_around_load(function.def)
+            }),
+            Atom::Partial(partial) => {
+                let inner = |atom: &Atom| depth == 0 || self.may_lead(atom, depth - 1);
+                partial.function.any_atom(&inner)
+            }
+            Atom::More => true,
+            _ => false,
+        }
     }
 
     /// Interprets a function as an entry point.

@@ -201,8 +201,10 @@ pub(super) struct Machine<'a> {
     pub raised: Value,
     /// Methods that lead to loads, by name: what a call of an unknown receiver may mean.
     pub leading: FxHashMap<Name, Vec<Def>>,
-    /// Functions that lead to loads; others matter only for what they return.
+    /// Functions that lead to loads, or keep what loads may read; others matter only for what they return.
     pub leads: HashSet<Def>,
+    /// Those that lead to loads.
+    pub to_loads: HashSet<Def>,
     pub(super) deferred: Vec<Deferred<'a>>,
     pub(super) yielding: FxHashMap<Def, Yields>,
     work: usize,
@@ -249,6 +251,7 @@ impl<'a> Machine<'a> {
             raised: Value::unknown(),
             leading: FxHashMap::default(),
             leads: HashSet::new(),
+            to_loads: HashSet::new(),
             deferred: Vec::new(),
             yielding: FxHashMap::default(),
             work: 0,
@@ -314,7 +317,7 @@ impl<'a> Machine<'a> {
     }
 
     /// Whether it is a lambda with a load in it; other functions are known to lead to theirs.
-    fn is_around_load(&self, def: Def) -> bool {
+    pub fn is_around_load(&self, def: Def) -> bool {
         let function = self
             .by_def
             .get(&def)

@@ -213,6 +213,7 @@ fn flows(project: &Project, model: &Model) -> Traced {
     let relevant = relevant::relevant(project, named, &sites, &imports);
     let mut machine = Machine::new(project, model, sites);
     machine.leads = relevant.functions.clone();
+    machine.to_loads = relevant.to_loads.clone();
     machine.leading = relevant
         .methods
         .iter()
@@ -226,7 +227,7 @@ fn flows(project: &Project, model: &Model) -> Traced {
         machine.next_pass();
         reached = interpret(&mut machine, &relevant);
     }
-    let exhausted = machine.is_incomplete();
+    let exhausted = machine.is_incomplete() || relevant.cut;
     let mut by_site: Vec<Vec<&(Option<Handler>, Reached)>> = vec![Vec::new(); machine.sites.len()];
     for one in &reached {
         if let Some(all) = by_site.get_mut(one.1.site) {

@@ -39,10 +39,14 @@ const RARE_PASSES: usize = 1;
 pub(super) struct Relevant {
     /// Files whose module level matters.
     pub files: BTreeSet<FileId>,
-    /// Functions that contain a load, or call one that does.
+    /// Functions that contain a load, or call one that does; and those that keep something which a load may read.
     pub functions: HashSet<Def>,
+    /// Those of them that were found going up from the loads.
+    pub to_loads: HashSet<Def>,
     /// Names of methods among them, with where they are.
     pub methods: BTreeMap<Name, Vec<Def>>,
+    /// A call that surely leads to a load was too far up to be followed: ways may be missing.
+    pub cut: bool,
     /// Names of the project's own functions that are called anywhere in the files that were parsed.
     pub called: HashSet<String>,
 }
@@ -50,8 +54,12 @@ pub(super) struct Relevant {
 /// Where a method is that may be meant everywhere.
 const ANYWHERE: FileId = FileId(usize::MAX);
 
-/// Steps up are counted by how sure they are; nothing is followed further than this.
+/// Steps up are counted by how sure they are; nothing unsure is followed further than this.
 const HIGHEST: usize = 10;
+/// Sure steps are followed this far: further than calls are interpreted.
+const HIGHEST_SURE: usize = 60;
+/// A call by a name that was imported.
+const IMPORTED: usize = 1;
 /// What writes for a load is followed this far up.
 const MOST_WRITERS: usize = 4;
 /// What keeps something that a load may read is followed this far up.
@@ -59,8 +67,38 @@ const MOST_KEEPERS: usize = 2;
 /// In more files than this around the loads, only the files with loads are searched for what keeps something.
 const MOST_NEAR: usize = 80;
 
+/// How far something is above a load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+struct Height {
+    /// Calls, weighed by how unsure they are.
+    steps: usize,
+    /// Some of them may mean something else.
+    unsure: bool,
+}
+
+impl Height {
+    /// At a load.
+    const GROUND: Height = Height {
+        steps: 0,
+        unsure: false,
+    };
+
+    /// One call higher, which costs so much.
+    fn up(self, cost: usize) -> Height {
+        Height {
+            steps: self.steps + cost,
+            unsure: self.unsure || cost > IMPORTED,
+        }
+    }
+
+    /// Whether it is followed in any case.
+    fn is_followed(self) -> bool {
+        self.steps <= if self.unsure { HIGHEST } else { HIGHEST_SURE }
+    }
+}
+
 /// Something whose callers are looked for.
-#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+#[derive(Debug, Clone)]
 struct Target {
     /// What a caller mentions.
     name: Name,
@@ -69,8 +107,14 @@ struct Target {
     stem: Name,
     /// The classes it may be a method of.
     classes: Vec<Name>,
-    /// How far it is above a load: calls, weighed by how unsure they are.
-    depth: usize,
+    height: Height,
+}
+
+impl Target {
+    /// What tells it from others, however far up it is.
+    fn identity(&self) -> (Name, FileId, Vec<Name>) {
+        (self.name.clone(), self.file, self.classes.clone())
+    }
 }
 
 /// Finds what has to be interpreted for `sites`.
@@ -115,7 +159,7 @@ pub(super) fn relevant(
         parsed: BTreeMap::new(),
         mentioning: FxHashMap::default(),
         wanted: FxHashMap::default(),
-        known: HashSet::new(),
+        known: FxHashMap::default(),
         out: Relevant::default(),
     };
     let mut open: Vec<FileId> = search.anchors.keys().copied().collect();
@@ -129,15 +173,17 @@ pub(super) fn relevant(
             file,
             stem: stem(project.path(file)),
             classes: Vec::new(),
-            depth: 0,
+            height: Height::GROUND,
         }));
     }
     search.follow(fresh);
+    search.out.to_loads = search.out.functions.clone();
     // In a project with so many ways to loads more would only cost.
     if search.out.functions.len() <= MANY {
         let fresh = search.keepers();
         search.follow(fresh);
     }
+    let before = search.out.functions.clone();
     for _ in 0..RARE_PASSES {
         if search.out.functions.len() > MANY {
             break;
@@ -148,6 +194,8 @@ pub(super) fn relevant(
         }
         search.follow(fresh);
     }
+    let out = &mut search.out;
+    out.to_loads.extend(out.functions.difference(&before));
     search.out
 }
 
@@ -159,9 +207,9 @@ struct Hits {
     /// Its module level.
     module: bool,
     /// Names at module level that stand for something wanted, and how far those are above a load.
-    aliases: Vec<(Name, usize)>,
+    aliases: Vec<(Name, Height)>,
     /// Units that were not known to matter, and how far they are above a load.
-    units: Vec<(usize, usize)>,
+    units: Vec<(usize, Height)>,
 }
 
 struct Search<'p> {
@@ -175,7 +223,8 @@ struct Search<'p> {
     /// Parsed files by the names they mention.
     mentioning: FxHashMap<Name, Vec<FileId>>,
     wanted: Wanted,
-    known: HashSet<Target>,
+    /// Targets, and how far above a load they were when last looked for.
+    known: FxHashMap<(Name, FileId, Vec<Name>), Height>,
     out: Relevant,
 }
 
@@ -185,12 +234,27 @@ impl Search<'_> {
         loop {
             // The more there is already, the nearer what is added has to be.
             let highest = match self.out.functions.len() {
-                0..=600 => HIGHEST,
-                601..=1500 => 4,
-                1501..=MANY => 2,
-                _ => return,
+                0..=600 => None,
+                601..=1500 => Some(4),
+                1501..=MANY => Some(2),
+                _ => Some(0),
             };
-            fresh.retain(|target| target.depth <= highest && self.known.insert(target.clone()));
+            let known = &mut self.known;
+            let mut cut = false;
+            fresh.retain(|target| {
+                let near = match highest {
+                    None => target.height.is_followed(),
+                    Some(highest) => target.height.steps <= highest,
+                };
+                let before = known.get(&target.identity());
+                let new = before.is_none_or(|before| target.height < *before);
+                if new {
+                    known.insert(target.identity(), target.height);
+                }
+                cut |= new && !near && !target.height.unsure;
+                new && near
+            });
+            self.out.cut |= cut;
             if fresh.is_empty() {
                 return;
             }
@@ -264,7 +328,7 @@ impl Search<'_> {
         };
         let alias = |(name, local): &(Name, Name)| {
             let one = Mentions::from_iter([(name.clone(), *info.module.get(name)?)]);
-            Some((local.clone(), nearest(&one, &[])? + 1))
+            Some((local.clone(), nearest(&one, &[])?.up(IMPORTED)))
         };
         let marks = self.everywhere.get(&file);
         let unit = |(n, unit): (usize, &Unit)| {
@@ -274,10 +338,14 @@ impl Search<'_> {
             let held = anchors
                 .iter()
                 .filter(|(span, _)| unit.extent.contains(*span));
-            let held = held.map(|(_, depth)| *depth).min();
+            let held = held.map(|(_, steps)| Height {
+                steps: *steps,
+                unsure: *steps > 0,
+            });
+            let held = held.min();
             let marked =
                 marks.is_some_and(|marks| unit.mentions.keys().any(|name| marks.contains(name)));
-            let held = held.or(marked.then_some(0));
+            let held = held.or(marked.then_some(Height::GROUND));
             Some((n, held.or_else(|| nearest(&unit.mentions, &unit.classes))?))
         };
         Hits {
@@ -299,15 +367,15 @@ impl Search<'_> {
         if hits.module || !hits.units.is_empty() {
             self.out.files.insert(file);
         }
-        let aliases = hits.aliases.into_iter().map(|(name, depth)| Target {
+        let aliases = hits.aliases.into_iter().map(|(name, height)| Target {
             name,
             file,
             stem: stem(project.path(file)),
             classes: Vec::new(),
-            depth,
+            height,
         });
         let mut fresh: Vec<Target> = aliases.collect();
-        for (n, depth) in hits.units {
+        for (n, height) in hits.units {
             let Some(unit) = info.units.get(n) else {
                 continue;
             };
@@ -316,7 +384,7 @@ impl Search<'_> {
                 let methods = self.out.methods.entry(unit.name.clone()).or_default();
                 methods.push(unit.def);
             }
-            fresh.extend(target_of(unit, file, project, depth));
+            fresh.extend(target_of(unit, file, project, height));
         }
         fresh
     }
@@ -325,9 +393,9 @@ impl Search<'_> {
     fn candidates(&self, fresh: &[Target]) -> Vec<FileId> {
         let mut out: BTreeSet<FileId> = BTreeSet::new();
         let mut nearest: Vec<&Target> = fresh.iter().collect();
-        nearest.sort_by_key(|target| target.depth);
+        nearest.sort_by_key(|target| target.height);
         for target in nearest {
-            if target.depth > 0 && self.parsed.len() + out.len() > MOST_READ {
+            if target.height.steps > 0 && self.parsed.len() + out.len() > MOST_READ {
                 break;
             }
             let finder = memmem::Finder::new(target.name.as_bytes());
@@ -380,8 +448,11 @@ impl Search<'_> {
             for unit in info.units.iter().filter(|unit| unit.keeps) {
                 if self.out.functions.insert(unit.def) {
                     self.out.files.insert(file);
-                    let depth = HIGHEST.saturating_sub(MOST_KEEPERS);
-                    fresh.extend(target_of(unit, file, project, depth));
+                    let height = Height {
+                        steps: HIGHEST.saturating_sub(MOST_KEEPERS),
+                        unsure: true,
+                    };
+                    fresh.extend(target_of(unit, file, project, height));
                 }
             }
         }
@@ -389,13 +460,16 @@ impl Search<'_> {
     }
 
     /// How far the method `name` is above a load.
-    fn lowest(&self, name: &Name) -> usize {
+    fn lowest(&self, name: &Name) -> Height {
         let targets = self.wanted.get(name).into_iter().flatten();
         targets
             .into_iter()
-            .map(|target| target.depth)
+            .map(|target| target.height)
             .min()
-            .unwrap_or(HIGHEST)
+            .unwrap_or(Height {
+                steps: HIGHEST,
+                unsure: true,
+            })
     }
 
     /// Methods whose name is so rare that it means the same everywhere: objects get where no import shows them.
@@ -444,9 +518,10 @@ impl Search<'_> {
                 file: ANYWHERE,
                 stem: Name::new(""),
                 classes: Vec::new(),
-                depth: self.lowest(name),
+                height: self.lowest(name),
             };
-            if self.known.insert(anywhere.clone()) {
+            let height = anywhere.height;
+            if self.known.insert(anywhere.identity(), height).is_none() {
                 rare.insert(name.clone(), vec![anywhere]);
             }
         }
@@ -472,7 +547,7 @@ fn nearest(
     wanted: &Wanted,
     mentions: &Mentions,
     classes: &[Name],
-) -> Option<usize> {
+) -> Option<Height> {
     let means = |name: &Name, how: u8| {
         let targets = wanted.get(name).into_iter().flatten();
         let meant = targets.into_iter().filter_map(|target| {
@@ -480,7 +555,7 @@ fn nearest(
                 return None;
             }
             let cost = sees(project, file, info, target, how, classes)?;
-            Some(target.depth + cost).filter(|depth| *depth <= HIGHEST)
+            Some(target.height.up(cost)).filter(|height| height.is_followed())
         });
         meant.min()
     };
@@ -512,7 +587,7 @@ fn reaches(project: &Project, target: &Target, file: FileId) -> bool {
 }
 
 /// What callers of `unit` mention.
-fn target_of(unit: &Unit, file: FileId, project: &Project, depth: usize) -> Option<Target> {
+fn target_of(unit: &Unit, file: FileId, project: &Project, height: Height) -> Option<Target> {
     // Called by syntax, once there is an object: its making is what is mentioned.
     const MADE: [&str; 15] = [
         "__init__",
@@ -543,7 +618,7 @@ fn target_of(unit: &Unit, file: FileId, project: &Project, depth: usize) -> Opti
         file,
         stem: stem(project.path(file)),
         classes: classes.to_vec(),
-        depth,
+        height,
     })
 }
 
@@ -559,7 +634,6 @@ fn sees(
 ) -> Option<usize> {
     /// A name of the same file is what it is.
     const HERE: usize = 0;
-    const IMPORTED: usize = 1;
     const OF_OBJECT: usize = 4;
     if target.file == ANYWHERE {
         return (how & (OTHER | MODULE) != 0).then_some(OF_OBJECT);
@@ -582,7 +656,7 @@ fn sees(
     }
     let own = target.classes.iter().any(|class| classes.contains(class));
     if how & (SELF | STRING) != 0 && own {
-        return Some(IMPORTED);
+        return Some(if is_here { HERE } else { IMPORTED });
     }
     let of_object = how & (OTHER | MODULE | STRING) != 0
         && match is_here {
