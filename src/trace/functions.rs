@@ -169,7 +169,7 @@ impl<'a> Machine<'a> {
                 let def = function.def;
                 let recursive = self.frames.iter().filter(|f| f.def == Some(def)).count() > 1;
                 let deep = self.frames.len() >= DEEPEST;
-                if deep && !recursive && self.to_loads.contains(&def) {
+                if deep && !recursive && self.leads.contains(&def) {
                     self.give_up();
                 }
                 if recursive || deep || self.exhausted() {
@@ -251,7 +251,10 @@ impl<'a> Machine<'a> {
     fn may_lead(&self, atom: &Atom, depth: usize) -> bool {
         match atom {
             Atom::Function(id, _) => self.function(*id).is_none_or(|function| {
-                self.to_loads.contains(&function.def) || self.is_around_load(function.def)
+                // What is around it may hold another function.
+                let is_closure = function.scope.is_some();
+                let def = function.def;
+                is_closure || self.to_loads.contains(&def) || self.is_around_load(def)
             }),
             Atom::Partial(partial) => {
                 let inner = |atom: &Atom| depth == 0 || self.may_lead(atom, depth - 1);
