@@ -43,7 +43,11 @@ pub(super) fn uses(file: &SourceFile, load: Span, rewrite: &Rewrite) -> Result<(
     };
     // Names that hold the value or a part of it; parts of parts need another round.
     for _ in 0..3 {
+        let before = watch.names.len();
         watch.visit_body(body);
+        if watch.names.len() == before {
+            break;
+        }
     }
     match watch.obstacle {
         Some(reason) => Err(reason),
@@ -157,13 +161,13 @@ impl<'a> Visitor<'a> for Watch<'_> {
             Expr::Await(node) if self.is_value(&node.value) => self.note(Reason::ValueIsCalled),
             Expr::Named(node) if self.is_value(&node.value) => self.hold(&node.target),
             Expr::Call(node) => {
-                let names = self.file.names(self.scope, &node.func);
                 let tested = node
                     .arguments
                     .args
                     .first()
                     .is_some_and(|arg| self.is_value(arg));
-                if tested && names.iter().any(|n| n == "builtins.isinstance") {
+                let names = || self.file.names(self.scope, &node.func);
+                if tested && names().iter().any(|n| n == "builtins.isinstance") {
                     let kinds = match node.arguments.args.get(1) {
                         Some(Expr::Tuple(tuple)) => tuple.elts.as_slice(),
                         Some(one) => std::slice::from_ref(one),

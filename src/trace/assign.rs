@@ -264,18 +264,16 @@ impl<'a> Machine<'a> {
                     let key = fold::key_text(&key);
                     self.write_store(&taint.channel, &key, &value);
                 }
-                Atom::Made(_) | Atom::Const(_) => {
-                    let taints = value.taints().into_iter().cloned();
-                    taints.for_each(|taint| after.add(Atom::Untrusted(taint)));
-                    changed |= value.is_untrusted();
-                }
                 _ => {}
             }
             after.add(kept);
         }
-        if owner.is_empty() && value.is_untrusted() {
-            let taints = value.taints().into_iter().cloned();
-            after = taints.map(Atom::Untrusted).collect();
+        let unknown = |atom: &Atom| matches!(atom, Atom::Made(_) | Atom::Const(_));
+        if value.is_untrusted() && (owner.is_empty() || owner.atoms().iter().any(unknown)) {
+            // Something of which this one element is known: under other keys stands what stood there.
+            let mut some = Container::default();
+            some.put(&key, value);
+            after.add(Atom::container(some));
             changed = true;
         }
         if changed {

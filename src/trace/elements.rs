@@ -247,6 +247,8 @@ impl<'a> Machine<'a> {
                     };
                     out.add(Atom::Const(character.unwrap_or(Const::Other)));
                 }
+                // Nothing is in it; what it stands beside may be anything.
+                Atom::Const(Const::None) => {}
                 Atom::Const(_) => out.add(Atom::Const(Const::Other)),
                 Atom::Verified | Atom::Pickled(..) => out.add(atom.clone()),
                 Atom::Object(ty) | Atom::External(ty) if model.object(ty).is_some() => {

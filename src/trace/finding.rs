@@ -1,6 +1,6 @@
 //! What was seen of one load, made into one finding.
 
-use std::collections::{BTreeSet, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 
 use sha2::{Digest, Sha256};
 
@@ -166,6 +166,8 @@ fn origin_unknown(value: &Value) -> bool {
 /// Gives each finding its fingerprint.
 pub(super) fn fingerprint(project: &Project, model: &Model, findings: &mut [Finding]) {
     let mut seen: HashSet<String> = HashSet::new();
+    // Ranks below are taken by loads of the same words.
+    let mut ranks: HashMap<String, usize> = HashMap::new();
     for finding in findings {
         let source = project.source(finding.place.file);
         let function = enclosing(project, finding.place.file, finding.place.span);
@@ -176,15 +178,10 @@ pub(super) fn fingerprint(project: &Project, model: &Model, findings: &mut [Find
         let transform = model
             .sink_row(finding.sink)
             .map_or("", |(t, _)| t.id.as_str());
-        for rank in 0.. {
-            let parts = [
-                transform,
-                source.path(),
-                &function,
-                &text,
-                &rank.to_string(),
-            ];
-            let digest = Sha256::digest(parts.join("\0"));
+        let words = [transform, source.path(), &function, &text].join("\0");
+        let first = ranks.entry(words.clone()).or_default();
+        for rank in *first.. {
+            let digest = Sha256::digest(format!("{words}\0{rank}"));
             let hex: String = digest
                 .iter()
                 .take(8)
@@ -192,6 +189,7 @@ pub(super) fn fingerprint(project: &Project, model: &Model, findings: &mut [Find
                 .collect();
             if seen.insert(hex.clone()) {
                 finding.fingerprint = hex;
+                *first = rank.saturating_add(1);
                 break;
             }
         }
