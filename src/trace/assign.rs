@@ -59,11 +59,20 @@ impl<'a> Machine<'a> {
             Expr::Subscript(node) => {
                 let owner = self.value(&node.value, env);
                 let key = self.value(&node.slice, env);
-                let ([Atom::Container(container)], Some(key)) = (owner.atoms(), key.constant())
-                else {
+                let [Atom::Container(container)] = owner.atoms() else {
                     return;
                 };
                 let mut container = (**container).clone();
+                let Some(key) = key.constant() else {
+                    // Which of them is gone is not known, nor where the others are.
+                    if let Kind::Sequence(_) = container.kind
+                        && !container.is_buffer()
+                    {
+                        container.blur(&Value::unknown());
+                        self.store_into(&node.value, container.into(), env);
+                    }
+                    return;
+                };
                 match (container.kind, key) {
                     (Kind::Sequence(_), Const::Int(n)) => {
                         container.remove(*n);

@@ -194,7 +194,37 @@ impl<'a> Machine<'a> {
         out
     }
 
-    /// Streams that are passed on may be read or written there.
+    /// Buffers that are passed to something that nothing is known of may be filled there.
+    pub(super) fn filled(&mut self, at: At<'a>, env: &mut Env) {
+        let Some(call) = at.call else {
+            return;
+        };
+        let keywords = call.arguments.keywords.iter().map(|k| &k.value);
+        for expr in call.arguments.args.iter().chain(keywords) {
+            let Expr::Name(name) = expr else {
+                continue;
+            };
+            let is_buffer = |atom: &Atom| matches!(atom, Atom::Container(c) if c.is_buffer());
+            let Some(value) = env.get(&name.id).cloned() else {
+                continue;
+            };
+            if !value.atoms().iter().any(is_buffer) {
+                continue;
+            }
+            let each = value.atoms().iter().map(|atom| match atom {
+                Atom::Container(buffer) if buffer.is_buffer() => {
+                    let mut buffer = (**buffer).clone();
+                    buffer.write(Value::unknown());
+                    Atom::Container(buffer.into())
+                }
+                other => other.clone(),
+            });
+            let after: Value = each.collect();
+            env.change(&name.id, &after.unordered());
+        }
+    }
+
+    /// Streams and iterators that are passed on may be read there.
     pub(super) fn moved_on(&mut self, at: At<'a>, env: &mut Env) {
         let Some(call) = at.call else {
             return;
@@ -204,11 +234,11 @@ impl<'a> Machine<'a> {
             let Expr::Name(name) = expr else {
                 continue;
             };
-            let is_stream = |atom: &Atom| matches!(atom, Atom::Container(c) if matches!(c.role, Role::Stream(_)));
-            if let Some(value) = env.get(&name.id)
-                && value.atoms().iter().any(is_stream)
-            {
-                env.change(&name.id, &value.unordered());
+            if let Some(value) = env.get(&name.id) {
+                let after = value.unordered();
+                if !after.same(value) {
+                    env.change(&name.id, &after);
+                }
             }
         }
     }

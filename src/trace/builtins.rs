@@ -261,6 +261,19 @@ impl<'a> Machine<'a> {
                     _ => taken.join(argument(1)?),
                 })
             }
+            "random.shuffle"
+            | "heapq.heapify"
+            | "bisect.insort"
+            | "bisect.insort_left"
+            | "bisect.insort_right" => {
+                let more = Container::some(argument(1).cloned().unwrap_or_default());
+                let after = grown_by(first?, &more);
+                let call = at.call.filter(|_| !at.handed);
+                if let Some(expr) = call.and_then(|call| call.arguments.args.first()) {
+                    self.store_into(expr, after, env);
+                }
+                Some(Const::None.into())
+            }
             "heapq.heappop" => Some(self.iterated(first?, at.place)),
             "dataclasses.asdict"
             | "dataclasses.astuple"

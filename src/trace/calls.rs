@@ -103,6 +103,7 @@ impl<'a> Machine<'a> {
                 }
                 let owner = self.value(&attribute.value, env);
                 let arguments = self.arguments(&call.arguments, env);
+                self.moved_on(at, env);
                 self.call_method(call, attribute, &owner, &arguments, at, env)
             }
             func => {
@@ -121,6 +122,13 @@ impl<'a> Machine<'a> {
                 let arguments = self.arguments(&call.arguments, env);
                 for (name, value) in looked_at {
                     env.set(name, value);
+                }
+                let takes = |atom: &Atom| match atom {
+                    Atom::External(name) => matches!(&**name, "builtins.next" | "builtins.anext"),
+                    _ => false,
+                };
+                if !callee.atoms().iter().any(takes) {
+                    self.moved_on(at, env);
                 }
                 self.sends(&callee, None, &arguments);
                 match self.call_value(&callee, &Value::unknown(), &arguments, at, env) {
@@ -543,7 +551,6 @@ impl<'a> Machine<'a> {
     /// Arguments whose objects the callee changed hold that now.
     fn give_back(&mut self, changed: &[(usize, Value)], at: At<'a>, env: &mut Env) {
         self.forget_passed(at, env);
-        self.moved_on(at, env);
         let Some(call) = at.call.filter(|_| !at.handed) else {
             return;
         };

@@ -209,7 +209,12 @@ impl<'a> Machine<'a> {
             None => Const::None.into(),
         };
         let known: Option<Vec<Vec<Value>>> = arguments.positional.iter().map(in_order).collect();
-        if let (Some(known), true) = (known, arguments.spread.is_empty()) {
+        // `zip(it, it)` takes from one iterator by turns.
+        let is_iterator = |v: &&Value| {
+            v.any_atom(&|a| matches!(a, Atom::Container(c) if c.role == Role::Iterator))
+        };
+        let shared = arguments.positional.iter().filter(is_iterator).count() > 1;
+        if let (Some(known), true) = (known, arguments.spread.is_empty() && !shared) {
             let lengths = known.iter().map(Vec::len);
             let length = match is_longest {
                 true => lengths.max(),

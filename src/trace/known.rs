@@ -218,6 +218,7 @@ impl<'a> Machine<'a> {
             false => self.dispatched_outside(last, receiver, arguments, at, env),
         };
         self.hand_on(arguments, at, env);
+        self.filled(at, env);
         let all = arguments.any().join(receiver);
         let passed = self.stepped(&all, Some(name), Shape::Any, false, at.place);
         let passed = passed.map_taints(&|taint| taint.clone().through_unknown());

@@ -34,6 +34,7 @@ impl<'a> Machine<'a> {
             .all()
             .fold(receiver.clone(), |all, value| all.join(value));
         self.hand_on(arguments, at, env);
+        self.filled(at, env);
         let mut found = Value::unknown();
         if let Some(name) = method {
             found = self.dispatched(name, receiver, arguments, at, env);
