@@ -6,7 +6,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use crate::pack::Model;
-use crate::plan::{Decision, Order, Plan, Reason, plan};
+use crate::plan::{Decision, Note, Order, Plan, Reason, plan};
 use crate::project::{FileId, Project};
 use crate::trace::{Finding, Form, Reach, Traced, enclosing, trace};
 
@@ -34,6 +34,8 @@ pub struct Finished {
     pub file: String,
     /// 1-based line of the load, before the change.
     pub line: usize,
+    /// Who else writes what it reads, and what becomes of them.
+    pub notes: Vec<String>,
 }
 
 /// A change that passed every check. There is no other way to make one than [`check`].
@@ -84,6 +86,8 @@ pub struct Checked {
     pub decisions: Vec<Decision>,
     /// Ids of the transforms that decided, parallel to `findings`.
     pub by: Vec<String>,
+    /// Parallel to `findings`: what else is to be said of them.
+    pub notes: Vec<Vec<Note>>,
     /// What may be written.
     pub changeset: Changeset,
     /// What is suggested besides, each file as the changeset leaves it and as the suggestions would; it may not be written.
@@ -102,9 +106,8 @@ pub fn check(
     base: Option<String>,
 ) -> Checked {
     let mut order = order.clone();
-    let findings = traced.findings;
     let (files, suggestions) = loop {
-        let written = verify(project, model, &findings, &now, &order);
+        let written = verify(project, model, &traced.findings, &now, &order);
         let both = written.and_then(|files| match now.suggested.is_empty() {
             true => Ok((files, Vec::new())),
             false => {
@@ -113,7 +116,7 @@ pub fn check(
                     suggestions: true,
                     ..order.clone()
                 };
-                let suggested = verify(project, model, &findings, &all, &order)?;
+                let suggested = verify(project, model, &traced.findings, &all, &order)?;
                 let suggestions = besides(suggested, &files);
                 Ok((files, suggestions))
             }
@@ -124,15 +127,16 @@ pub fn check(
                 for (finding, reason) in failed {
                     order.taken_back.insert(finding.fingerprint.clone(), reason);
                 }
-                now = plan(project, model, &findings, &order);
+                now = plan(project, model, &traced, &order);
             }
         }
     };
+    let findings = traced.findings;
     let finished = findings
         .iter()
-        .zip(now.decisions.iter().zip(&now.by))
+        .zip(now.decisions.iter().zip(now.by.iter().zip(&now.notes)))
         .filter(|(_, (decision, _))| matches!(decision, Decision::Rewrite(_)))
-        .map(|(finding, (_, by))| finished(project, finding, by))
+        .map(|(finding, (_, (by, notes)))| finished(project, finding, by, notes))
         .collect();
     Checked {
         changeset: Changeset {
@@ -144,6 +148,7 @@ pub fn check(
         findings,
         decisions: now.decisions,
         by: now.by,
+        notes: now.notes,
         exhausted: traced.exhausted,
     }
 }
@@ -157,6 +162,7 @@ fn everything(plan: &Plan) -> Plan {
     Plan {
         decisions: decisions.collect(),
         by: plan.by.clone(),
+        notes: plan.notes.clone(),
         changes: plan.suggested.clone(),
         suggested: crate::plan::Changes::new(),
     }
@@ -175,14 +181,22 @@ fn besides(all: Vec<ChangedFile>, written: &[ChangedFile]) -> Vec<ChangedFile> {
     files.filter(|file| file.before != file.after).collect()
 }
 
-fn finished(project: &Project, finding: &Finding, by: &str) -> Finished {
+fn finished(project: &Project, finding: &Finding, by: &str, notes: &[Note]) -> Finished {
     let file = finding.place.file;
+    let said = notes.iter().map(|note| match note.at {
+        Some(at) => {
+            let line = project.source(at.file).position(at.span.start).line;
+            format!("{}:{line} {}", project.path(at.file), note.text)
+        }
+        None => note.text.clone(),
+    });
     Finished {
         fingerprint: finding.fingerprint.clone(),
         transform: by.to_owned(),
         sink: finding.name.clone(),
         file: project.path(file).to_owned(),
         line: project.source(file).position(finding.place.span.start).line,
+        notes: said.collect(),
     }
 }
 
@@ -246,7 +260,7 @@ fn verify<'f>(
             false => blamed,
         });
     }
-    let second = crate::plan::plan(&after, model, &again.findings, order);
+    let second = crate::plan::plan(&after, model, &again, order);
     if let Some(file) = second.changes.keys().next() {
         let blamed = touching(*file, Reason::CheckFailed);
         return Err(match blamed.is_empty() {

@@ -34,6 +34,6 @@ use project::Project;
 /// The pipeline up to what may be written: pure, values in and values out. A dry run is this and nothing more.
 pub fn migrate(project: &Project, model: &Model, order: &Order, base: Option<String>) -> Checked {
     let traced = trace::trace(project, model);
-    let plan = plan::plan(project, model, &traced.findings, order);
+    let plan = plan::plan(project, model, &traced, order);
     check::check(project, model, traced, plan, order, base)
 }

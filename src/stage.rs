@@ -243,6 +243,9 @@ pub fn message(prefix: &str, findings: &[Finished], order: &Order) -> String {
             finding.line,
             printable(&finding.sink)
         );
+        for note in &finding.notes {
+            let _ = writeln!(text, "  {}", printable(note));
+        }
     }
     if !findings.is_empty() {
         text.push('\n');

@@ -433,6 +433,13 @@ fn against_the_framework(case: &Case) -> Law {
         return Err(format!("law 8: the attack does not work before: {before}"));
     }
     let after = drive("after", &case.after)?;
+    let ok = |pair: &serde_json::Value| pair[0] == json!(200) && pair[1] == json!(200);
+    if before["pair"] != after["pair"] || (!before["pair"].is_null() && !ok(&after["pair"])) {
+        return Err(format!(
+            "law 8: what the project writes and reads back: {} before, {} after",
+            before["pair"], after["pair"]
+        ));
+    }
     let sent = after["attacks"].as_object().ok_or("law 8: no outcome")?;
     for (name, outcome) in sent {
         let delivered = outcome["status"].is_number();

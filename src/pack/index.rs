@@ -41,7 +41,7 @@ pub(super) struct Index {
     pub sinks: HashMap<String, SinkId>,
     /// Classes whose methods are sinks.
     pub sink_classes: HashSet<String>,
-    pub writers: HashSet<String>,
+    pub writers: HashMap<String, (usize, usize)>,
     pub sources: Names,
     pub objects: HashMap<String, Row>,
     pub returns: HashMap<String, Row>,

@@ -151,10 +151,11 @@ impl Model {
                 self.index.sinks.insert(name.clone(), id);
             }
         }
-        for writer in &transform.writers {
+        for (n, writer) in transform.writers.iter().enumerate() {
             for name in &writer.names {
                 claims.claim("writer", name, file)?;
-                self.index.writers.insert(name.clone());
+                let writer = (index, n);
+                self.index.writers.insert(name.clone(), writer);
             }
         }
         self.transforms.push(transform);
@@ -340,7 +341,19 @@ impl Model {
 
     /// Whether `name` serialises what a sink reads.
     pub fn is_writer(&self, name: &str) -> bool {
-        self.index.writers.contains(name)
+        self.index.writers.contains_key(name)
+    }
+
+    /// What serialises what a sink reads, by name.
+    pub fn writer(&self, name: &str) -> Option<&Writer> {
+        self.writer_row(name).map(|(_, writer)| writer)
+    }
+
+    /// The same with its transform.
+    pub fn writer_row(&self, name: &str) -> Option<(&Transform, &Writer)> {
+        let (transform, row) = self.index.writers.get(name)?;
+        let transform = self.transforms.get(*transform)?;
+        Some((transform, transform.writers.get(*row)?))
     }
 
     fn row<'m, T>(&'m self, rows: fn(&'m Framework) -> &'m [T], row: Row) -> Option<&'m T> {
@@ -561,7 +574,7 @@ impl Model {
             // A module that both reads and writes pickles is about nothing else: it may be handed on as a whole.
             let module = |name: &str| name.rsplit_once('.').map(|(module, _)| module.to_owned());
             let mine = module(name);
-            let mut writers = self.index.writers.iter();
+            let mut writers = self.index.writers.keys();
             let whole = writers.any(|w| mine.is_some() && module(w) == mine);
             let inner = mine.as_deref().and_then(|m| m.rsplit('.').next());
             let parts = match inner.filter(|_| whole) {
@@ -590,7 +603,7 @@ impl Model {
 
     /// Modules that are about pickles alone: they both read and write them, and may be handed on as a whole.
     pub fn pickle_modules(&self) -> Vec<String> {
-        let writers = self.index.writers.iter();
+        let writers = self.index.writers.keys();
         let mut modules: Vec<String> = writers
             .filter_map(|name| name.rsplit_once('.'))
             .map(|(module, _)| module.to_owned())

@@ -530,6 +530,8 @@ pub struct Carrier {
     pub channel: String,
     /// Keyword of the argument that names it; its position is 0.
     pub key: Option<String>,
+    /// Keyword of the argument that says where a request goes; its position is 0.
+    pub address: Option<String>,
     /// 0-based position of the value.
     pub position: Option<usize>,
     /// Keyword of the value.
@@ -651,6 +653,21 @@ pub struct Rewrite {
     /// Types of the values the new call gives, for `isinstance`.
     #[serde(default)]
     pub value_types: Vec<String>,
+    /// Calls whose results the new format carries as they are.
+    #[serde(default)]
+    pub plain_calls: Vec<String>,
+    /// Methods, of whatever, whose results the new format carries as they are.
+    #[serde(default)]
+    pub plain_methods: Vec<String>,
+    /// Methods, of whatever, whose results it refuses.
+    #[serde(default)]
+    pub impossible_methods: Vec<String>,
+    /// Calls whose results come back as something else.
+    #[serde(default)]
+    pub lossy_calls: Vec<String>,
+    /// Calls whose results it refuses; `datetime.*` is all of a module.
+    #[serde(default)]
+    pub impossible_calls: Vec<String>,
 }
 
 /// `[[sink]]`: a dangerous call.
@@ -827,4 +844,21 @@ pub struct Condition {
 pub struct Writer {
     /// Qualified names.
     pub names: Vec<String>,
+    /// Keyword of the value; its position is 0.
+    #[serde(default = "obj")]
+    pub keyword: String,
+    /// 0-based position of the file it writes into; it gives bytes when absent. At 0 there is no value yet: a `Pickler`.
+    pub into: Option<usize>,
+    /// The name that takes its place, which gives text; the writer cannot be rewritten when absent.
+    pub becomes: Option<String>,
+    /// Names of the positional arguments after the value.
+    #[serde(default)]
+    pub parameters: Vec<String>,
+    /// Arguments that mean nothing to the new call.
+    #[serde(default)]
+    pub droppable: Vec<String>,
+}
+
+fn obj() -> String {
+    "obj".to_owned()
 }

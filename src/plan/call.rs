@@ -270,6 +270,52 @@ fn was(file: &SourceFile, value: &Expr, row: &Change) -> bool {
     literal || named
 }
 
+/// Takes the arguments of `call` that are `droppable` out of it; any other but `kept` refuses. Gives where they stood too.
+pub(super) fn drop_extra(
+    file: &SourceFile,
+    call: &ast::ExprCall,
+    parameters: &[String],
+    droppable: &[String],
+    kept: &[&str],
+) -> Result<(Vec<Edit>, Vec<Span>), Reason> {
+    let positional = call.arguments.args.iter().enumerate().skip(1);
+    let positional = positional.map(|(n, value)| Argument {
+        name: n
+            .checked_sub(1)
+            .and_then(|n| parameters.get(n))
+            .map(String::as_str),
+        extent: span(value),
+        value,
+        keyword: false,
+    });
+    let named = call.arguments.keywords.iter().map(|keyword| Argument {
+        name: keyword.arg.as_ref().map(|name| name.as_str()),
+        extent: span(keyword),
+        value: &keyword.value,
+        keyword: true,
+    });
+    let mut edits = Vec::new();
+    let mut gone = Vec::new();
+    for argument in positional.chain(named) {
+        let name = argument.name.ok_or(Reason::ExtraArguments)?;
+        if kept.contains(&name) {
+            continue;
+        }
+        let value = match argument.value {
+            Expr::UnaryOp(node) => &node.operand,
+            value => value,
+        };
+        let has_no_effect =
+            value.is_literal_expr() || value.is_name_expr() || value.is_attribute_expr();
+        if !has_no_effect || !droppable.iter().any(|d| d == name) {
+            return Err(Reason::ExtraArguments);
+        }
+        edits.push(drop_argument(file, call, &argument)?);
+        gone.push(argument.extent);
+    }
+    Ok((edits, gone))
+}
+
 /// Takes `argument` out of `call`, with the comma before it.
 fn drop_argument(
     file: &SourceFile,

@@ -46,13 +46,9 @@ impl Planner<'_> {
         sink: &Sink,
     ) -> Result<Draft, Reason> {
         let rewrite = transform.rewrite.as_ref();
-        if !rewrite.is_some_and(|rewrite| rewrite.same_format) && !self.order.every {
-            if finding.writer.is_some() {
-                return Err(Reason::WriterInProject);
-            }
-            if finding.named_by_client {
-                return Err(Reason::ClientNamesTheSource);
-            }
+        let same_format = rewrite.is_some_and(|rewrite| rewrite.same_format);
+        if finding.named_by_client && !same_format && !self.order.every {
+            return Err(Reason::ClientNamesTheSource);
         }
         let rewrite = rewrite.ok_or(Reason::NoRewrite)?;
         let sink = match transform.id == own.id {

@@ -66,19 +66,23 @@ pub(super) fn classes(
         seen: BTreeSet::new(),
     };
     let roots = said(project.source(id), load);
-    let written = finding.writer.and_then(|place| {
-        let file = project.source(place.file);
-        let value = call_at(file, place.span)?.arguments.args.first()?;
-        let made = made_by(file, value)?;
-        Some((place.file, made))
-    });
-    if roots.is_empty() && written.is_none() {
+    let written: Vec<Option<(FileId, &Expr)>> = finding
+        .writers
+        .iter()
+        .map(|link| {
+            let place = link.place;
+            let file = project.source(place.file);
+            let value = call_at(file, place.span)?.arguments.args.first()?;
+            Some((place.file, made_by(file, value)?))
+        })
+        .collect();
+    if roots.is_empty() && (written.is_empty() || written.contains(&None)) {
         search.found.complete = false;
     }
     for root in roots {
         search.expand(id, root);
     }
-    if let Some((file, class)) = written {
+    for (file, class) in written.into_iter().flatten() {
         search.expand(file, class);
     }
     search.found

@@ -8,6 +8,8 @@ mod call;
 mod callers;
 mod choice;
 mod classes;
+mod content;
+mod groups;
 mod guard;
 mod imports;
 mod likeness;
@@ -23,15 +25,17 @@ mod suggest;
 mod template;
 mod uses;
 mod wrap;
+mod writers;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::pack::{Model, Trust};
 use crate::project::{FileId, Project};
 use crate::text::{Edit, EditSet, Span};
-use crate::trace::{Finding, Form, Reach};
+use crate::trace::{Finding, Form, Reach, Traced, Writing};
 
 pub use callers::{OtherCaller, other_callers};
+pub use groups::Note;
 pub use reason::Reason;
 
 use classes::Allowed;
@@ -122,6 +126,8 @@ pub struct Plan {
     pub decisions: Vec<Decision>,
     /// Ids of the transforms that decided, parallel to the findings.
     pub by: Vec<String>,
+    /// Parallel to the findings: what else is to be said of them.
+    pub notes: Vec<Vec<Note>>,
     /// All edits of all rewrites, imports included.
     pub changes: Changes,
     /// Those, and the edits of all suggestions; empty where nothing is suggested.
@@ -208,26 +214,59 @@ impl Joined {
     }
 }
 
-/// Decides what happens to each of `findings`.
-pub fn plan(project: &Project, model: &Model, findings: &[Finding], order: &Order) -> Plan {
+/// Decides what happens to each finding of `traced`.
+pub fn plan(project: &Project, model: &Model, traced: &Traced, order: &Order) -> Plan {
+    let mut order = order.clone();
+    loop {
+        match fitted(project, model, traced, &order) {
+            Ok(plan) => return plan,
+            // Without these the others, and what is bound to them, are decided anew.
+            Err(failed) => order.taken_back.extend(failed),
+        }
+    }
+}
+
+/// The plan for `order`, or findings whose edits do not fit with the others, never none, and never one of those that
+/// were taken back.
+fn fitted(
+    project: &Project,
+    model: &Model,
+    traced: &Traced,
+    order: &Order,
+) -> Result<Plan, Vec<(String, Reason)>> {
+    let findings = &traced.findings;
     let mut planner = Planner {
         project,
         model,
         order,
         findings,
+        writings: &traced.writings,
         fresh: HashMap::new(),
         classes: HashMap::new(),
     };
-    let mut accepted = Joined::default();
-    let mut doubtful = Vec::new();
-    let mut decisions = Vec::with_capacity(findings.len());
     let mut by = Vec::with_capacity(findings.len());
-    for (n, finding) in findings.iter().enumerate() {
+    let mut drafts = Vec::with_capacity(findings.len());
+    for finding in findings {
         let own = model.sink_row(finding.sink).map(|(t, _)| t.id.clone());
         let draft = planner.draft(finding);
         let other = draft.as_ref().ok().and_then(|draft| draft.by.clone());
         by.push(other.or(own).unwrap_or_default());
-        let decision = match draft {
+        drafts.push(draft);
+    }
+    let (drafts, mut notes) = planner.with_writers(drafts);
+    let mut accepted = Joined::default();
+    let mut doubtful = Vec::new();
+    let mut decisions = Vec::with_capacity(findings.len());
+    for (n, (finding, draft)) in findings.iter().zip(drafts).enumerate() {
+        let clash = draft.as_ref().is_ok_and(|d| clashes(&accepted.needs, d));
+        let apart = || {
+            let reason = match clash {
+                true => Reason::NameTaken,
+                false => Reason::NestedLoads,
+            };
+            vec![(finding.fingerprint.clone(), reason)]
+        };
+        decisions.push(match draft {
             Err(decision) => decision,
             Ok(draft) if clashes(&accepted.needs, &draft) => Decision::Refuse(Reason::NameTaken),
             Ok(draft) => match draft.suggest {
@@ -235,13 +274,9 @@ pub fn plan(project: &Project, model: &Model, findings: &[Finding], order: &Orde
                     doubtful.push((n, draft, reason));
                     Decision::Refuse(reason)
                 }
-                _ => match accepted.join(&draft) {
-                    None => Decision::Refuse(Reason::NestedLoads),
-                    Some(own) => Decision::Rewrite(own),
-                },
+                _ => Decision::Rewrite(accepted.join(&draft).ok_or_else(apart)?),
             },
-        };
-        decisions.push(decision);
+        });
     }
     let known = imports::Known {
         old: model.sink_modules(),
@@ -254,9 +289,11 @@ pub fn plan(project: &Project, model: &Model, findings: &[Finding], order: &Orde
     };
     let mut all = accepted.clone();
     for (n, draft, reason) in doubtful {
-        if let (Some(own), Some(decision)) = (all.join(&draft), decisions.get_mut(n)) {
-            *decision = Decision::Suggest(own, reason);
-        }
+        let (Some(finding), Some(decision)) = (findings.get(n), decisions.get_mut(n)) else {
+            continue;
+        };
+        let apart = || vec![(finding.fingerprint.clone(), reason)];
+        *decision = Decision::Suggest(all.join(&draft).ok_or_else(apart)?, reason);
     }
     let mut suggested = Changes::new();
     if decisions.iter().any(|d| matches!(d, Decision::Suggest(..))) {
@@ -265,18 +302,24 @@ pub fn plan(project: &Project, model: &Model, findings: &[Finding], order: &Orde
             false => withdraw(&mut decisions),
         }
     }
-    for file in accepted.finish(project, &known) {
-        // Nothing in this file is written.
-        give_up(&mut decisions, &mut accepted.changes, file);
-        suggested = Changes::new();
-        withdraw(&mut decisions);
+    if let Some(file) = accepted.finish(project, &known).first() {
+        // The imports cannot be written beside the loads: nothing in this file is.
+        return Err(touching(findings, &decisions, *file));
     }
-    Plan {
+    let rows = findings.iter().zip(&decisions).zip(&by).zip(&mut notes);
+    for (((finding, decision), by), notes) in rows {
+        let moves = !planner.same_format(by);
+        if matches!(decision, Decision::Rewrite(_)) && notes.is_empty() && moves {
+            notes.push(groups::elsewhere(finding));
+        }
+    }
+    Ok(Plan {
         decisions,
         by,
+        notes,
         changes: accepted.changes,
         suggested,
-    }
+    })
 }
 
 /// Takes back all suggestions.
@@ -305,6 +348,18 @@ fn clashes(needs: &BTreeMap<FileId, BTreeSet<Need>>, draft: &Draft) -> bool {
     })
 }
 
+/// The rewrites that touch `file`.
+fn touching(findings: &[Finding], decisions: &[Decision], file: FileId) -> Vec<(String, Reason)> {
+    let rows = findings.iter().zip(decisions);
+    let touches = rows.filter(|(_, decision)| match decision {
+        Decision::Rewrite(changes) => changes.contains_key(&file),
+        _ => false,
+    });
+    touches
+        .map(|(finding, _)| (finding.fingerprint.clone(), Reason::CheckFailed))
+        .collect()
+}
+
 /// `draft` together with what was `accepted` before, and alone; nothing when they claim the same text.
 fn fit(accepted: &Changes, draft: &Draft) -> Option<(Changes, Changes)> {
     let mut together = accepted.clone();
@@ -318,32 +373,12 @@ fn fit(accepted: &Changes, draft: &Draft) -> Option<(Changes, Changes)> {
     Some((together, own))
 }
 
-/// Takes back every rewrite that touches `file`, and what those touch elsewhere.
-fn give_up(decisions: &mut [Decision], accepted: &mut Changes, file: FileId) {
-    let mut kept = Changes::new();
-    for decision in decisions {
-        let Decision::Rewrite(changes) = decision else {
-            continue;
-        };
-        if changes.contains_key(&file) {
-            *decision = Decision::Refuse(Reason::CheckFailed);
-            continue;
-        }
-        for (file, edits) in changes {
-            let before: EditSet = kept.remove(file).unwrap_or_default();
-            if let Ok(edits) = before.union(edits) {
-                kept.insert(*file, edits);
-            }
-        }
-    }
-    *accepted = kept;
-}
-
 struct Planner<'p> {
     project: &'p Project,
     model: &'p Model,
     order: &'p Order,
     findings: &'p [Finding],
+    writings: &'p [Writing],
     fresh: HashMap<FileId, Fresh>,
     /// Classes to be added, by what they allow: name and place.
     classes: HashMap<(FileId, Allowed), (String, usize)>,
@@ -414,5 +449,18 @@ impl Planner<'_> {
             Some(reason) => Err(Decision::Refuse(*reason)),
             None => self.chosen(finding).map_err(Decision::Refuse),
         }
+    }
+
+    /// Whether what the transform called `id` gives reads what was read before, so that nobody who writes it has to
+    /// change.
+    fn same_format(&self, id: &str) -> bool {
+        let transform = self.model.transforms.iter().find(|t| t.id == id);
+        let rewrite = transform.and_then(|t| t.rewrite.as_ref());
+        rewrite.is_some_and(|rewrite| rewrite.same_format)
+    }
+
+    /// Whether `draft` changes what is read, so that its writers have to move.
+    fn moves(&self, draft: &Draft) -> bool {
+        draft.by.as_ref().is_some_and(|id| !self.same_format(id))
     }
 }

@@ -93,8 +93,20 @@ pub enum Reason {
     ReplySwallowed,
     /// The status was set, or the answer sent in part, before the load.
     AnswerBegun,
-    /// The project itself pickles what this load reads.
+    /// The project itself may pickle what this load reads.
     WriterInProject,
+    /// What the project itself pickles for this load is something that JSON has not.
+    WriterNotJson,
+    /// The call that pickles cannot be rewritten.
+    WriterNotRewritten,
+    /// Another load reads the same and cannot be rewritten.
+    OtherReaderStays,
+    /// Of what the project itself pickles for this load it is not known that it is plain data.
+    WriterUnclear,
+    /// The same file pickles as well, and where that goes is not known.
+    WriterUntraced,
+    /// JSON gives back something else than was written.
+    ValueIsLossy,
     /// The analysis met its bound on work.
     AnalysisBound,
     /// The data goes through a call that nothing is known of.
@@ -111,7 +123,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Reason; 52] = [
+    pub const ALL: [Reason; 58] = [
         Reason::ConstantInput,
         Reason::OwnRoundTrip,
         Reason::SignatureChecked,
@@ -158,6 +170,12 @@ impl Reason {
         Reason::ReplySwallowed,
         Reason::AnswerBegun,
         Reason::WriterInProject,
+        Reason::WriterNotJson,
+        Reason::WriterNotRewritten,
+        Reason::OtherReaderStays,
+        Reason::WriterUnclear,
+        Reason::WriterUntraced,
+        Reason::ValueIsLossy,
         Reason::AnalysisBound,
         Reason::UnknownCall,
         Reason::ClientNamesTheSource,
@@ -415,8 +433,38 @@ impl Reason {
             ),
             Reason::WriterInProject => (
                 "writer-in-project",
-                "the project itself pickles what this load reads, in a way that cannot be rewritten with it",
+                "the project itself may pickle what this load reads; where that goes is not known for sure",
                 "change writer and reader together by hand",
+            ),
+            Reason::WriterNotJson => (
+                "writer-not-json",
+                "the project itself pickles what this load reads, and JSON cannot carry it",
+                "write plain data in its place, or keep it on the server",
+            ),
+            Reason::WriterNotRewritten => (
+                "writer-not-rewritten",
+                "the project itself pickles what this load reads, by a call that cannot be rewritten with it",
+                "make it a plain pickle.dumps of one value, or change both by hand",
+            ),
+            Reason::OtherReaderStays => (
+                "other-reader-stays",
+                "the project itself pickles what this load reads, and another load that reads the same stays",
+                "see why the other load stays, then run again",
+            ),
+            Reason::WriterUnclear => (
+                "writer-unclear",
+                "the project itself pickles what this load reads, and it is not known that JSON can carry it",
+                "look what is written; if it is plain data, make the change",
+            ),
+            Reason::WriterUntraced => (
+                "writer-untraced",
+                "the same file also pickles, and it is not known whether this load reads that",
+                "look where it goes; if this load does not read it, make the change",
+            ),
+            Reason::ValueIsLossy => (
+                "value-is-lossy",
+                "JSON gives back something else than was written: lists for tuples, text for keys that are numbers",
+                "look whether the code that uses the value minds; if not, make the change",
             ),
             Reason::AnalysisBound => (
                 "analysis-bound",

@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use crate::check::{ChangedFile, Checked};
 use crate::pack::{Model, Trust};
-use crate::plan::{Decision, OtherCaller, other_callers};
+use crate::plan::{Decision, Note, OtherCaller, other_callers};
 use crate::project::Project;
 use crate::trace::{Finding, Form, Place, enclosing};
 
@@ -138,6 +138,8 @@ pub struct FindingRow {
     pub path: Vec<HopRow>,
     /// What to do next.
     pub next: Option<&'static str>,
+    /// What else is to be said.
+    pub notes: Vec<NoteRow>,
     /// In test code, an example or documentation: not counted unless asked for.
     pub test: bool,
     /// The handlers it is reached from.
@@ -197,6 +199,19 @@ impl EntryRow {
         }
         text
     }
+}
+
+/// Something to say of a finding beside its decision.
+#[derive(Debug, Serialize)]
+pub struct NoteRow {
+    /// What it is about: `writer-moves`, `writer-elsewhere`, or a reason's code.
+    pub code: &'static str,
+    /// In words.
+    pub message: String,
+    /// Where to look, relative to the project.
+    pub file: Option<String>,
+    /// 1-based.
+    pub line: Option<usize>,
 }
 
 /// One station of a path.
@@ -261,9 +276,9 @@ impl ProjectRow {
         let incomplete =
             !files.unparsed.is_empty() || !files.skipped.is_empty() || checked.exhausted;
         let decided = checked.decisions.iter().zip(&checked.by);
-        let findings = checked.findings.iter().zip(decided);
-        let findings = findings
-            .map(|(f, (d, by))| finding_row(project, model, f, d, by))
+        let rows = checked.findings.iter().zip(decided).zip(&checked.notes);
+        let findings = rows
+            .map(|((f, (d, by)), notes)| finding_row(project, model, f, d, by, notes))
             .collect();
         let mut notes = Vec::new();
         if checked.exhausted {
@@ -340,6 +355,7 @@ fn finding_row(
     finding: &Finding,
     decision: &Decision,
     by: &str,
+    notes: &[Note],
 ) -> FindingRow {
     let source = project.source(finding.place.file);
     let start = source.position(finding.place.span.start);
@@ -371,9 +387,10 @@ fn finding_row(
         trust: finding.trust.word(),
         status: decision.word(),
         reason: reason.map(|r| r.code()),
-        message: message(project, finding, decision, result),
+        message: message(finding, decision, result),
         path,
         next: reason.map(|r| r.next_step()),
+        notes: notes.iter().map(|note| note_row(project, note)).collect(),
         test: finding.test,
         entries: entries(project, finding),
         other_paths: finding
@@ -437,6 +454,16 @@ fn entries(project: &Project, finding: &Finding) -> Vec<EntryRow> {
     rows
 }
 
+fn note_row(project: &Project, note: &Note) -> NoteRow {
+    let source = note.at.map(|at| (project.source(at.file), at.span));
+    NoteRow {
+        code: note.code,
+        message: note.text.clone(),
+        file: source.map(|(source, _)| source.path().to_owned()),
+        line: source.map(|(source, span)| source.position(span.start).line),
+    }
+}
+
 fn hop_row(project: &Project, place: Place, kind: &'static str, note: &str) -> HopRow {
     let source = project.source(place.file);
     let at = source.position(place.span.start);
@@ -450,7 +477,7 @@ fn hop_row(project: &Project, place: Place, kind: &'static str, note: &str) -> H
 }
 
 /// One sentence: who reaches the load, and what becomes of it.
-fn message(project: &Project, finding: &Finding, decision: &Decision, result: &str) -> String {
+fn message(finding: &Finding, decision: &Decision, result: &str) -> String {
     let who = match (finding.trust, finding.path.is_some()) {
         (Trust::Http, _) => "any web client reaches",
         (Trust::Network, _) => "any network peer reaches",
@@ -483,11 +510,6 @@ fn message(project: &Project, finding: &Finding, decision: &Decision, result: &s
         }
         _ => "",
     };
-    let writer = finding.writer.map_or(String::new(), |place| {
-        let source = project.source(place.file);
-        let line = source.position(place.span.start).line;
-        format!(" (written at {}:{line})", source.path())
-    });
     match decision {
         Decision::Rewrite(_) => {
             format!("{who} {name}{sham}; it becomes {result}")
@@ -496,6 +518,6 @@ fn message(project: &Project, finding: &Finding, decision: &Decision, result: &s
         Decision::Suggest(_, reason)
         | Decision::Refuse(reason)
         | Decision::Guarded(reason)
-        | Decision::Trusted(reason) => format!("{who} {name}{sham}: {}{writer}", reason.sentence()),
+        | Decision::Trusted(reason) => format!("{who} {name}{sham}: {}", reason.sentence()),
     }
 }

@@ -160,6 +160,16 @@ fn finding_text(out: &mut String, finding: &FindingRow) {
             several(finding.other_paths, "way")
         );
     }
+    // Who else writes is said of every rewrite, in JSON and in the commit.
+    let notes = finding.notes.iter();
+    for note in notes.filter(|note| note.code != "writer-elsewhere") {
+        let at = match (&note.file, note.line) {
+            (Some(file), Some(line)) => format!("{file}:{line}  "),
+            _ => String::new(),
+        };
+        let text = printable(&format!("{at}{}", note.message));
+        let _ = writeln!(out, "      {DIM}note{DIM:#}   {text}");
+    }
     if let (Some(next), true) = (finding.next, matches!(finding.status, "refuse" | "suggest")) {
         let _ = writeln!(out, "    {DIM}next:{DIM:#} {next}");
     }

@@ -76,6 +76,7 @@ fn finding(file: &str) -> Finished {
         sink: "pickle.loads".into(),
         file: file.into(),
         line: 9,
+        notes: Vec::new(),
     }
 }
 

@@ -214,6 +214,8 @@ impl<'a> Machine<'a> {
     ) -> Value {
         let name = &*self.mangled(&attribute.attr.id);
         self.addressed(attribute, name, arguments);
+        // Whatever the receiver is: its methods' names say what they do.
+        self.sends(&Value::unknown(), Some(name), arguments);
         let mut out = Value::unknown();
         let mut after = Value::unknown();
         let mut changed = false;
@@ -310,7 +312,6 @@ impl<'a> Machine<'a> {
             }
         }
         if owner.is_empty() || !unknown.is_empty() {
-            self.sends(&Value::unknown(), Some(name), arguments);
             let result = self.call_unknown(Some(name), &unknown, arguments, at, env);
             out = out.join(&result);
             if owner.is_empty()

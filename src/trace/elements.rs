@@ -34,7 +34,12 @@ impl<'a> Machine<'a> {
         for atom in value.atoms() {
             match atom {
                 Atom::External(name) => match model.store_subscript(name) {
-                    Some(store) => out = out.join(&self.stored(store, &key, At::place(place))),
+                    Some(store) => {
+                        let kept = self.stored(store, &key, At::place(place));
+                        let missing: [Rc<str>; 1] = ["KeyError".into()];
+                        let raising = |taint: &Taint| taint.clone().raising(&missing);
+                        out = out.join(&kept.map_taints(&raising));
+                    }
                     None if **name == *"sys.modules" => {
                         if let Some(target) = key.text() {
                             out = out.join(&self.named_module(&target));

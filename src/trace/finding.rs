@@ -7,10 +7,11 @@ use sha2::{Digest, Sha256};
 use super::env::{Verdict, verdict};
 use super::handlers::Handler;
 use super::known::NAMED_SOURCE;
-use super::machine::{Reached, Safe, Written};
+use super::machine::{Reached, Safe};
 use super::sites::Site;
 use super::taint::Taint;
 use super::value::{Atom, Const, Value};
+use super::writers::{Written, links};
 use super::{Finding, Reach, Route, TaintPath, enclosing};
 use crate::pack::{Model, Shape, Trust};
 use crate::project::Project;
@@ -23,6 +24,7 @@ pub(super) fn finding(
 ) -> Finding {
     let mut routes: Vec<Route> = Vec::new();
     let mut open: Vec<Taint> = Vec::new();
+    let mut arriving: Vec<Taint> = Vec::new();
     let mut guarded = false;
     let mut safe: Option<Safe> = None;
     let mut unknown = false;
@@ -31,6 +33,8 @@ pub(super) fn finding(
     let mut maybe_none = false;
     let mut levels = BTreeSet::new();
     for (handler, reached) in reached {
+        // A load that is safe where it stands reads pickles all the same.
+        arriving.extend(reached.value.taints().into_iter().cloned());
         if let Some(why) = reached.safe {
             safe = Some(why);
             continue;
@@ -63,7 +67,8 @@ pub(super) fn finding(
             }
         }
         levels.extend(taints.iter().map(|taint| taint.trust));
-        if taints.is_empty() {
+        // What the program pickles itself is judged with its writer.
+        if taints.is_empty() && !reached.value.is_pickled() {
             levels.insert(match origin_unknown(&reached.value) {
                 true => Trust::Unknown,
                 false => Trust::Trusted,
@@ -85,22 +90,7 @@ pub(super) fn finding(
     // The most exposed first, then the shortest.
     open.sort_by_key(|taint| (taint.trust, taint.hops().len(), taint.origin));
     let worst = open.first();
-    let reads = |written: &&Written| {
-        let same = |taint: &Taint| {
-            let (ours, theirs) = (taint.key.as_deref(), written.key.as_deref());
-            *taint.channel == *written.channel
-                && (ours == theirs || ours.is_none() || theirs.is_none())
-        };
-        open.iter().any(same)
-    };
-    let in_value = reached
-        .iter()
-        .find_map(|(_, reached)| reached.value.pickled());
-    let writer = written
-        .iter()
-        .find(reads)
-        .map(|written| written.place)
-        .or(in_value);
+    let writers = links(&arriving, reached, written);
     let reach = match worst {
         Some(_) => Reach::Untrusted,
         None if guarded => Reach::Guarded,
@@ -136,7 +126,7 @@ pub(super) fn finding(
         levels,
         named_by_client: open.iter().any(|taint| *taint.channel == *NAMED_SOURCE),
         maybe_none,
-        writer,
+        writers,
         sham: worst.and_then(|taint| taint.sham),
         routes,
         test: false,

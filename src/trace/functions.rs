@@ -266,9 +266,14 @@ impl<'a> Machine<'a> {
     }
 
     /// Interprets a function as an entry point.
-    pub fn enter(&mut self, id: FunctionId, bound: Option<Instance>, arguments: &Arguments) {
+    pub fn enter(
+        &mut self,
+        id: FunctionId,
+        bound: Option<Instance>,
+        arguments: &Arguments,
+    ) -> Value {
         self.begin_entry();
-        self.entered(id, bound, arguments);
+        self.entered(id, bound, arguments)
     }
 
     /// The same with a little more work than is left.
@@ -277,7 +282,8 @@ impl<'a> Machine<'a> {
         self.entered(id, None, arguments);
     }
 
-    fn entered(&mut self, id: FunctionId, bound: Option<Instance>, arguments: &Arguments) {
+    fn entered(&mut self, id: FunctionId, bound: Option<Instance>, arguments: &Arguments) -> Value {
+        let mut returned = Value::unknown();
         if let Some(function) = self.function(id) {
             let place = Place {
                 file: function.def.file,
@@ -287,7 +293,9 @@ impl<'a> Machine<'a> {
             if let Some(open) = self.reached.last_mut() {
                 open.extend(summary.reached);
             }
+            returned = summary.returns;
         }
+        returned
     }
 
     fn signature_span(&self, function: &Function<'a>) -> crate::text::Span {

@@ -8,7 +8,7 @@ use super::env::Env;
 use super::expressions::LITERAL_KEY;
 use super::fold;
 use super::lazy::Deferred;
-use super::machine::{Machine, Owner, Safe, Written};
+use super::machine::{Machine, Owner, Safe};
 use super::restricted::Restriction;
 use super::stores::LOCAL_FILE;
 use super::taint::{HopKind, Place, Taint};
@@ -39,6 +39,7 @@ impl<'a> Machine<'a> {
             }))
             .into();
         }
+        self.consumes(name, arguments);
         if let Some(value) = self.call_builtin(name, arguments, at, env) {
             return value;
         }
@@ -54,8 +55,8 @@ impl<'a> Machine<'a> {
             env.dead = true;
             return Value::unknown();
         }
-        if model.is_writer(name) {
-            return Atom::Pickled(at.place, given).into();
+        if let Some(writer) = model.writer(name) {
+            return self.writes(writer, arguments, at, env);
         }
         if model.hooks_loads(name) {
             env.hooked = true;
@@ -572,38 +573,6 @@ impl<'a> Machine<'a> {
             return self.defer(Deferred::Start(function, given, at_function));
         }
         self.apply(&function, &given, at_function, env)
-    }
-
-    /// Notes what the program has pickled and hands to a client or a server: a cookie, a request's body.
-    pub(super) fn sends(&mut self, callee: &Value, method: Option<&str>, arguments: &Arguments) {
-        let pickled = |value: &Value| value.pickled().is_some();
-        if !arguments.all().any(pickled) {
-            return;
-        }
-        let names = callee.atoms().iter().filter_map(|atom| match atom {
-            Atom::External(name) => Some(&**name),
-            _ => None,
-        });
-        for carrier in self.model.carriers(names, method) {
-            let value = match &carrier.value {
-                Some(value) => arguments.get(carrier.position.unwrap_or(usize::MAX), value),
-                None => None,
-            };
-            if let Some(place) = value.and_then(Value::pickled) {
-                let key = carrier
-                    .key
-                    .as_ref()
-                    .and_then(|key| arguments.get(0, key)?.text());
-                let written = Written {
-                    channel: carrier.channel.clone(),
-                    key: key.as_deref().map(str::to_owned),
-                    place,
-                };
-                if !self.written.contains(&written) {
-                    self.written.push(written);
-                }
-            }
-        }
     }
 
     /// Modelled objects that are data themselves, when they are passed on: a request or an upload as a file.

@@ -18,6 +18,7 @@ use super::restricted::Restriction;
 use super::sites::{Form, Site};
 use super::taint::{Hop, HopKind, Place, Taint};
 use super::value::{Atom, Def, FunctionId, Instance, Value};
+use super::writers::Written;
 use crate::pack::{FrameworkId, Model, Shape, SinkId, Trust};
 use crate::project::{FileId, Project};
 use crate::python::ast::name::Name;
@@ -66,17 +67,6 @@ pub(super) enum Safe {
     Class,
     /// A hook is in place.
     Hook,
-}
-
-/// What the program pickled and handed on.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Written {
-    /// Where it travels: `cookie`, `body`.
-    pub channel: String,
-    /// Under which name, where that is a literal.
-    pub key: Option<String>,
-    /// The call that pickled it.
-    pub place: Place,
 }
 
 /// A class of the project.
@@ -190,6 +180,8 @@ pub(super) struct Machine<'a> {
     uses: FxHashMap<FileId, Rc<HashSet<FrameworkId>>>,
     pub visited: HashSet<Def>,
     pub written: Vec<Written>,
+    /// What each writer was given.
+    pub dumped: FxHashMap<Place, Value>,
     pub frames: Vec<Frame>,
     pub contexts: u32,
     pub(super) summaries: FxHashMap<Calling, Rc<Summary>>,
@@ -242,6 +234,7 @@ impl<'a> Machine<'a> {
             uses: FxHashMap::default(),
             visited: HashSet::new(),
             written: Vec::new(),
+            dumped: FxHashMap::default(),
             frames: Vec::new(),
             contexts: 0,
             summaries: FxHashMap::default(),
@@ -570,16 +563,9 @@ impl<'a> Machine<'a> {
                     out.add(Atom::Const(super::value::Const::Other));
                 }
                 Atom::Pickled(..) | Atom::Verified => out.add(atom.clone()),
-                Atom::Container(container) if container.any().pickled().is_some() => {
-                    let any = container.any();
-                    let one = any.atoms().iter().find(|a| matches!(a, Atom::Pickled(..)));
-                    match one {
-                        Some(one) => out.add(one.clone()),
-                        None => out.add(Atom::Pickled(
-                            any.pickled().unwrap_or(place),
-                            Value::unknown(),
-                        )),
-                    }
+                Atom::Container(container) => {
+                    let pickled = container.any().all_pickled();
+                    pickled.into_iter().for_each(|atom| out.add(atom));
                 }
                 _ => {}
             }

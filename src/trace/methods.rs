@@ -43,7 +43,7 @@ impl<'a> Machine<'a> {
             _ => arguments.any(),
         };
         let out = self.stepped(&given, None, Shape::Bytes, true, at.place);
-        match out.is_untrusted() || out.pickled().is_some() {
+        match out.is_untrusted() || out.is_pickled() {
             true => out.filter(|atom| !matches!(atom, Atom::Const(_))),
             false if matches!(name, "split" | "rsplit" | "partition" | "splitlines") => {
                 Container::of(Value::clean()).into()

@@ -39,6 +39,7 @@ mod stores;
 mod taint;
 mod unknown;
 mod value;
+mod writers;
 
 use std::collections::BTreeSet;
 
@@ -50,10 +51,11 @@ use crate::python::ast::AnyNodeRef;
 use crate::text::Span;
 
 pub use handlers::Handler;
-pub use machine::{CallAt, Written};
+pub use machine::CallAt;
 pub use sites::Form;
 pub use taint::{Hop, HopKind, Place};
 pub use value::Def;
+pub use writers::{Content, Link, Writing};
 
 use machine::{Machine, Reached};
 use sites::Site;
@@ -145,8 +147,8 @@ pub struct Finding {
     pub named_by_client: bool,
     /// What arrives can be `None`, or has no known form, on some way.
     pub maybe_none: bool,
-    /// Where the project itself pickles what this load reads.
-    pub writer: Option<Place>,
+    /// Where the project itself pickles what this load may read.
+    pub writers: Vec<Link>,
     /// Why a signature check that was made does not count.
     pub sham: Option<&'static str>,
     /// All ways from entry points to this load.
@@ -164,6 +166,8 @@ pub struct Finding {
 pub struct Traced {
     /// One for each load, in the order of files and positions.
     pub findings: Vec<Finding>,
+    /// What the project pickles itself, where the analysis came to it.
+    pub writings: Vec<Writing>,
     /// Whether a bound on work was met.
     pub exhausted: bool,
 }
@@ -240,6 +244,7 @@ fn flows(project: &Project, model: &Model) -> Traced {
         .collect();
     Traced {
         findings,
+        writings: machine.writings(),
         exhausted,
     }
 }
@@ -339,7 +344,8 @@ fn handlers(
         // Somebody else may have called it with what the framework does not give.
         machine.visited.remove(&handler.def);
         if let Some(wrapper) = handler.wrapper() {
-            machine.enter(wrapper, handler.instance(), &arguments);
+            let answer = machine.enter(wrapper, handler.instance(), &arguments);
+            machine.answers(&handler, &answer);
             reached = machine.take_reached();
         }
         // What a decorator calls is not the handler's own way; what it loads itself is.
@@ -355,7 +361,8 @@ fn handlers(
         });
         all.append(&mut by_decorator);
         if !machine.visited.contains(&handler.def) {
-            machine.enter(id, handler.instance(), &arguments);
+            let answer = machine.enter(id, handler.instance(), &arguments);
+            machine.answers(&handler, &answer);
             reached = machine.take_reached();
         }
         all.extend(reached.into_iter().map(|r| (Some(handler.clone()), r)));

@@ -117,7 +117,7 @@ impl Look<'_> {
             levels: BTreeSet::from([row.trust]),
             named_by_client: false,
             maybe_none: false,
-            writer: None,
+            writers: Vec::new(),
             sham: None,
             routes: Vec::new(),
             test: false,

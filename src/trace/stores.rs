@@ -22,6 +22,7 @@ impl<'a> Machine<'a> {
     pub(super) fn write_store(&mut self, channel: &str, key: &str, value: &Value) {
         let kept = value.any_atom(&|a| matches!(a, Atom::Untrusted(_) | Atom::Pickled(..)));
         if kept {
+            self.note_written(channel, Some(key), None, value);
             self.set_field(Owner::Store(channel.into()), key, value);
         }
     }

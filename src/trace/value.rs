@@ -441,13 +441,32 @@ impl Value {
         }
     }
 
-    /// Where it, or one of its elements, was pickled by this program.
-    pub fn pickled(&self) -> Option<Place> {
-        self.atoms().iter().find_map(|atom| match atom {
-            Atom::Pickled(place, _) => Some(*place),
-            Atom::Container(container) => container.any().pickled(),
+    /// What of it, or of its elements, was pickled by this program.
+    pub fn all_pickled(&self) -> Vec<Atom> {
+        let mut pickled = Vec::new();
+        for atom in self.atoms() {
+            match atom {
+                Atom::Pickled(..) => pickled.push(atom.clone()),
+                Atom::Container(container) => pickled.extend(container.any().all_pickled()),
+                _ => {}
+            }
+        }
+        pickled
+    }
+
+    /// Where these were pickled.
+    pub fn pickled_at(&self) -> Vec<Place> {
+        let pickled = self.all_pickled().into_iter();
+        let places = pickled.filter_map(|atom| match atom {
+            Atom::Pickled(place, _) => Some(place),
             _ => None,
-        })
+        });
+        places.collect()
+    }
+
+    /// Whether it, or one of its elements, was pickled by this program.
+    pub fn is_pickled(&self) -> bool {
+        self.any_atom(&|atom| matches!(atom, Atom::Pickled(..)))
     }
 
     /// The same value with every untrusted part replaced by `change` of it.

@@ -43,6 +43,18 @@ pub struct Request {
     /// `valid` is the base64 of what is sent.
     #[serde(default)]
     pub valid_base64: bool,
+    /// A request by which the project itself writes what this one then reads: the answers are the same before and after.
+    pub first: Option<First>,
+}
+
+/// `[first]` of a `request` block.
+#[derive(Debug, Clone, Deserialize, serde::Serialize)]
+#[serde(deny_unknown_fields)]
+pub struct First {
+    pub method: String,
+    pub path: String,
+    #[serde(default)]
+    pub form: BTreeMap<String, String>,
 }
 
 /// One case.

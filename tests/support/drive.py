@@ -85,6 +85,11 @@ def line(data):
     return text(data)
 
 
+def cookies(headers):
+    """The cookies that an answer sets, as a client sends them back."""
+    return [value.split(";")[0] for name, value in headers if name.lower() == "set-cookie"]
+
+
 class Wsgi:
     """An application as a WSGI server calls it."""
 
@@ -112,13 +117,13 @@ class Wsgi:
 
         def start_response(status, headers, exc_info=None):
             answers.append(int(status.split()[0]))
+            self.cookies = cookies(headers)
             return lambda data: None
 
         try:
             body = self.app(environ, start_response)
             try:
-                for _ in body:
-                    pass
+                self.body = b"".join(body)
             finally:
                 getattr(body, "close", lambda: None)()
         except Exception:
@@ -194,6 +199,10 @@ class Asgi:
         async def send(message):
             if message["type"] == "http.response.start":
                 statuses.append(message["status"])
+                self.cookies = cookies((n.decode(), v.decode("latin-1")) for n, v in message["headers"])
+                self.body = b""
+            else:
+                self.body += message.get("body", b"")
 
         try:
             await self.app(scope, receive, send)
@@ -477,6 +486,21 @@ def sent(request, server, data):
         return f"not deliverable: {error}"
 
 
+def pair(request, server):
+    """What one request makes the application write, and what the next one of the same client reads of it."""
+    first = request["first"]
+    written = Call({**first, "channel": "body"}, None)
+    if first.get("form"):
+        written.body = urllib.parse.urlencode(first["form"]).encode()
+        written.headers["Content-Type"] = "application/x-www-form-urlencoded"
+        written.headers["Content-Length"] = str(len(written.body))
+    statuses = [server.send(written)]
+    read = Call(request, None)
+    read.headers["Cookie"] = "; ".join(server.cookies)
+    statuses.append(server.send(read))
+    return [*statuses, server.body.decode()]
+
+
 def attacks(request, server, kind):
     """Status and whether the payload ran, for each attack."""
     outcome = {}
@@ -506,6 +530,8 @@ def drive(job):
     reached = server(request)
     kind = KINDS[request.get("payload") or "pickle"]
     outcome = {"attacks": attacks(request, reached, kind), "runs": getattr(kind, "runs", True)}
+    if request.get("first"):
+        outcome["pair"] = pair(request, reached)
     if job["side"] == "after":
         if getattr(kind, "is_data", False):
             for attack in outcome["attacks"].values():

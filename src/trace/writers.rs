@@ -1,0 +1,418 @@
+//! What the program pickles itself: where it goes from there, and which loads may read it.
+//!
+//! Invariant: errs towards linking. Where channel, key or address are not known, a writer may feed a load.
+
+use super::calls::At;
+use super::env::Env;
+use super::fold;
+use super::handlers::Handler;
+use super::machine::{Machine, Reached};
+use super::stores::LOCAL_FILE;
+use super::taint::{HopKind, Place, Taint};
+use super::value::{Arguments, Atom, Const, Kind, Role, Value};
+use crate::pack::Writer;
+use crate::python::ast::Expr;
+
+/// Channel of what handlers answer.
+pub(super) const RESPONSE: &str = "response";
+
+/// Channel of what no load reads.
+const NOWHERE: &str = "nowhere";
+
+/// What the program pickled and handed on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Written {
+    /// Where it travels: `cookie`, `body`.
+    pub channel: String,
+    /// Under which name, as far as it is known: `\0` stands for what is not.
+    pub key: Option<String>,
+    /// To which address, for requests; likewise.
+    pub address: Option<String>,
+    /// The call that pickled it.
+    pub place: Place,
+}
+
+/// A writer that may feed a load.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Link {
+    /// The call that pickles.
+    pub place: Place,
+    /// It does feed the load; otherwise it only cannot be ruled out.
+    pub sure: bool,
+}
+
+/// A call of a writer that was come to.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Writing {
+    /// The call.
+    pub place: Place,
+    /// What its value is, as far as that was seen.
+    pub value: Content,
+    /// Where it was seen to go.
+    pub channels: Vec<String>,
+    /// Expressions whose values are text that came from outside, and are part of it.
+    pub texts: Vec<Place>,
+}
+
+/// What JSON makes of a value.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub enum Content {
+    /// It carries it as it is.
+    Plain,
+    /// Not known.
+    Unknown,
+    /// Something else comes out than went in: numbers as keys become text.
+    Lossy(&'static str),
+    /// It refuses it.
+    Impossible(&'static str),
+}
+
+impl<'a> Machine<'a> {
+    /// A writer is called: `pickle.dumps(value)`, `pickle.dump(value, file)`.
+    pub(super) fn writes(
+        &mut self,
+        writer: &Writer,
+        arguments: &Arguments,
+        at: At<'a>,
+        env: &mut Env,
+    ) -> Value {
+        let value = arguments.get(0, &writer.keyword).cloned();
+        let mut value = value.unwrap_or_else(|| arguments.spread.clone());
+        if writer.into == Some(0) {
+            // What it will write is not known yet.
+            value = Value::unknown();
+        }
+        let given = value.clone();
+        let before = self.dumped.remove(&at.place);
+        let value = before.map_or(value.clone(), |before| match before.is_empty() {
+            // What one caller gives and nobody knows stays unknown.
+            true => before,
+            false if value.is_empty() => value,
+            false => before.join(&value),
+        });
+        self.dumped.insert(at.place, value);
+        let pickled: Value = Atom::Pickled(at.place, given).into();
+        let Some(into) = writer.into else {
+            return pickled;
+        };
+        let file = arguments.get(into, "file").cloned().unwrap_or_default();
+        let expr = at.call.filter(|_| !at.handed).and_then(|call| {
+            let keywords = call.arguments.keywords.iter();
+            let mut named = keywords.filter(|k| k.arg.as_ref().is_some_and(|a| a == "file"));
+            let by_place = call.arguments.args.get(into);
+            by_place.or_else(|| named.next().map(|k| &k.value))
+        });
+        self.written_into(&file, expr, &pickled, at, env);
+        match into {
+            0 => Value::unknown(),
+            _ => Const::None.into(),
+        }
+    }
+
+    /// `file.write(value)`.
+    fn written_into(
+        &mut self,
+        file: &Value,
+        expr: Option<&'a Expr>,
+        value: &Value,
+        at: At<'a>,
+        env: &mut Env,
+    ) {
+        let given = Arguments::one(value.clone());
+        let mut after = Value::unknown();
+        let mut changed = false;
+        for atom in file.atoms() {
+            let mut kept = atom.clone();
+            match atom {
+                Atom::Container(container) if container.is_buffer() => {
+                    let mut buffer = (**container).clone();
+                    self.buffer_method(&mut buffer, "write", &given, at, env);
+                    kept = Atom::Container(std::rc::Rc::new(buffer));
+                    changed = true;
+                }
+                Atom::Untrusted(taint) if *taint.channel == *LOCAL_FILE => {
+                    let key = taint.key.clone().unwrap_or_else(|| "\0".into());
+                    self.write_store(LOCAL_FILE, &key, value);
+                }
+                Atom::Untrusted(taint) => {
+                    self.note_written(&taint.channel, taint.key.as_deref(), None, value);
+                }
+                _ => {}
+            }
+            after.add(kept);
+        }
+        if let (Some(expr), true) = (expr, changed) {
+            self.store_into(expr, after, env);
+        }
+    }
+
+    /// Notes what of `value` the program has pickled, and that it goes there.
+    pub(super) fn note_written(
+        &mut self,
+        channel: &str,
+        key: Option<&str>,
+        address: Option<&str>,
+        value: &Value,
+    ) {
+        for place in value.pickled_at() {
+            let written = Written {
+                channel: channel.to_owned(),
+                key: key.map(str::to_owned),
+                address: address.map(str::to_owned),
+                place,
+            };
+            if !self.written.contains(&written) {
+                self.written.push(written);
+            }
+        }
+    }
+
+    /// Notes what the program has pickled and hands to a client or a server: a cookie, a request's body.
+    pub(super) fn sends(&mut self, callee: &Value, method: Option<&str>, arguments: &Arguments) {
+        if !arguments.all().any(Value::is_pickled) {
+            return;
+        }
+        let model = self.model;
+        let names = callee.atoms().iter().filter_map(|atom| match atom {
+            Atom::External(name) => Some(&**name),
+            _ => None,
+        });
+        for carrier in model.carriers(names, method) {
+            let value = carrier
+                .value
+                .as_ref()
+                .and_then(|value| arguments.get(carrier.position.unwrap_or(usize::MAX), value));
+            let text = |name: &Option<String>| {
+                let name = name.as_ref()?;
+                Some(
+                    arguments
+                        .get(0, name)
+                        .map_or_else(|| "\0".into(), fold::key_text),
+                )
+            };
+            if let Some(value) = value.cloned() {
+                let (key, address) = (text(&carrier.key), text(&carrier.address));
+                self.note_written(&carrier.channel, key.as_deref(), address.as_deref(), &value);
+            }
+        }
+    }
+
+    /// Notes what `handler` answers of what the program has pickled.
+    pub(super) fn answers(&mut self, handler: &Handler, answer: &Value) {
+        let route = handler.route.as_deref();
+        self.note_written(RESPONSE, route, None, answer);
+    }
+
+    /// Notes that what the program has pickled ends in a call that only measures it or makes a digest of it.
+    pub(super) fn consumes(&mut self, name: &str, arguments: &Arguments) {
+        let ends = || {
+            self.model.stops(name) || self.model.makes_digest(name) || name.starts_with("hashlib.")
+        };
+        if arguments.all().any(Value::is_pickled) && ends() {
+            self.note_written(NOWHERE, None, None, &arguments.any());
+        }
+    }
+
+    /// The writers that were come to.
+    pub(super) fn writings(&self) -> Vec<Writing> {
+        let mut all: Vec<Writing> = self
+            .dumped
+            .iter()
+            .map(|(place, value)| {
+                let written = self.written.iter().filter(|w| w.place == *place);
+                Writing {
+                    place: *place,
+                    value: content(value),
+                    channels: written.map(|w| w.channel.clone()).collect(),
+                    texts: texts(value),
+                }
+            })
+            .collect();
+        all.sort_by_key(|writing| writing.place);
+        all
+    }
+}
+
+/// What JSON makes of `value`. Of a sequence it is not known whether it is a list or a tuple: the code says.
+fn content(value: &Value) -> Content {
+    if value.is_empty() {
+        return Content::Unknown;
+    }
+    let all = value.atoms().iter().map(|atom| match atom {
+        Atom::Const(Const::Str(_) | Const::Int(_) | Const::Bool(_) | Const::None)
+        | Atom::Pattern(_) => Content::Plain,
+        Atom::Const(Const::Bytes(_)) | Atom::Digest(_) | Atom::Pickled(..) => {
+            Content::Impossible("bytes")
+        }
+        Atom::Instance(_) => Content::Impossible("an object of the project's own class"),
+        Atom::Function(..) | Atom::Partial(_) => Content::Impossible("a function"),
+        Atom::Class(_) => Content::Impossible("a class"),
+        Atom::Module(_) => Content::Impossible("a module"),
+        Atom::Container(container) if container.is_buffer() => Content::Impossible("a buffer"),
+        Atom::Container(container) => {
+            let parts = container.items.values();
+            let mut worst = parts.map(content).max().unwrap_or(Content::Plain);
+            if container.role == Role::Tuple {
+                worst = worst.max(Content::Lossy("a tuple"));
+            }
+            if !container.rest.is_empty() {
+                worst = worst.max(content(&container.rest));
+            }
+            match container.kind {
+                Kind::Mapping => {
+                    let key = |key: &Const| match key {
+                        Const::Str(_) => Content::Plain,
+                        Const::Int(_) | Const::Bool(_) | Const::None => {
+                            Content::Lossy("keys that are no text")
+                        }
+                        Const::Bytes(_) => Content::Impossible("bytes as keys"),
+                        _ => Content::Unknown,
+                    };
+                    let keys = container.items.keys().map(key).max();
+                    worst = worst.max(keys.unwrap_or(Content::Plain));
+                    match container.keys.is_empty() {
+                        true => worst,
+                        false => worst.max(content(&container.keys)),
+                    }
+                }
+                Kind::Sequence(Some(_)) => worst,
+                _ => worst.max(Content::Unknown),
+            }
+        }
+        Atom::Untrusted(taint) if is_text(taint) => Content::Plain,
+        Atom::Number(_) => Content::Plain,
+        _ => Content::Unknown,
+    });
+    all.max().unwrap_or(Content::Unknown)
+}
+
+/// Whether `taint` is what a form, query, cookie or header holds, as it is: text.
+fn is_text(taint: &Taint) -> bool {
+    let text = matches!(
+        &*taint.channel,
+        "form" | "query" | "cookie" | "header" | "path"
+    );
+    text && taint.exact
+}
+
+/// Where the texts in `value` that came from outside were read.
+fn texts(value: &Value) -> Vec<Place> {
+    let taints = value.taints().into_iter().filter(|taint| is_text(taint));
+    let sources = taints.filter_map(|taint| {
+        let hops = taint.hops();
+        let steps = hops
+            .iter()
+            .any(|hop| matches!(hop.kind, HopKind::Step) && !hop.quiet);
+        hops.first().map(|hop| hop.place).filter(|_| !steps)
+    });
+    sources.collect()
+}
+
+/// The writers that may feed a load which `taints` and pickled `values` reach.
+pub(super) fn links(
+    taints: &[Taint],
+    reached: &[&(Option<Handler>, Reached)],
+    written: &[Written],
+) -> Vec<Link> {
+    let mut links: Vec<Link> = Vec::new();
+    let mut link = |place: Place, sure: bool| match links.iter_mut().find(|l| l.place == place) {
+        Some(link) => link.sure |= sure,
+        None => links.push(Link { place, sure }),
+    };
+    for (_, reached) in reached {
+        for place in reached.value.pickled_at() {
+            link(place, true);
+        }
+    }
+    for written in written {
+        for taint in taints {
+            let same_channel = *taint.channel == *written.channel
+                || (written.channel == RESPONSE && *taint.channel == *"download");
+            let keys = (taint.key.as_deref(), written.key.as_deref());
+            let same_key = match keys {
+                (Some(ours), Some(theirs)) if written.channel != RESPONSE => overlap(ours, theirs),
+                _ => true,
+            };
+            if !same_channel || !same_key {
+                continue;
+            }
+            let handlers = reached.iter().filter_map(|(handler, _)| handler.as_ref());
+            match (&written.address, &*written.channel) {
+                (Some(address), _) => {
+                    let routed = handlers
+                        .map(|h| leads_to(address, h.route.as_deref()))
+                        .max();
+                    match routed.unwrap_or(Leads::Perhaps) {
+                        Leads::Not => {}
+                        Leads::Perhaps => link(written.place, false),
+                        Leads::There => link(written.place, true),
+                    }
+                }
+                (None, "body" | "file" | RESPONSE) => link(written.place, false),
+                (None, _) => link(written.place, true),
+            }
+        }
+    }
+    links.sort();
+    links
+}
+
+/// Whether two texts, each known but for `\0`, can be the same.
+fn overlap(ours: &str, theirs: &str) -> bool {
+    let head = |text: &str| text.split('\0').next().unwrap_or_default().to_owned();
+    let tail = |text: &str| text.rsplit('\0').next().unwrap_or_default().to_owned();
+    match ours.contains('\0') || theirs.contains('\0') {
+        false => ours == theirs,
+        true => {
+            let (a, b) = (head(ours), head(theirs));
+            let (y, z) = (tail(ours), tail(theirs));
+            (a.starts_with(&b) || b.starts_with(&a)) && (y.ends_with(&z) || z.ends_with(&y))
+        }
+    }
+}
+
+/// Whether a request to an address comes to a route.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Leads {
+    Not,
+    Perhaps,
+    There,
+}
+
+fn leads_to(address: &str, route: Option<&str>) -> Leads {
+    let Some(route) = route else {
+        return Leads::Perhaps;
+    };
+    let after_host = match address.split_once("://") {
+        Some((_, rest)) => rest.find('/').and_then(|at| rest.get(at..)).unwrap_or("/"),
+        None => address
+            .find('/')
+            .and_then(|at| address.get(at..))
+            .unwrap_or("\0"),
+    };
+    let path = after_host.split(['?', '#']).next().unwrap_or_default();
+    let segments = |text: &str| -> Vec<String> {
+        let parts = text.split('/').filter(|part| !part.is_empty());
+        parts.map(str::to_owned).collect()
+    };
+    let (path, route) = (segments(path), segments(route));
+    if path.len() < route.len() {
+        let open = path.iter().any(|part| part.contains('\0'));
+        return if open { Leads::Perhaps } else { Leads::Not };
+    }
+    let mut leads = Leads::There;
+    // A prefix may be added where the route is mounted.
+    for (ours, theirs) in path.iter().rev().zip(route.iter().rev()) {
+        let variable = theirs.contains(['<', '{', '(', ':']);
+        leads = leads.min(match (ours.contains('\0'), variable) {
+            (_, true) => Leads::There,
+            (true, false) => Leads::Perhaps,
+            (false, false) if ours == theirs => Leads::There,
+            (false, false) => Leads::Not,
+        });
+    }
+    match route.is_empty() && !path.is_empty() {
+        true => Leads::Perhaps,
+        false => leads,
+    }
+}
