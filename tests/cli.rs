@@ -594,6 +594,20 @@ fn the_message_and_the_trust_can_be_configured() {
 }
 
 #[test]
+fn a_refused_request_is_logged_where_that_is_asked_for() {
+    let home = Home::new();
+    home.write("shop/app.py", GUIDE);
+    let line = r#"+        app.logger.warning("Refused a request whose data is not JSON")"#;
+    let plain = stdout(&home.run(&["diff", "shop"]));
+    assert!(!plain.contains("warning("), "{plain}");
+    let asked = stdout(&home.run(&["diff", "shop", "--log-rejects"]));
+    assert!(asked.contains(line), "{asked}");
+    home.write("depickle.toml", "log-rejects = true\n");
+    let configured = stdout(&home.run(&["diff", "shop"]));
+    assert_eq!(configured, asked);
+}
+
+#[test]
 fn everything_with_an_id_is_explained() {
     let home = Home::new();
     home.write("shop/app.py", GUIDE);

@@ -59,6 +59,9 @@ pub struct Common {
     /// What pickle loads become; json is tried first by default
     #[arg(long, value_name = "FORMAT")]
     pub to: Option<To>,
+    /// Log each refused request, before the answer; never what was sent
+    #[arg(long)]
+    pub log_rejects: bool,
     /// Write what is only suggested, too
     #[arg(long)]
     pub suggestions: bool,
@@ -147,6 +150,8 @@ struct Config {
     exclude: Vec<String>,
     message: Option<String>,
     to: Option<To>,
+    #[serde(default)]
+    log_rejects: bool,
     jobs: Option<usize>,
 }
 
@@ -169,6 +174,7 @@ impl Common {
             base: None,
             message: None,
             to: None,
+            log_rejects: false,
             suggestions: false,
             color: Color::Auto,
             quiet: false,
@@ -206,6 +212,7 @@ impl Common {
         common.exclude.extend(config.exclude);
         common.message = common.message.or(config.message);
         common.to = common.to.or(config.to);
+        common.log_rejects |= config.log_rejects;
         common.jobs = common.jobs.or(config.jobs);
         Ok(common)
     }
@@ -244,6 +251,7 @@ impl Common {
             trust: self.levels(),
             message: self.message.clone(),
             to: self.to.map(|to| to.word().to_owned()),
+            log_rejects: self.log_rejects,
             suggestions: self.suggestions,
             tests: self.include_tests,
             every: self.every_load,

@@ -127,6 +127,7 @@ fn inputs(targets: &[String], common: &Common, args: &Args) -> Vec<String> {
         args.branch.clone().unwrap_or_default(),
         format!("{:?} {:?}", common.levels(), common.message),
         format!("{:?} {}", common.to, common.suggestions),
+        format!("log rejects {}", common.log_rejects),
         format!("{:?} {:?}", common.include, common.exclude),
     ];
     for root in targets {

@@ -132,10 +132,10 @@ pub struct Framework {
     /// Constants that mean 400.
     #[serde(default)]
     pub bad_request: Vec<String>,
-    /// Loggers, and attributes that are one.
+    /// Loggers that a handler always has, by the attribute that is one; preferred to a new one.
     #[serde(default)]
     pub loggers: Vec<String>,
-    /// Calls that make a logger.
+    /// Calls that make a logger with a method `warning`.
     #[serde(default)]
     pub logger_makers: Vec<String>,
 }
@@ -641,6 +641,8 @@ pub struct Rewrite {
     pub comment: String,
     /// Message of the reply.
     pub message: String,
+    /// What is logged of a refused request, if that is asked for; never what was sent.
+    pub log: String,
     /// Exceptions of the old library that the new one never raises.
     #[serde(default)]
     pub errors: Vec<String>,

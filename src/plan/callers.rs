@@ -4,6 +4,7 @@ use super::attempt::{Attempt, attempt, catches, function_ancestors};
 use super::call::call_at;
 use super::guard::{Asked, answer};
 use super::load::function_of;
+use super::log::logged;
 use super::names::{Filled, Fresh};
 use super::raised::Cause;
 use super::uses::uses;
@@ -195,6 +196,7 @@ impl<'p> Planner<'p> {
             in_handler: true,
             may_return,
             message,
+            log: self.order.log_rejects.then_some(rewrite.log.as_str()),
         })?;
         let fresh = self.fresh.entry(id).or_insert_with(|| Fresh::of(file));
         let guarded = Guarded {
@@ -286,13 +288,17 @@ pub(super) fn answer_at(asked: Asked<'_>) -> Result<Filled, Reason> {
         may_return: asked.may_return && !in_finally,
         ..asked
     });
-    answer.map_err(|reason| {
+    let answer = answer.map_err(|reason| {
         if in_finally {
             Reason::InFinally
         } else {
             reason
         }
-    })
+    })?;
+    match asked.log {
+        Some(says) => Ok(logged(asked, says)?.then(answer)),
+        None => Ok(answer),
+    }
 }
 
 /// Whether `body`, which ends a `try`, may leave it by itself, whatever was answered before.

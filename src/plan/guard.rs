@@ -25,6 +25,8 @@ pub(super) struct Asked<'a> {
     /// Whether what is returned there is an answer.
     pub may_return: bool,
     pub message: &'a str,
+    /// What is logged before it, if anything.
+    pub log: Option<&'a str>,
 }
 
 /// The reply that can stand where it is asked for: in the file's own way, else the framework's first.

@@ -150,6 +150,7 @@ impl<'p> Planner<'p> {
             in_handler,
             may_return,
             message,
+            log: self.order.log_rejects.then_some(rewrite.log.as_str()),
         };
         let answer = match answer_at(asked) {
             Err(Reason::NoHandler) => return self.suggest(draft, &cause, &load, Some(framework)),

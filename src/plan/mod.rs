@@ -14,6 +14,7 @@ mod guard;
 mod imports;
 mod likeness;
 mod load;
+mod log;
 mod names;
 mod position;
 mod quiet;
@@ -50,6 +51,8 @@ pub struct Order {
     pub message: Option<String>,
     /// What loads are to become, if not what is tried first: the end of a transform's id, `restricted`.
     pub to: Option<String>,
+    /// A refused request is logged, before the answer.
+    pub log_rejects: bool,
     /// What is only suggested is rewritten too.
     pub suggestions: bool,
     /// Test code and examples are treated too.
@@ -66,6 +69,7 @@ impl Default for Order {
             trust: vec![Trust::Http, Trust::Network],
             message: None,
             to: None,
+            log_rejects: false,
             suggestions: false,
             tests: false,
             every: false,

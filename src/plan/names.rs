@@ -112,6 +112,16 @@ pub(super) struct Filled {
     pub kept: Vec<String>,
 }
 
+impl Filled {
+    /// This code, and `next` on the lines after it.
+    pub fn then(mut self, next: Filled) -> Filled {
+        self.text = format!("{}\n{}", self.text, next.text);
+        self.needs.extend(next.needs);
+        self.kept.extend(next.kept);
+        self
+    }
+}
+
 /// `code` at `offset`: `{module.name}` is that name as the file says it, other placeholders are what `other` gives.
 pub(super) fn fill(
     file: &SourceFile,

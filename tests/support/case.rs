@@ -73,6 +73,8 @@ pub struct Case {
     pub request: Option<Request>,
     /// `--to`.
     pub to: Option<String>,
+    /// `--log-rejects`.
+    pub log_rejects: bool,
     /// `--suggestions`.
     pub suggestions: bool,
     /// `--trust`: this level too.
@@ -91,6 +93,7 @@ impl Case {
             marks: Vec::new(),
             request: None,
             to: None,
+            log_rejects: false,
             suggestions: false,
             trust: None,
         };
@@ -120,6 +123,7 @@ impl Case {
                     case.request = Some(toml::from_str(&body).map_err(|e| e.to_string())?)
                 }
                 ["trust", "stored"] => case.trust = Some(depickle::pack::Trust::Stored),
+                ["log-rejects"] => case.log_rejects = true,
                 ["suggestions"] => case.suggestions = true,
                 ["to", word] => case.to = Some((*word).to_owned()),
                 _ => return Err(format!("unknown block `{info}`")),
@@ -140,6 +144,7 @@ impl Case {
     pub fn order(&self) -> depickle::plan::Order {
         let mut order = depickle::plan::Order {
             to: self.to.clone(),
+            log_rejects: self.log_rejects,
             suggestions: self.suggestions,
             ..depickle::plan::Order::default()
         };

@@ -16,6 +16,13 @@ impl<'p> Imports<'p> {
             .find(|b| b.iter().any(|(_, name)| old.iter().any(|o| o == name)))
             .or(blocks.iter().rfind(|b| self.in_head(b)));
         if let Some(block) = holding {
+            // As it will stand.
+            let now = |(stmt, old): &(Span, String)| {
+                let mut retaken = self.retaken.iter();
+                let taken = retaken.find(|(other, _)| other == stmt);
+                (*stmt, taken.map_or(old, |(_, name)| name).clone())
+            };
+            let block: Vec<(Span, String)> = block.iter().map(now).collect();
             let sorted = block.windows(2).all(|w| matches!(w, [a, b] if a.1 <= b.1));
             let next = match sorted {
                 true => block.iter().find(|(_, name)| name.as_str() > module),
@@ -39,15 +46,11 @@ impl<'p> Imports<'p> {
             Some(stmt) => {
                 let start = self.file.index().line_start(span(stmt).start);
                 // Python's own modules stand in a block of their own.
-                let top = match stmt {
-                    Stmt::ImportFrom(node) if node.level == 0 => {
-                        node.module.as_ref().map(|m| m.as_str())
-                    }
-                    _ => None,
+                let gap = if self.takes_stdlib(stmt) || !last {
+                    ""
+                } else {
+                    self.newline
                 };
-                let top = top.and_then(|name| name.split('.').next());
-                let own = top.is_some_and(|top| self.known.stdlib.iter().any(|name| name == top));
-                let gap = if own || !last { "" } else { self.newline };
                 self.edits.push(Edit::insert(
                     self.after_mark(start),
                     self.nth(-1000),
@@ -113,12 +116,35 @@ impl<'p> Imports<'p> {
             .body
             .iter()
             .take_while(|stmt| is_head(stmt));
-        let last = head
+        let imports: Vec<&Stmt> = head
             .filter(|stmt| matches!(stmt, Stmt::Import(_) | Stmt::ImportFrom(_)))
-            .last();
-        match last {
+            .collect();
+        // Python's own modules stand in a block of their own.
+        let beside = imports.iter().rfind(|stmt| {
+            let gone = |e: &Edit| e.text.is_empty() && e.span.contains(span(**stmt));
+            self.is_stdlib(module) && self.takes_stdlib(stmt) && !self.edits.iter().any(gone)
+        });
+        match beside.or(imports.last()).copied() {
             Some(stmt) => self.insert_after(span(stmt), &line),
             None => self.at_head(&line),
+        }
+    }
+
+    /// Whether `module` is one of Python itself.
+    fn is_stdlib(&self, module: &str) -> bool {
+        let top = module.split('.').next().unwrap_or(module);
+        self.known.stdlib.iter().any(|name| name == top)
+    }
+
+    /// Whether `stmt` imports modules of Python itself, or names of one.
+    fn takes_stdlib(&self, stmt: &Stmt) -> bool {
+        match stmt {
+            Stmt::Import(node) => node.names.iter().all(|a| self.is_stdlib(&a.name)),
+            Stmt::ImportFrom(node) => {
+                let module = node.module.as_ref().filter(|_| node.level == 0);
+                module.is_some_and(|module| module != "__future__" && self.is_stdlib(module))
+            }
+            _ => false,
         }
     }
 

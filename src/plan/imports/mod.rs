@@ -22,6 +22,8 @@ pub(super) struct Imports<'p> {
     edits: Vec<Edit>,
     /// `import x` statements still to be placed.
     modules: Vec<String>,
+    /// Statements that another module has taken, and which.
+    retaken: Vec<(Span, String)>,
 }
 
 /// What is known of modules.
@@ -54,6 +56,7 @@ pub(super) fn imports<'p>(
             .filter(|need| need.name.is_none())
             .map(|need| need.module.clone())
             .collect(),
+        retaken: Vec::new(),
     };
     let unused = imports.unused(gone, kept);
     let (needs, unused) = imports.exchange(needs, unused);

@@ -145,6 +145,7 @@ impl Imports<'_> {
                 self.modules.remove(0);
                 self.edits
                     .push(Edit::replace(extent, format!("import {module}")));
+                self.retaken.push((extent, module));
                 return;
             }
         }
