@@ -112,6 +112,9 @@ fn preferred(asked: Asked<'_>) -> Vec<(&Reply, Option<String>)> {
 
 /// Whether the function uses what goes with `reply`.
 fn beside(asked: Asked<'_>, reply: &Reply) -> bool {
+    if reply.beside.is_empty() {
+        return false;
+    }
     let file = asked.file;
     let Some(home) = function_of(file, asked.statement).map(span) else {
         return false;

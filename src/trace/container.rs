@@ -316,6 +316,27 @@ impl Container {
         self.keys = std::mem::take(&mut self.keys).join(&later.keys);
     }
 
+    /// Whether it is a dictionary, used as one.
+    pub fn is_plain_mapping(&self) -> bool {
+        self.kind == Kind::Mapping && self.role == Role::Plain
+    }
+
+    /// A mapping that may be this or `other`: under each key what either has there.
+    pub fn either(&self, other: &Container) -> Container {
+        let keys = self.items.keys().chain(other.items.keys());
+        let items = keys.map(|key| {
+            let (mine, theirs) = (self.at(Some(key)), other.at(Some(key)));
+            (key.clone(), mine.join(&theirs))
+        });
+        Container {
+            items: items.collect(),
+            rest: self.rest.clone().join(&other.rest),
+            // Which of the keys are there is not known any more.
+            keys: self.keys.clone().join(&other.keys).join(&Value::clean()),
+            ..self.clone()
+        }
+    }
+
     /// Adds `value` at the end, at the beginning, or anywhere.
     pub fn insert(&mut self, at: Option<usize>, value: Value) {
         if let Some(mut items) = self.in_order() {

@@ -360,6 +360,20 @@ impl Value {
             Rc::make_mut(self.0.get_or_insert_with(Rc::default)).push(atom);
             return;
         }
+        // One mapping more goes into another, key by key.
+        if let Atom::Container(container) = &atom
+            && container.is_plain_mapping()
+        {
+            let atoms = Rc::make_mut(self.0.get_or_insert_with(Rc::default));
+            for other in atoms {
+                if let Atom::Container(there) = other
+                    && there.is_plain_mapping()
+                {
+                    *other = Atom::container(there.either(container));
+                    return;
+                }
+            }
+        }
         match atom {
             Atom::Untrusted(_) => {}
             // One constant more says nothing more.
