@@ -15,6 +15,8 @@
 
 #[path = "support/case.rs"]
 mod case;
+#[path = "support/layout.rs"]
+mod layout;
 #[path = "support/python.rs"]
 mod python;
 
@@ -53,6 +55,14 @@ fn main() {
         "every_side_of_every_case_compiles",
         move || Ok(compiles(&sides)?),
     ));
+    let sides = good.clone();
+    trials.push(Trial::test("what_formatters_accept_stays_so", move || {
+        let spoiled = layout::spoiled(&sides)?;
+        match spoiled.is_empty() {
+            true => Ok(()),
+            false => Err(spoiled.join("\n").into()),
+        }
+    }));
     trials.push(Trial::test("every_reason_has_a_case", move || {
         Ok(reasons(&good)?)
     }));

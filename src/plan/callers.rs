@@ -198,9 +198,11 @@ impl<'p> Planner<'p> {
             message,
             log: self.order.log_rejects.then_some(rewrite.log.as_str()),
         })?;
+        let alone = self.alone(id, position.statement);
         let fresh = self.fresh.entry(id).or_insert_with(|| Fresh::of(file));
         let guarded = Guarded {
             position,
+            alone,
             in_place: Vec::new(),
             before: None,
             catch: &catch.all,

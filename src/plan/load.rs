@@ -156,6 +156,7 @@ impl<'p> Planner<'p> {
             Err(Reason::NoHandler) => return self.suggest(draft, &cause, &load, Some(framework)),
             answer => answer?,
         };
+        let alone = self.alone(id, position.statement);
         let fresh = self.fresh.entry(id).or_insert_with(|| Fresh::of(file));
         let payload = hoisted.then(|| fresh.take("payload"));
         let before = payload
@@ -163,6 +164,7 @@ impl<'p> Planner<'p> {
             .map(|name| format!("{name} = {}", file.slice(load.argument)));
         let guarded = Guarded {
             position,
+            alone,
             in_place: load.in_place(file, payload.as_deref()),
             before,
             catch: &catch.all,
@@ -207,6 +209,15 @@ impl<'p> Planner<'p> {
             }
             catch = wider;
         }
+    }
+
+    /// Whether at most one load moves out of `statement`.
+    pub(super) fn alone(&self, file: FileId, statement: Span) -> bool {
+        let mut inside = self.moving(file);
+        inside.retain(|place| statement.contains(*place));
+        inside.sort();
+        inside.dedup();
+        inside.len() < 2
     }
 
     /// Loads and guarded calls of `file` that move out of their statements as well.

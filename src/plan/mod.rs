@@ -13,6 +13,7 @@ mod groups;
 mod guard;
 mod imports;
 mod likeness;
+mod lines;
 mod load;
 mod log;
 mod names;

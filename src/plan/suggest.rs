@@ -42,6 +42,7 @@ impl Planner<'_> {
             draft.edit(id, load.in_place(file, None));
             return Ok(draft);
         };
+        let alone = self.alone(id, position.statement);
         let fresh = self.fresh.entry(id).or_insert_with(|| Fresh::of(file));
         let payload = stirs.then(|| fresh.take("payload"));
         let before = payload
@@ -49,6 +50,7 @@ impl Planner<'_> {
             .map(|name| format!("{name} = {}", file.slice(load.argument)));
         let guarded = Guarded {
             position,
+            alone,
             in_place: load.in_place(file, payload.as_deref()),
             before,
             catch: &catch.all,

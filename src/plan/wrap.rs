@@ -1,12 +1,13 @@
 //! The edits that put a load into a `try`: the load alone, and the answer.
 
+use super::lines::{broken, too_wide};
 use super::names::Fresh;
 use super::position::Position;
 use super::quiet::{emptied, first_source};
 use super::raised::Raised;
 use super::room::room;
 use crate::pack::Rewrite;
-use crate::python::ast::AnyNodeRef;
+use crate::python::ast::{AnyNodeRef, StmtRef};
 use crate::python::{SourceFile, Style, span};
 use crate::text::{Edit, EditSet, Span};
 
@@ -17,6 +18,8 @@ pub(super) struct Guarded<'t> {
     pub position: Position,
     /// Edits that make the load another, in place.
     pub in_place: Vec<Edit>,
+    /// No other load moves out of the statement.
+    pub alone: bool,
     /// A statement that has to run before: `payload = fetch(request)`.
     pub before: Option<String>,
     /// What to catch.
@@ -43,27 +46,40 @@ pub(super) fn wrap(
     let room = room(file, statement);
     let margin = &room.margin;
     let order = i32::try_from(target.start - statement.start).unwrap_or(i32::MAX);
-    let before = guarded
-        .before
-        .map_or(String::new(), |before| format!("{before}{newline}{margin}"));
+    let inner = format!("{margin}{indent}");
+    // A statement of several lines as they follow the margin before the first.
+    let lines = |line: &str, margin: &str| {
+        let lines = broken(line, margin, &indent).join(newline);
+        lines.strip_prefix(margin).unwrap_or(&lines).to_owned()
+    };
+    let before = guarded.before.map_or(String::new(), |before| {
+        format!("{}{newline}{margin}", lines(&before, margin))
+    });
     let mut handler = except(file, margin, guarded.catch);
     for line in
         std::iter::once(format!("# {}", rewrite.comment).as_str()).chain(guarded.answer.lines())
     {
-        handler.push_str(&format!("{newline}{margin}{indent}{line}"));
+        handler.push_str(&format!("{newline}{inner}{}", lines(line, &inner)));
     }
     let mut edits = room.before;
     let mut deeper = room.deeper;
     if whole {
         deeper.push_str(&indent);
-        let open = format!("{before}try:{newline}{margin}{indent}");
-        // An argument on a line of its own.
-        let further = format!("{newline}{deeper}");
-        edits.extend(guarded.in_place.into_iter().map(|edit| Edit {
-            text: edit.text.replace(newline, &further),
-            ..edit
-        }));
+        let open = format!("{before}try:{newline}{inner}");
         edits.push(Edit::insert(statement.start, order, open));
+        let text = changed(file, statement, guarded.in_place.clone())?;
+        let deep = format!("{inner}{text}");
+        if alone_on_a_line(file, statement) && too_wide(&deep) {
+            // Deeper, it is longer than formatters leave it.
+            edits.push(Edit::replace(statement, lines(&text, &inner)));
+        } else {
+            // An argument on a line of its own.
+            let further = format!("{newline}{deeper}");
+            edits.extend(guarded.in_place.into_iter().map(|edit| Edit {
+                text: edit.text.replace(newline, &further),
+                ..edit
+            }));
+        }
         let end = match &room.after {
             Some(_) => statement.end,
             None => file.index().line_end(file.text(), statement.end),
@@ -73,13 +89,28 @@ pub(super) fn wrap(
     } else {
         let name = fresh.take("loaded");
         let text = changed(file, target, guarded.in_place)?;
+        let text = lines(
+            &rebased(file, target, &format!("{name} = {text}"), &inner),
+            &inner,
+        );
         // A definition has a blank line before it.
         let gap = if room.defines { newline } else { "" };
-        let text = format!(
-            "{before}try:{newline}{margin}{indent}{name} = {text}{newline}{handler}{newline}{gap}{margin}"
-        );
+        let text =
+            format!("{before}try:{newline}{inner}{text}{newline}{handler}{newline}{gap}{margin}");
         edits.push(Edit::insert(statement.start, order, text));
-        edits.push(Edit::replace(target, name));
+        let part = Edit::replace(target, name);
+        let rest = guarded
+            .alone
+            .then(|| changed(file, statement, vec![part.clone()]))
+            .flatten()
+            .and_then(|text| joined(file, statement, &text, margin));
+        match rest {
+            Some(line) => {
+                edits.push(Edit::replace(statement, line));
+                return Some(edits);
+            }
+            None => edits.push(part),
+        }
     }
     if !deeper.is_empty() {
         for start in file.index().lines_inside(statement) {
@@ -112,9 +143,85 @@ fn changed(file: &SourceFile, place: Span, edits: Vec<Edit>) -> Option<String> {
     Some(edits.apply(file.slice(place)))
 }
 
+/// `text`, which `statement` became, on one line: if it fits there now, and was too long before.
+fn joined(file: &SourceFile, statement: Span, text: &str, margin: &str) -> Option<String> {
+    let join = |text: &str| {
+        let mut line = String::new();
+        for part in text.lines().map(str::trim) {
+            let opens = line.is_empty() || line.ends_with(['(', '[', '{']);
+            let closes = part.starts_with([')', ']', '}']);
+            // A comma before the end asks for lines.
+            if closes && line.ends_with(',') {
+                return None;
+            }
+            line.push_str(if opens || closes { "" } else { " " });
+            line.push_str(part);
+        }
+        Some(format!("{margin}{line}"))
+    };
+    let mut starts = file.index().lines_inside(statement);
+    let node = file.ancestors(statement).into_iter().rev();
+    let mut node = node.filter_map(|node| node.as_stmt_ref());
+    let simple = matches!(
+        node.next(),
+        Some(
+            StmtRef::Assign(_)
+                | StmtRef::AnnAssign(_)
+                | StmtRef::AugAssign(_)
+                | StmtRef::Return(_)
+                | StmtRef::Expr(_)
+                | StmtRef::Raise(_)
+        )
+    );
+    let old = file.slice(statement);
+    if !simple || old.contains(['#', '\\']) || starts.any(|start| file.in_string(start)) {
+        return None;
+    }
+    let (before, after) = (join(old)?, join(text)?);
+    let end = file.index().line_end(file.text(), statement.end);
+    let fits = end == statement.end && too_wide(&before) && !too_wide(&after);
+    (fits && old.contains(['\n', '\r'])).then(|| after.trim_start().to_owned())
+}
+
+/// Whether `statement` is one line, and nothing else stands on it.
+fn alone_on_a_line(file: &SourceFile, statement: Span) -> bool {
+    let index = file.index();
+    let start = index.line_start(statement.start);
+    let end = index.line_end(file.text(), statement.end);
+    let before = file.slice(Span::new(start, statement.start));
+    let fits = !too_wide(file.slice(Span::new(start, end)));
+    let one = index.line_start(statement.end) == start;
+    one && fits && end == statement.end && before.trim().is_empty()
+}
+
+/// `text`, which stood at `place`, with its further lines as deep as they follow a first one at `margin`.
+fn rebased(file: &SourceFile, place: Span, text: &str, margin: &str) -> String {
+    let index = file.index();
+    let line = file.slice(Span::new(index.line_start(place.start), place.start));
+    let code = line.trim_start();
+    let base = line.get(..line.len() - code.len()).unwrap_or_default();
+    let mut inside = index.lines_inside(place);
+    if inside.any(|start| file.in_string(start)) {
+        return text.to_owned();
+    }
+    let newline = file.style().newline;
+    let mut lines = text.split(newline);
+    let mut moved = lines.next().unwrap_or_default().to_owned();
+    for line in lines {
+        moved.push_str(newline);
+        match line.strip_prefix(base) {
+            Some(rest) => {
+                moved.push_str(margin);
+                moved.push_str(rest);
+            }
+            None => moved.push_str(line),
+        }
+    }
+    moved
+}
+
 /// The `except` line; one error a line where one line would be longer than formatters leave it.
 fn except(file: &SourceFile, margin: &str, catch: &[Raised]) -> String {
-    const WIDTH: usize = 88;
     let Style {
         indent, newline, ..
     } = file.style();
@@ -125,8 +232,7 @@ fn except(file: &SourceFile, margin: &str, catch: &[Raised]) -> String {
             format!("{margin}except ({}):", texts.join(", "))
         }
     };
-    let width: usize = line.chars().map(|c| if c == '\t' { 4 } else { 1 }).sum();
-    if width <= WIDTH {
+    if !too_wide(&line) {
         return line;
     }
     let one = |error: &Raised| format!("{margin}{indent}{},{newline}", error.text);

@@ -1,6 +1,7 @@
 //! Imports added where they belong, in the order the file keeps.
 
 use super::{Imports, is_head};
+use crate::plan::lines::too_wide;
 use crate::python::ast::{self, Stmt};
 use crate::python::span;
 use crate::text::{Edit, Span};
@@ -10,7 +11,10 @@ impl<'p> Imports<'p> {
     pub(super) fn add_module(&mut self, module: &str, last: bool) {
         let old = &self.known.old;
         let line = format!("import {module}{}", self.newline);
-        let blocks = self.blocks();
+        let own = self.is_own(module);
+        let mut blocks = self.blocks();
+        // Python's own modules stand in a section of their own.
+        blocks.retain(|block| block.iter().any(|(_, name)| self.is_own(name) == own));
         let holding = blocks
             .iter()
             .find(|b| b.iter().any(|(_, name)| old.iter().any(|o| o == name)))
@@ -38,19 +42,11 @@ impl<'p> Imports<'p> {
             self.edits.push(Edit::insert(offset, self.nth(-1000), line));
             return;
         }
-        let from = self.file.module().body.iter().find(|stmt| match stmt {
-            Stmt::ImportFrom(node) => node.module.as_ref().is_none_or(|m| m != "__future__"),
-            _ => false,
-        });
-        match from {
-            Some(stmt) => {
-                let start = self.file.index().line_start(span(stmt).start);
-                // Python's own modules stand in a block of their own.
-                let gap = if self.takes_stdlib(stmt) || !last {
-                    ""
-                } else {
-                    self.newline
-                };
+        match self.entries().first() {
+            Some((first, name)) => {
+                let start = self.file.index().line_start(first.start);
+                let same = self.is_own(name) == own;
+                let gap = if same || !last { "" } else { self.newline };
                 self.edits.push(Edit::insert(
                     self.after_mark(start),
                     self.nth(-1000),
@@ -63,15 +59,25 @@ impl<'p> Imports<'p> {
 
     /// Adds `from module import names`, into a statement that takes from that module already where there is one.
     pub(super) fn add_names(&mut self, module: &str, names: &[&str]) {
-        match self.taking(module) {
+        let taking = self.taking(module);
+        let single = |node: &&ast::StmtImportFrom| node.names.len() == 1;
+        if taking.len() > 1 && taking.iter().all(single) {
+            for name in names {
+                self.add_single(module, name, &taking);
+            }
+            return;
+        }
+        match taking.first() {
+            Some(node) if self.add_broken(node, module, names) => {}
             Some(node) => names.iter().for_each(|name| self.add_name(node, name)),
             None => self.add_from(module, &names.join(", ")),
         }
     }
 
-    /// The statement that takes names from `module`, one by one.
-    fn taking(&self, module: &str) -> Option<&'p ast::StmtImportFrom> {
-        self.file.module().body.iter().find_map(|stmt| match stmt {
+    /// The statements that take names from `module`, one by one.
+    fn taking(&self, module: &str) -> Vec<&'p ast::StmtImportFrom> {
+        let body = self.file.module().body.iter();
+        let takes = |stmt: &'p Stmt| match stmt {
             Stmt::ImportFrom(node)
                 if node.level == 0
                     && node.module.as_ref().is_some_and(|m| m == module)
@@ -80,7 +86,8 @@ impl<'p> Imports<'p> {
                 Some(node)
             }
             _ => None,
-        })
+        };
+        body.filter_map(takes).collect()
     }
 
     /// Adds `name` to the names that `node` takes.
@@ -99,9 +106,14 @@ impl<'p> Imports<'p> {
                 self.edits.push(Edit::insert(start, self.nth(0), text));
             }
             (None, Some(last)) => {
-                let end = span(last).end;
-                self.edits
-                    .push(Edit::insert(end, self.nth(0), format!(", {name}")));
+                let Span { start, end } = span(last);
+                let margin = Span::new(self.file.index().line_start(start), start);
+                let margin = self.file.slice(margin);
+                let text = match margin.trim().is_empty() && !margin.is_empty() {
+                    true => format!(",{}{margin}{name}", self.newline),
+                    false => format!(", {name}"),
+                };
+                self.edits.push(Edit::insert(end, self.nth(0), text));
             }
             (None, None) => {}
         }
@@ -122,7 +134,7 @@ impl<'p> Imports<'p> {
         // Python's own modules stand in a block of their own.
         let beside = imports.iter().rfind(|stmt| {
             let gone = |e: &Edit| e.text.is_empty() && e.span.contains(span(**stmt));
-            self.is_stdlib(module) && self.takes_stdlib(stmt) && !self.edits.iter().any(gone)
+            self.is_own(module) && self.takes_stdlib(stmt) && !self.edits.iter().any(gone)
         });
         match beside.or(imports.last()).copied() {
             Some(stmt) => self.insert_after(span(stmt), &line),
@@ -130,22 +142,64 @@ impl<'p> Imports<'p> {
         }
     }
 
-    /// Whether `module` is one of Python itself.
-    fn is_stdlib(&self, module: &str) -> bool {
-        let top = module.split('.').next().unwrap_or(module);
-        self.known.stdlib.iter().any(|name| name == top)
-    }
-
     /// Whether `stmt` imports modules of Python itself, or names of one.
     fn takes_stdlib(&self, stmt: &Stmt) -> bool {
         match stmt {
-            Stmt::Import(node) => node.names.iter().all(|a| self.is_stdlib(&a.name)),
+            Stmt::Import(node) => node.names.iter().all(|a| self.is_own(&a.name)),
             Stmt::ImportFrom(node) => {
                 let module = node.module.as_ref().filter(|_| node.level == 0);
-                module.is_some_and(|module| module != "__future__" && self.is_stdlib(module))
+                module.is_some_and(|module| module != "__future__" && self.is_own(module))
             }
             _ => false,
         }
+    }
+
+    /// Adds `from module import name` among `existing`, each of which takes one name.
+    fn add_single(&mut self, module: &str, name: &str, existing: &[&ast::StmtImportFrom]) {
+        let line = format!("from {module} import {name}");
+        let taken = |node: &&ast::StmtImportFrom| {
+            let first = node.names.first();
+            first.map_or(String::new(), |alias| alias.name.to_lowercase())
+        };
+        let next = existing
+            .iter()
+            .find(|node| taken(node) > name.to_lowercase());
+        match (next, existing.last()) {
+            (Some(next), _) => {
+                let start = self.file.index().line_start(span(*next).start);
+                let text = format!("{line}{}", self.newline);
+                self.edits
+                    .push(Edit::insert(self.after_mark(start), self.nth(0), text));
+            }
+            (None, Some(last)) => self.insert_after(span(*last), &line),
+            (None, None) => {}
+        }
+    }
+
+    /// Adds `names` to `node`, one name a line, if that is longer than formatters leave a line; says whether it did.
+    fn add_broken(&mut self, node: &ast::StmtImportFrom, module: &str, names: &[&str]) -> bool {
+        let extent = span(node);
+        let text = self.file.slice(extent);
+        let plain = node.names.iter().all(|alias| alias.asname.is_none());
+        let line = format!("{text}, {}", names.join(", "));
+        let touched = self.edits.iter().any(|edit| extent.contains(edit.span));
+        if !plain || touched || text.contains(['(', '\n', '\r', '\\']) || !too_wide(&line) {
+            return false;
+        }
+        let mut all: Vec<&str> = node.names.iter().map(|alias| alias.name.as_str()).collect();
+        for name in names {
+            let place = next_in_order(&all, name).unwrap_or(all.len());
+            all.insert(place, name);
+        }
+        let indent = self.file.style().indent;
+        let newline = self.newline;
+        let lines: String = all
+            .iter()
+            .map(|name| format!("{indent}{name},{newline}"))
+            .collect();
+        let text = format!("from {module} import ({newline}{lines})");
+        self.edits.push(Edit::replace(extent, text));
+        true
     }
 
     /// `order` for the next edit: what is added at one place stays in the order in which it was added.

@@ -119,6 +119,28 @@ impl<'p> Imports<'p> {
         }
     }
 
+    /// Whether `module` is one of Python's own.
+    fn is_own(&self, module: &str) -> bool {
+        let top = module.split('.').next().unwrap_or(module);
+        self.known.stdlib.iter().any(|name| name == top)
+    }
+
+    /// The imports at top level, but for those from `__future__`, with the module each names first.
+    fn entries(&self) -> Vec<(Span, String)> {
+        let body = self.file.module().body.iter();
+        let module = |stmt: &Stmt| match stmt {
+            Stmt::Import(node) => node.names.first().map(|a| a.name.to_string()),
+            Stmt::ImportFrom(node) => {
+                let dots = ".".repeat(usize::try_from(node.level).unwrap_or(1));
+                let name = node.module.as_ref().map_or("", |m| m.as_str());
+                Some(format!("{dots}{name}"))
+            }
+            _ => None,
+        };
+        let all = body.filter_map(|stmt| Some((span(stmt), module(stmt)?)));
+        all.filter(|(_, module)| module != "__future__").collect()
+    }
+
     fn in_head(&self, block: &[(Span, String)]) -> bool {
         let mut head = self
             .file

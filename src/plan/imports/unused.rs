@@ -130,6 +130,27 @@ impl Imports<'_> {
         }
     }
 
+    /// Whether an import of `module` may stand where the import at `extent` stands: in a section of its own kind.
+    fn same_section(&self, extent: Span, module: &str) -> bool {
+        let entries = self.entries();
+        let own = self.is_own(module);
+        let Some(old) = entries.iter().find(|(s, _)| *s == extent) else {
+            return true;
+        };
+        if self.is_own(&old.1) == own {
+            return true;
+        }
+        let index = self.file.index();
+        let line = index.line_start(extent.start);
+        let next = index.next_line(self.file.text(), extent.end);
+        let others = || entries.iter().filter(|(s, _)| *s != extent);
+        let beside = others().any(|(s, _)| {
+            index.line_start(s.start) == next || index.next_line(self.file.text(), s.end) == line
+        });
+        let elsewhere = others().any(|(_, name)| self.is_own(name) == own);
+        !beside && !elsewhere
+    }
+
     /// Removes a whole import statement, or puts the needed `import` in its place.
     pub(super) fn replace_statement(&mut self, extent: Span, sole: bool, top: bool) {
         let index = self.file.index();
@@ -141,7 +162,7 @@ impl Imports<'_> {
             let fits = others
                 .iter()
                 .all(|(s, name)| (name < &module) == (*s < extent));
-            if others.is_empty() || !sorted || fits {
+            if (others.is_empty() || !sorted || fits) && self.same_section(extent, &module) {
                 self.modules.remove(0);
                 self.edits
                     .push(Edit::replace(extent, format!("import {module}")));
