@@ -18,6 +18,7 @@ pub(super) fn broken(line: &str, margin: &str, indent: &str) -> Vec<String> {
     };
     if let Some(value) = line.strip_prefix("return ")
         && let parts @ [_, _, ..] = commas(value).as_slice()
+        && !says(value, "lambda")
     {
         // A tuple gets brackets of its own.
         let mut lines = vec![format!("{margin}return (")];
@@ -28,14 +29,25 @@ pub(super) fn broken(line: &str, margin: &str, indent: &str) -> Vec<String> {
     let Some((head, body, tail)) = last_brackets(line) else {
         return vec![whole];
     };
-    let mut lines = vec![format!("{margin}{head}")];
     let inner = format!("{deeper}{body}");
+    // The commas of a comprehension or a lambda part nothing.
+    if too_wide(&inner) && ["for", "lambda"].iter().any(|word| says(body, word)) {
+        return vec![whole];
+    }
+    let mut lines = vec![format!("{margin}{head}")];
     match commas(body).as_slice() {
         parts @ [_, _, ..] if too_wide(&inner) => lines.extend(listed(parts)),
         _ => lines.extend(broken(body, &deeper, indent)),
     }
     lines.push(format!("{margin}{tail}"));
     lines
+}
+
+/// Whether `word` stands in `text` outside of strings.
+fn says(text: &str, word: &str) -> bool {
+    let code: String = code(text).into_iter().map(|(_, c)| c).collect();
+    let mut words = code.split(|c: char| !(c.is_alphanumeric() || c == '_'));
+    words.any(|other| other == word)
 }
 
 /// Columns of `line`; a tab counts four.
@@ -146,6 +158,21 @@ mod tests {
             "    )",
         ];
         assert_eq!(broken(line, "    ", "    "), wanted);
+    }
+
+    #[test]
+    fn a_comprehension_is_not_parted_at_its_commas() {
+        let short =
+            "loaded = {name: json.loads(value) for name, value in request.form.items(multi=True)}";
+        let wanted = [
+            "        loaded = {",
+            "            name: json.loads(value) for name, value in request.form.items(multi=True)",
+            "        }",
+        ];
+        assert_eq!(broken(short, "        ", "    "), wanted);
+        let long = short.replace("multi", "with_all_of_its_values_in_their_order");
+        let whole = format!("        {long}");
+        assert_eq!(broken(&long, "        ", "    "), [whole]);
     }
 
     #[test]
