@@ -119,9 +119,16 @@ impl<'p> Imports<'p> {
         }
     }
 
-    /// Adds `from module import names` behind the last import at the head.
+    /// Adds `from module import names` where it belongs among those of its section, or behind the last import at the
+    /// head.
     fn add_from(&mut self, module: &str, names: &str) {
         let line = format!("from {module} import {names}");
+        if let Some(next) = self.next_from(module) {
+            let start = self.file.index().line_start(next.start);
+            let text = format!("{line}{}", self.newline);
+            let edit = Edit::insert(self.after_mark(start), self.nth(-500), text);
+            return self.edits.push(edit);
+        }
         let head = self
             .file
             .module()
@@ -152,6 +159,28 @@ impl<'p> Imports<'p> {
             }
             _ => false,
         }
+    }
+
+    /// The `from` statement at the head before which that of `module` belongs, when those of its section are in order.
+    fn next_from(&self, module: &str) -> Option<Span> {
+        let own = self.is_own(module);
+        let body = self.file.module().body.iter();
+        let section: Vec<(Span, String)> = body
+            .take_while(|stmt| is_head(stmt))
+            .filter_map(|stmt| match stmt {
+                Stmt::ImportFrom(node) if node.level == 0 => {
+                    Some((span(node), node.module.as_ref()?.to_lowercase()))
+                }
+                _ => None,
+            })
+            .filter(|(_, name)| name != "__future__" && self.is_own(name) == own)
+            .collect();
+        let sorted = section
+            .windows(2)
+            .all(|w| matches!(w, [a, b] if a.1 <= b.1));
+        let module = module.to_lowercase();
+        let mut after = section.into_iter().filter(|(_, name)| *name > module);
+        after.next().filter(|_| sorted).map(|(span, _)| span)
     }
 
     /// Adds `from module import name` among `existing`, each of which takes one name.
