@@ -255,10 +255,7 @@ impl Collector {
         match &*attribute.value {
             Expr::Name(name) if matches!(name.id.as_str(), "self" | "cls") => SELF,
             Expr::Name(name) if self.modules.contains(&name.id) => MODULE | OTHER,
-            Expr::Call(call) => match &*call.func {
-                Expr::Name(name) if name.id == "super" => SELF,
-                _ => OTHER,
-            },
+            call if is_super(call) => SELF,
             Expr::Attribute(inner) => match self.owner(inner) {
                 SELF => OTHER,
                 how => how,
@@ -321,6 +318,13 @@ impl<'a> Visitor<'a> for Collector {
             Expr::Attribute(attribute) => {
                 let how = self.owner(attribute);
                 self.mention(&attribute.attr.id, how);
+                // `super().__init__()` makes what it makes by the names of the bases.
+                if attribute.attr.starts_with("__") && is_super(&attribute.value) {
+                    let bases = self.classes.last().cloned().unwrap_or_default();
+                    for base in bases.iter().skip(1) {
+                        self.mention(base, PLAIN | MODULE);
+                    }
+                }
             }
             Expr::Call(call) => {
                 if let Expr::Attribute(attribute) = &*call.func {
@@ -345,6 +349,12 @@ impl<'a> Visitor<'a> for Collector {
         }
         visitor::walk_expr(self, expr);
     }
+}
+
+/// Whether `expr` is `super()`.
+fn is_super(expr: &Expr) -> bool {
+    let callee = expr.as_call_expr().map(|call| &*call.func);
+    matches!(callee, Some(Expr::Name(name)) if name.id == "super")
 }
 
 /// Whether a method so called puts something where others may find it.

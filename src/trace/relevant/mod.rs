@@ -555,7 +555,7 @@ fn nearest(
                 return None;
             }
             let cost = sees(project, file, info, target, how, classes)?;
-            Some(target.height.up(cost)).filter(|height| height.is_followed())
+            Some(target.height.up(cost)).filter(|height| height.is_followed() || !height.unsure)
         });
         meant.min()
     };
@@ -656,7 +656,7 @@ fn sees(
     }
     let own = target.classes.iter().any(|class| classes.contains(class));
     if how & (SELF | STRING) != 0 && own {
-        return Some(if is_here { HERE } else { IMPORTED });
+        return Some(IMPORTED);
     }
     let of_object = how & (OTHER | MODULE | STRING) != 0
         && match is_here {
