@@ -219,7 +219,15 @@ impl SourceFile {
         if !root.range().contains_range(range) {
             return Vec::new();
         }
-        let mut nodes: Vec<_> = covering_node(root, range).ancestors().collect();
+        // A file may have thousands of statements: only the one that holds it is walked.
+        let body = &self.module.body;
+        let first = body.partition_point(|stmt| stmt.end() < range.end());
+        let top = body
+            .get(first)
+            .filter(|stmt| stmt.range().contains_range(range) && !range.is_empty());
+        let from = top.map_or(root, AnyNodeRef::from);
+        let mut nodes: Vec<_> = covering_node(from, range).ancestors().collect();
+        nodes.extend(top.map(|_| root));
         nodes.reverse();
         nodes
     }
