@@ -3,12 +3,12 @@
 use super::attempt::{Attempt, attempt, catches, function_ancestors};
 use super::call::call_at;
 use super::guard::{Asked, answer};
-use super::load::function_of;
+use super::load::{Placed, function_of};
 use super::log::logged;
-use super::names::{Filled, Fresh};
+use super::names::Filled;
 use super::raised::Cause;
 use super::uses::uses;
-use super::wrap::{Guarded, statement_of, wrap};
+use super::wrap::statement_of;
 use super::{Draft, Planner, Reason};
 use crate::pack::{Answers, Framework, Model};
 use crate::project::Project;
@@ -198,22 +198,12 @@ impl<'p> Planner<'p> {
             message,
             log: self.order.log_rejects.then_some(rewrite.log.as_str()),
         })?;
-        let alone = self.alone(id, position.statement);
-        let fresh = self.fresh.entry(id).or_insert_with(|| Fresh::of(file));
-        let guarded = Guarded {
+        let placed = Placed {
             position,
-            alone,
-            in_place: Vec::new(),
-            before: None,
-            catch: &catch.all,
-            answer: &answer.text,
+            catch,
+            answer,
         };
-        let edits = wrap(file, guarded, rewrite, fresh).ok_or(Reason::NestedLoads)?;
-        draft.edit(id, edits);
-        draft.take(id, answer);
-        draft.need(id, catch.needs);
-        draft.keep(id, catch.kept);
-        Ok(())
+        self.put(draft, cause, placed, None)
     }
 }
 

@@ -4,7 +4,7 @@ use super::attempt::{Attempt, attempt};
 use super::call::{Load, call_at, load, whole};
 use super::callers::{Answering, answer_at, in_function, not_a_generator};
 use super::guard::Asked;
-use super::names::Fresh;
+use super::names::{Filled, Fresh};
 use super::position::{Position, Standing, position, shows_its_text};
 use super::raised::{Catch, Cause};
 use super::uses::uses;
@@ -17,6 +17,13 @@ use crate::python::ast::{self, AnyNodeRef, Expr};
 use crate::python::{SourceFile, span};
 use crate::text::Span;
 use crate::trace::{Finding, Form};
+
+/// Where something goes into a `try`, what is caught there, and the answer.
+pub(super) struct Placed {
+    pub position: Position,
+    pub catch: Catch,
+    pub answer: Filled,
+}
 
 impl<'p> Planner<'p> {
     /// The change that makes `sink`'s call of `finding` safe.
@@ -156,26 +163,52 @@ impl<'p> Planner<'p> {
             Err(Reason::NoHandler) => return self.suggest(draft, &cause, &load, Some(framework)),
             answer => answer?,
         };
+        let placed = Placed {
+            position,
+            catch,
+            answer,
+        };
+        self.put(&mut draft, &cause, placed, Some((&load, hoisted)))?;
+        Ok(draft)
+    }
+
+    /// Puts into a `try` what stands as `placed` says: a call that leads to a load, or a `load`, whose argument is
+    /// evaluated before where it stirs.
+    pub(super) fn put(
+        &mut self,
+        draft: &mut Draft,
+        cause: &Cause<'_>,
+        placed: Placed,
+        load: Option<(&Load, bool)>,
+    ) -> Result<(), Reason> {
+        let Placed {
+            position,
+            catch,
+            answer,
+        } = placed;
+        let id = cause.file;
+        let file = self.project.source(id);
         let alone = self.alone(id, position.statement);
         let fresh = self.fresh.entry(id).or_insert_with(|| Fresh::of(file));
-        let payload = hoisted.then(|| fresh.take("payload"));
-        let before = payload
-            .as_ref()
-            .map(|name| format!("{name} = {}", file.slice(load.argument)));
+        let stirring = load.filter(|(_, stirs)| *stirs);
+        let payload = stirring.map(|(load, _)| (fresh.take("payload"), load.argument));
+        let name = payload.as_ref().map(|(name, _)| name.as_str());
         let guarded = Guarded {
             position,
             alone,
-            in_place: load.in_place(file, payload.as_deref()),
-            before,
+            in_place: load.map_or_else(Vec::new, |(load, _)| load.in_place(file, name)),
+            before: payload
+                .as_ref()
+                .map(|(name, argument)| format!("{name} = {}", file.slice(*argument))),
             catch: &catch.all,
             answer: &answer.text,
         };
-        let edits = wrap(file, guarded, rewrite, fresh).ok_or(Reason::NestedLoads)?;
+        let edits = wrap(file, guarded, cause.rewrite, fresh).ok_or(Reason::NestedLoads)?;
         draft.edit(id, edits);
         draft.take(id, answer);
         draft.need(id, catch.needs);
         draft.keep(id, catch.kept);
-        Ok(draft)
+        Ok(())
     }
 
     /// Where `load` can be guarded, and what has to be caught there; `region` is what runs in the `try` of it alone.

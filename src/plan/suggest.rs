@@ -3,11 +3,10 @@
 
 use super::call::Load;
 use super::callers::not_a_generator;
-use super::load::function_of;
-use super::names::{Filled, Fresh};
+use super::load::{Placed, function_of};
+use super::names::Filled;
 use super::raised::Cause;
 use super::template::filled;
-use super::wrap::{Guarded, wrap};
 use super::{Draft, Planner, Reason};
 use crate::pack::{Framework, ReplyStyle};
 use crate::python::ast::visitor::{self, Visitor};
@@ -33,34 +32,19 @@ impl Planner<'_> {
             .or_else(|| self.next_turn(file, load.whole, cause.finding));
         let stirs = self.argument_to_hoist(file, load.argument);
         let region = if stirs { load.callee } else { load.whole };
-        let placed = dropping.and_then(|dropping| {
-            let position = self.position(cause, load.whole, region, stirs);
-            position.ok().map(|position| (dropping, position))
+        let placed = dropping.and_then(|answer| {
+            let (position, catch) = self.position(cause, load.whole, region, stirs).ok()?;
+            Some(Placed {
+                position,
+                catch,
+                answer,
+            })
         });
-        // The error rises, as that of the old call did.
-        let Some((dropping, (position, catch))) = placed else {
-            draft.edit(id, load.in_place(file, None));
-            return Ok(draft);
-        };
-        let alone = self.alone(id, position.statement);
-        let fresh = self.fresh.entry(id).or_insert_with(|| Fresh::of(file));
-        let payload = stirs.then(|| fresh.take("payload"));
-        let before = payload
-            .as_ref()
-            .map(|name| format!("{name} = {}", file.slice(load.argument)));
-        let guarded = Guarded {
-            position,
-            alone,
-            in_place: load.in_place(file, payload.as_deref()),
-            before,
-            catch: &catch.all,
-            answer: &dropping.text,
-        };
-        let edits = wrap(file, guarded, cause.rewrite, fresh).ok_or(Reason::NestedLoads)?;
-        draft.edit(id, edits);
-        draft.take(id, dropping);
-        draft.need(id, catch.needs);
-        draft.keep(id, catch.kept);
+        match placed {
+            Some(placed) => self.put(&mut draft, cause, placed, Some((load, stirs)))?,
+            // The error rises, as that of the old call did.
+            None => draft.edit(id, load.in_place(file, None)),
+        }
         Ok(draft)
     }
 
