@@ -6,7 +6,6 @@ use super::fold;
 use super::machine::Machine;
 use super::taint::Taint;
 use super::value::{Arguments, Atom, Const, Container, Position, Role, Value};
-use crate::python::ast::Expr;
 
 impl<'a> Machine<'a> {
     /// What calling `name` gives, where that makes a buffer.
@@ -196,16 +195,9 @@ impl<'a> Machine<'a> {
 
     /// Buffers that are passed to something that nothing is known of may be filled there.
     pub(super) fn filled(&mut self, at: At<'a>, env: &mut Env) {
-        let Some(call) = at.call else {
-            return;
-        };
-        let keywords = call.arguments.keywords.iter().map(|k| &k.value);
-        for expr in call.arguments.args.iter().chain(keywords) {
-            let Expr::Name(name) = expr else {
-                continue;
-            };
+        for name in at.names() {
             let is_buffer = |atom: &Atom| matches!(atom, Atom::Container(c) if c.is_buffer());
-            let Some(value) = env.get(&name.id).cloned() else {
+            let Some(value) = env.get(name).cloned() else {
                 continue;
             };
             if !value.atoms().iter().any(is_buffer) {
@@ -220,24 +212,17 @@ impl<'a> Machine<'a> {
                 other => other.clone(),
             });
             let after: Value = each.collect();
-            env.change(&name.id, &after.unordered());
+            env.change(name, &after.unordered());
         }
     }
 
     /// Streams and iterators that are passed on may be read there.
     pub(super) fn moved_on(&mut self, at: At<'a>, env: &mut Env) {
-        let Some(call) = at.call else {
-            return;
-        };
-        let keywords = call.arguments.keywords.iter().map(|k| &k.value);
-        for expr in call.arguments.args.iter().chain(keywords) {
-            let Expr::Name(name) = expr else {
-                continue;
-            };
-            if let Some(value) = env.get(&name.id) {
+        for name in at.names() {
+            if let Some(value) = env.get(name) {
                 let after = value.unordered();
                 if !after.same(value) {
-                    env.change(&name.id, &after);
+                    env.change(name, &after);
                 }
             }
         }

@@ -61,6 +61,16 @@ impl<'c> At<'c> {
         }
     }
 
+    /// Names that are passed as arguments.
+    pub fn names(&self) -> impl Iterator<Item = &'c Name> {
+        let arguments = self.call.into_iter().map(|call| &call.arguments);
+        let all = arguments.flat_map(|all| {
+            let keywords = all.keywords.iter().map(|k| &k.value);
+            all.args.iter().chain(keywords)
+        });
+        all.filter_map(|expr| Some(&expr.as_name_expr()?.id))
+    }
+
     /// Where the arguments stand.
     pub fn arguments(&self) -> Vec<Place> {
         let Some(call) = self.call else {
