@@ -15,6 +15,7 @@
 
 pub mod check;
 pub mod cli;
+pub mod fetch;
 pub mod journal;
 pub mod pack;
 pub mod plan;

@@ -22,6 +22,8 @@ use crate::text::{printable, printable_lines};
 pub struct Order {
     /// Id of the run.
     pub run: String,
+    /// What the run calls this repository: [`crate::journal::Target::name`].
+    pub target: String,
     /// Name of the branch to make, without `refs/heads/`.
     pub branch: String,
     /// Author and committer.
@@ -158,6 +160,7 @@ pub fn stage(
         let _ = journal.append(
             &order.run,
             Entry::StageFailed {
+                target: order.target.clone(),
                 repo: repo.git_dir().display().to_string(),
                 error: error.to_string(),
             },
@@ -203,6 +206,7 @@ fn attempt(
     })?;
     let reference = format!("refs/heads/{}", order.branch);
     let announcement = Entry::CreateRef {
+        target: order.target.clone(),
         repo: git_dir.to_owned(),
         root,
         reference: reference.clone(),
@@ -227,6 +231,39 @@ fn attempt(
         commit,
         base: base.to_owned(),
     })
+}
+
+/// Completes the record of a ref that `run` made for `target` when a stop came before it was recorded. Gives the
+/// branch when it is there as the run left it: then nothing is left to stage.
+///
+/// # Errors
+/// [`StageError::Journal`].
+pub fn settle(
+    journal: &Journal,
+    run: &RunRecord,
+    target: &str,
+) -> Result<Option<Receipt>, StageError> {
+    let made = |made: &&RefRecord| made.target == target && made.state == RefState::Announced;
+    let Some(made) = run.refs.iter().find(made) else {
+        return Ok(None);
+    };
+    let branch = made.reference.strip_prefix("refs/heads/");
+    let branch = branch.unwrap_or(&made.reference);
+    let tip = Repo::open(Path::new(&made.repo)).and_then(|repo| repo.branch_tip(branch));
+    // A repository that cannot be read now says so when it is staged.
+    if !matches!(tip, Ok(Some(tip)) if tip == made.new) {
+        return Ok(None);
+    }
+    let done = Entry::RefCreated {
+        repo: made.repo.clone(),
+        reference: made.reference.clone(),
+    };
+    journal.append(&run.id, done)?;
+    Ok(Some(Receipt {
+        branch: branch.to_owned(),
+        commit: made.new.clone(),
+        base: made.base.clone(),
+    }))
 }
 
 /// The commit message: the subject, the findings, what the change means to clients and how to undo it, and git trailers.

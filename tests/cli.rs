@@ -4,26 +4,13 @@
     reason = "makes real repositories and runs programs"
 )]
 
+#[path = "support/home.rs"]
+mod home;
+
 use std::fs;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
 
+use home::{GUIDE, Home, code, git, stderr, stdout};
 use serde_json::Value;
-use tempfile::TempDir;
-
-const GUIDE: &str = r#"import pickle
-
-from flask import Flask, request
-
-app = Flask(__name__)
-
-
-@app.route("/load", methods=["POST"])
-def load():
-    data = request.get_data()
-    unpickled_data = pickle.loads(data)
-    return {"keys": len(unpickled_data)}
-"#;
 
 const GUIDE_AFTER: &str = r#"import json
 
@@ -42,92 +29,6 @@ def load():
         return "Invalid input", 400
     return {"keys": len(unpickled_data)}
 "#;
-
-/// A home with a record of runs of its own.
-struct Home(TempDir);
-
-impl Home {
-    fn new() -> Home {
-        Home(TempDir::new().unwrap())
-    }
-
-    fn path(&self, below: &str) -> PathBuf {
-        self.0.path().join(below)
-    }
-
-    fn write(&self, path: &str, text: impl AsRef<[u8]>) {
-        let path = self.path(path);
-        fs::create_dir_all(path.parent().unwrap()).unwrap();
-        fs::write(path, text).unwrap();
-    }
-
-    /// A repository `name` with `files` in one commit.
-    fn repo(&self, name: &str, files: &[(&str, &str)]) -> PathBuf {
-        for (path, text) in files {
-            self.write(&format!("{name}/{path}"), text);
-        }
-        let root = self.path(name);
-        git(&root, &["init", "-q", "-b", "main"]);
-        git(&root, &["add", "."]);
-        git(&root, &["commit", "-q", "-m", "before"]);
-        root
-    }
-
-    fn run_with(&self, args: &[&str], env: &[(&str, &str)]) -> Output {
-        Command::new(env!("CARGO_BIN_EXE_depickle"))
-            .args(args)
-            .current_dir(self.0.path())
-            .env("DEPICKLE_STATE_DIR", self.path("state"))
-            .env("COLUMNS", "100")
-            .envs(env.iter().copied())
-            .output()
-            .unwrap()
-    }
-
-    fn run(&self, args: &[&str]) -> Output {
-        self.run_with(args, &[])
-    }
-
-    fn json(&self, args: &[&str]) -> Value {
-        serde_json::from_slice(&self.run(args).stdout).unwrap()
-    }
-}
-
-fn git(root: &Path, args: &[&str]) -> String {
-    let output = Command::new("git")
-        .current_dir(root)
-        .args(args)
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .env("GIT_CONFIG_NOSYSTEM", "1")
-        .envs([
-            ("GIT_AUTHOR_NAME", "T"),
-            ("GIT_AUTHOR_EMAIL", "t@example.org"),
-        ])
-        .envs([
-            ("GIT_COMMITTER_NAME", "T"),
-            ("GIT_COMMITTER_EMAIL", "t@example.org"),
-        ])
-        .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "git {args:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8(output.stdout).unwrap()
-}
-
-fn code(output: &Output) -> i32 {
-    output.status.code().unwrap()
-}
-
-fn stdout(output: &Output) -> String {
-    String::from_utf8(output.stdout.clone()).unwrap()
-}
-
-fn stderr(output: &Output) -> String {
-    String::from_utf8(output.stderr.clone()).unwrap()
-}
 
 /// Snapshots under `snapshots/`, without what differs from run to run.
 fn snapshot(name: &str, text: &str) {
@@ -445,7 +346,8 @@ fn bad_input_gets_one_line_with_a_hint() {
         &["stage", "unborn", "--format", "json"],
         &["stage", "staged", "--format", "json"],
         &["scan", "staged", "--base", "nothing", "--format", "json"],
-        &["scan", "https://example.org/x.git", "--format", "json"],
+        &["scan", "ext::sh -c x", "--format", "json"],
+        &["scan", "https://me:secret@host/x.git", "--format", "json"],
         &["scan", "--repos", "list.txt"],
         &["scan", "--repos", "none.txt"],
         &["scan", "--config", "bad.toml"],
@@ -484,7 +386,12 @@ fn one_projects_failure_never_hides_anothers_findings() {
     assert_eq!(status, ["failed", "failed", "ok"]);
     assert_eq!(rows[2]["branch"], "depickle/pickle-to-json");
     let record = home.json(&["runs", "--format", "json"]);
-    assert_eq!(record["runs"][0]["failures"].as_array().unwrap().len(), 2);
+    let states = record["runs"][0]["repositories"].as_array().unwrap();
+    let states: Vec<_> = states
+        .iter()
+        .map(|one| one["state"].as_str().unwrap())
+        .collect();
+    assert_eq!(states, ["failed", "failed", "staged"]);
 }
 
 #[test]

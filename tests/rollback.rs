@@ -21,7 +21,7 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output};
 
-use depickle::journal::{Entry, Journal, JournalError, RefState, RunRecord};
+use depickle::journal::{Entry, Journal, JournalError, RefState, RunRecord, State, Target};
 use depickle::repo::{Base, Filter, Listing, NewCommit, Person, Repo, RepoError, files_in};
 use depickle::stage::{Outcome, rollback};
 use tempfile::TempDir;
@@ -108,6 +108,7 @@ fn commit(repo: &Repo, path: &str, text: &str) -> Result<String, RepoError> {
 
 fn announcement(repo: &Repo, branch: &str, new: &str) -> Entry {
     Entry::CreateRef {
+        target: "shop".into(),
         repo: repo.git_dir().to_str().unwrap().to_owned(),
         root: repo.root().to_str().unwrap().to_owned(),
         reference: format!("refs/heads/{branch}"),

@@ -388,6 +388,7 @@ fn comes_back(case: &Case, model: &Model) -> Law {
     let before = refs()?;
     let journal = Journal::open(home.path().join("state")).map_err(|e| text(&e))?;
     let order = stage::Order {
+        target: "case".to_owned(),
         run: "20261123T104455-3f2a".into(),
         branch: "depickle/pickle-to-json".into(),
         author,

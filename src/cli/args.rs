@@ -1,39 +1,69 @@
-//! Options that commands share, and the configuration file that gives their defaults.
+//! Options that commands share.
 
 use std::io::Write;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use anyhow::Context;
 use clap::{Args, ValueEnum};
-use serde::Deserialize;
+use serde::{Deserialize, Serialize};
 
+use crate::fetch::Limits;
+use crate::journal::Target;
 use crate::pack::Trust;
 use crate::plan::Order;
 use crate::repo::Filter;
 
-/// Options of scan, diff and stage.
-#[derive(Debug, Clone, Args)]
+/// Options of scan, diff and stage. What serde skips says where to look and how to print; the rest decides what is
+/// staged, and is kept in the record of a run.
+#[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Common {
-    /// Repositories, folders or files; the current folder when none is given
-    #[arg(value_name = "PATH")]
+    /// Repositories, folders, files or URLs; the current folder when none is given
+    #[arg(value_name = "PATH|URL")]
+    #[serde(skip)]
     pub paths: Vec<String>,
-    /// A file with one path a line; `#` starts a comment
+    /// A file with one path or URL a line, a tab and a branch, tag or commit after it if need be; `#` starts a comment
     #[arg(long, value_name = "FILE")]
+    #[serde(skip)]
     pub repos: Option<PathBuf>,
+    /// `[[repo]]` of the configuration.
+    #[arg(skip)]
+    #[serde(skip)]
+    pub listed: Vec<Target>,
     /// Projects worked on at once; the number of processors by default
     #[arg(short, long, value_name = "N")]
+    #[serde(skip)]
     pub jobs: Option<usize>,
+    /// Clones made at once from one server
+    #[arg(long, value_name = "N", default_value = "4")]
+    #[serde(skip)]
+    pub per_host: usize,
+    /// Seconds that git has to fetch one repository
+    #[arg(long, value_name = "SECONDS", default_value = "600")]
+    #[serde(skip)]
+    pub timeout: u64,
+    /// Where clones of URLs are kept; ~/.cache/depickle by default
+    #[arg(long, value_name = "DIR", env = "DEPICKLE_CACHE_DIR", hide_env = true)]
+    #[serde(skip)]
+    pub cache_dir: Option<PathBuf>,
+    /// How many clones are kept.
+    #[arg(skip)]
+    #[serde(skip)]
+    pub limits: Limits,
     /// Whose data counts, and may be rewritten: http, network, stored, file, unknown, or all
     #[arg(long, value_name = "LEVELS", value_delimiter = ',')]
     pub trust: Vec<TrustArg>,
     /// What to print
     #[arg(long, value_name = "FMT")]
+    #[serde(skip)]
     pub format: Option<Format>,
     /// Write there instead of to the terminal
     #[arg(short, long, value_name = "FILE")]
+    #[serde(skip)]
     pub output: Option<PathBuf>,
     /// Configuration; `depickle.toml` in the current folder is read by default
     #[arg(long, value_name = "FILE")]
+    #[serde(skip)]
     pub config: Option<PathBuf>,
     /// Only files that match
     #[arg(long, value_name = "GLOB")]
@@ -67,12 +97,15 @@ pub struct Common {
     pub suggestions: bool,
     /// When to colour
     #[arg(long, value_name = "WHEN", default_value = "auto")]
+    #[serde(skip)]
     pub color: Color,
     /// Say less
     #[arg(short, long)]
+    #[serde(skip)]
     pub quiet: bool,
     /// List every load, not only those within reach
     #[arg(short, long)]
+    #[serde(skip)]
     pub verbose: bool,
 }
 
@@ -88,7 +121,7 @@ pub enum Format {
 }
 
 /// `--to`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum To {
     /// Plain data as JSON
@@ -110,9 +143,10 @@ impl To {
 }
 
 /// `--color`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
 pub enum Color {
     /// On a terminal, unless NO_COLOR is set
+    #[default]
     Auto,
     /// Always
     Always,
@@ -121,7 +155,7 @@ pub enum Color {
 }
 
 /// `--trust`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum TrustArg {
     /// Any client of a web server
@@ -138,85 +172,7 @@ pub enum TrustArg {
     All,
 }
 
-/// `depickle.toml`: defaults for the options of the same names.
-#[derive(Debug, Default, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-struct Config {
-    #[serde(default)]
-    trust: Vec<TrustArg>,
-    #[serde(default)]
-    include: Vec<String>,
-    #[serde(default)]
-    exclude: Vec<String>,
-    message: Option<String>,
-    to: Option<To>,
-    #[serde(default)]
-    log_rejects: bool,
-    jobs: Option<usize>,
-}
-
 impl Common {
-    /// All defaults.
-    pub fn bare() -> Common {
-        Common {
-            paths: Vec::new(),
-            repos: None,
-            jobs: None,
-            trust: Vec::new(),
-            format: None,
-            output: None,
-            config: None,
-            include: Vec::new(),
-            exclude: Vec::new(),
-            no_ignore: false,
-            include_tests: false,
-            every_load: false,
-            base: None,
-            message: None,
-            to: None,
-            log_rejects: false,
-            suggestions: false,
-            color: Color::Auto,
-            quiet: false,
-            verbose: false,
-        }
-    }
-
-    /// The options with the defaults of the configuration file filled in.
-    ///
-    /// # Errors
-    /// A configuration file that was named and cannot be read, or any with a wrong key.
-    pub fn resolved(&self) -> anyhow::Result<Common> {
-        let default = Path::new("depickle.toml");
-        let path = match &self.config {
-            Some(path) => path.as_path(),
-            None if default.is_file() => default,
-            None => return Ok(self.clone()),
-        };
-        let text = std::fs::read_to_string(path).with_context(|| {
-            format!(
-                "{}: cannot be read; check the name after --config",
-                path.display()
-            )
-        })?;
-        let config: Config = toml::from_str(&text).map_err(|error| {
-            let before = error.span().and_then(|span| text.get(..span.start));
-            let line = before.map_or(1, |before| before.matches('\n').count() + 1);
-            anyhow::anyhow!("{}:{line}: {}", path.display(), error.message())
-        })?;
-        let mut common = self.clone();
-        if common.trust.is_empty() {
-            common.trust = config.trust;
-        }
-        common.include.extend(config.include);
-        common.exclude.extend(config.exclude);
-        common.message = common.message.or(config.message);
-        common.to = common.to.or(config.to);
-        common.log_rejects |= config.log_rejects;
-        common.jobs = common.jobs.or(config.jobs);
-        Ok(common)
-    }
-
     /// Levels whose findings count and may be rewritten.
     pub fn levels(&self) -> Vec<Trust> {
         let mut levels: Vec<Trust> = self
@@ -266,36 +222,6 @@ impl Common {
             exclude: self.exclude.clone(),
             no_ignore: self.no_ignore,
         }
-    }
-
-    /// Everything that was asked for, one path or URL each.
-    ///
-    /// # Errors
-    /// A list that cannot be read, or that names nothing.
-    pub fn targets(&self) -> anyhow::Result<Vec<String>> {
-        let mut targets = self.paths.clone();
-        if let Some(file) = &self.repos {
-            let list = std::fs::read_to_string(file).with_context(|| {
-                format!(
-                    "{}: cannot be read; check the name after --repos",
-                    file.display()
-                )
-            })?;
-            let lines = list
-                .lines()
-                .map(|line| line.split('#').next().unwrap_or(line).trim());
-            targets.extend(lines.filter(|line| !line.is_empty()).map(str::to_owned));
-            if targets.is_empty() {
-                anyhow::bail!(
-                    "{}: names no repository; write one path a line",
-                    file.display()
-                );
-            }
-        }
-        if targets.is_empty() {
-            targets.push(".".to_owned());
-        }
-        Ok(targets)
     }
 
     /// Writes `bytes` to `--output`, or to standard output with styles where they belong.

@@ -4,7 +4,9 @@ use std::fmt::Write;
 
 use super::Exit;
 use super::args::Common;
+use super::schedule::Place;
 use super::target::{Reading, read};
+use crate::journal::Target;
 use crate::pack::{Change, Framework, Model, ReplyStyle};
 use crate::plan::Reason;
 use crate::report::{self, Look, ProjectRow, Run};
@@ -150,9 +152,14 @@ fn finding(model: &Model, id: &str, project: &str) -> anyhow::Result<String> {
             "{id:?}: no transform, framework, sink or reason is called that; `depickle explain` lists all"
         );
     }
-    let common = Common::bare();
+    let common = Common::default();
     let order = common.order();
-    let target = read(project, &common, Reading::WorkTree)
+    let place = Place {
+        path: project.into(),
+        base: None,
+        cloned: None,
+    };
+    let target = read(&Target::new(project), &place, &common, Reading::WorkTree)
         .map_err(|error| anyhow::anyhow!("{project}: {error}"))?;
     let checked = crate::migrate(&target.project, model, &order, None);
     let mut row = ProjectRow::of(project, &target.prefix, &target.project, model, checked);

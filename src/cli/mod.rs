@@ -7,20 +7,25 @@
 )]
 
 mod args;
+mod cache;
+mod config;
 mod demo;
 mod explain;
+mod progress;
 mod rollback;
 mod runs;
 mod scan;
+mod schedule;
 mod stage;
 mod target;
+mod targets;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
-use crate::journal::{Journal, JournalError, RunRecord};
+use crate::journal::{Held, Journal, JournalError, RunRecord};
 
 /// Stack of every thread that analyses code, in bytes.
 pub const STACK: usize = 256 << 20;
@@ -63,6 +68,8 @@ enum Command {
     Rollback(rollback::Args),
     /// The runs on record and their state
     Runs(runs::Args),
+    /// The clones of URLs: list, prune, clear
+    Cache(cache::Args),
     /// A transform, framework, sink, reason or finding in words
     Explain(explain::Args),
     /// Show the whole way on a small vulnerable shop in a temporary folder
@@ -105,6 +112,7 @@ fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Stage(args) => stage::stage(&args),
         Command::Rollback(args) => rollback::rollback(&args),
         Command::Runs(args) => runs::runs(&args),
+        Command::Cache(args) => cache::cache(&args),
         Command::Explain(args) => explain::explain(&args),
         Command::Demo(args) => demo::demo(&args),
     }
@@ -114,6 +122,12 @@ fn run(command: Command) -> anyhow::Result<Exit> {
 fn journal() -> anyhow::Result<Journal> {
     let opened = Journal::default_dir().and_then(Journal::open);
     opened.map_err(|error| anyhow::anyhow!(hinted(&error.to_string(), error.hint())))
+}
+
+/// Keeps every other process off the run called `id`.
+fn held(journal: &Journal, id: &str) -> anyhow::Result<Held> {
+    let held = journal.hold(id);
+    held.map_err(|error| anyhow::anyhow!(hinted(&error.to_string(), error.hint())))
 }
 
 /// The run called `id`; the last that can be undone when none is named.

@@ -19,6 +19,9 @@ pub(super) fn rollback(args: &Args) -> anyhow::Result<Exit> {
     let Some(run) = super::recorded(&journal, args.run.as_deref())? else {
         anyhow::bail!("no run is on record; there is nothing to undo");
     };
+    // Nobody stages while it is taken back; and what was staged until now is read once more.
+    let _held = super::held(&journal, &run.id)?;
+    let run = super::recorded(&journal, Some(&run.id))?.unwrap_or(run);
     let mut refused = false;
     anstream::println!("run {}", run.id);
     if run.refs.is_empty() {

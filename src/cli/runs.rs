@@ -1,21 +1,46 @@
-//! `runs`: what is on record.
+//! `runs`: what is on record, and how far each repository of a run has come.
 
+use clap::ValueEnum;
 use serde_json::json;
 
 use super::Exit;
-use super::args::Format;
-use crate::journal::{RefState, RunRecord};
+use crate::journal::{RefState, RepoRecord, RunRecord, State};
 use crate::text::printable;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Id of a run; all of them when none is given
+    /// Id of a run, for the table of its repositories; all runs when none is given
     #[arg(value_name = "RUN")]
     run: Option<String>,
-    /// text or json
+    /// What to print
     #[arg(long, value_name = "FMT", default_value = "text")]
     format: Format,
 }
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Format {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+    /// For spreadsheets: one line for each repository
+    Csv,
+}
+
+/// In the order in which a repository comes to them.
+const STATES: [State; 11] = [
+    State::Queued,
+    State::Cloned,
+    State::Clean,
+    State::Findings,
+    State::Staged,
+    State::Pushed,
+    State::Opened,
+    State::Merged,
+    State::Closed,
+    State::Failed,
+    State::RolledBack,
+];
 
 pub(super) fn runs(args: &Args) -> anyhow::Result<Exit> {
     let journal = super::journal()?;
@@ -29,25 +54,67 @@ pub(super) fn runs(args: &Args) -> anyhow::Result<Exit> {
             let document = json!({ "schema": "depickle/1", "runs": rows });
             anstream::println!("{}", serde_json::to_string_pretty(&document)?);
         }
+        Format::Csv => {
+            anstream::println!("run,repository,state,commit,branch,findings,complete,detail");
+            for run in &runs {
+                for one in &run.repositories {
+                    anstream::println!("{}", as_csv(run, one));
+                }
+            }
+        }
         Format::Text => {
             if runs.is_empty() {
                 anstream::println!("no run is on record");
             }
             for run in &runs {
-                anstream::println!("{}  {}", run.id, state(run));
-                for staged in &run.refs {
-                    let place = printable(&format!("{}  {}", staged.root, staged.reference));
-                    anstream::println!("  {place}  {}", word(&staged.state));
-                }
-                for failure in &run.failures {
-                    let (repo, error) = (printable(&failure.repo), printable(&failure.error));
-                    anstream::println!("  {repo}  failed: {error}");
+                anstream::println!("{}  {}", run.id, summary(run));
+                if args.run.is_some() {
+                    table(run);
                 }
             }
         }
-        Format::Diff => anyhow::bail!("--format diff: runs are printed as text or json"),
     }
     Ok(Exit::Done)
+}
+
+fn table(run: &RunRecord) {
+    for one in &run.repositories {
+        let mut line = format!("  {:<11}  {}", one.state.word(), one.target);
+        if let Some(branch) = branch(run, one) {
+            line += &format!("  {branch}");
+        }
+        if !one.complete {
+            line += "  not all of it could be read";
+        }
+        if let Some(detail) = &one.detail {
+            line += &format!("  {detail}");
+        }
+        anstream::println!("{}", printable(&line));
+    }
+    if !run.finished {
+        anstream::println!("  to go on: depickle stage --resume {}", run.id);
+    } else if run.count(State::Failed) > 0 {
+        anstream::println!(
+            "  to try the failed again: depickle stage --retry-failed {}",
+            run.id
+        );
+    }
+}
+
+/// How many repositories are in which state: `2 staged, 1 failed`.
+fn summary(run: &RunRecord) -> String {
+    let counts = STATES.iter().map(|state| (run.count(*state), state.word()));
+    let counts = counts
+        .filter(|(n, _)| *n > 0)
+        .map(|(n, word)| format!("{n} {word}"));
+    let mut parts: Vec<String> = counts.collect();
+    if parts.is_empty() {
+        parts.push("no repository".to_owned());
+    }
+    if !run.finished {
+        parts.push("not finished".to_owned());
+    }
+    parts.join(", ")
 }
 
 /// One word for a whole run.
@@ -66,26 +133,52 @@ fn state(run: &RunRecord) -> &'static str {
     }
 }
 
+/// The branch that the run made for `one`.
+fn branch<'r>(run: &'r RunRecord, one: &RepoRecord) -> Option<&'r str> {
+    let made = run.refs.iter().find(|made| made.target == one.target)?;
+    Some(
+        made.reference
+            .strip_prefix("refs/heads/")
+            .unwrap_or(&made.reference),
+    )
+}
+
 fn as_json(run: &RunRecord) -> serde_json::Value {
-    let refs: Vec<_> = run
-        .refs
-        .iter()
-        .map(|staged| {
-            json!({
-                "repo": staged.repo, "root": staged.root, "ref": staged.reference,
-                "commit": staged.new, "base": staged.base, "state": word(&staged.state),
-            })
+    let refs = run.refs.iter().map(|staged| {
+        json!({
+            "target": staged.target, "repo": staged.repo, "root": staged.root, "ref": staged.reference,
+            "commit": staged.new, "base": staged.base, "state": word(&staged.state),
         })
-        .collect();
-    let failures: Vec<_> = run
-        .failures
-        .iter()
-        .map(|failure| json!({ "repo": failure.repo, "error": failure.error }))
-        .collect();
+    });
+    let repositories = run.repositories.iter().map(|one| {
+        json!({
+            "repository": one.target, "state": one.state, "detail": one.detail, "commit": one.commit,
+            "branch": branch(run, one), "findings": one.findings, "complete": one.complete,
+        })
+    });
     json!({
-        "run": run.id, "started": run.started, "version": run.tool_version,
-        "state": state(run), "refs": refs, "failures": failures,
+        "run": run.id, "started": run.started, "version": run.tool_version, "finished": run.finished,
+        "state": state(run), "refs": refs.collect::<Vec<_>>(), "repositories": repositories.collect::<Vec<_>>(),
     })
+}
+
+/// One line in the form of RFC 4180.
+fn as_csv(run: &RunRecord, one: &RepoRecord) -> String {
+    let cell = |text: &str| match text.contains([',', '"', '\n', '\r']) {
+        true => format!("\"{}\"", text.replace('"', "\"\"")),
+        false => text.to_owned(),
+    };
+    let cells = [
+        run.id.as_str(),
+        &one.target,
+        one.state.word(),
+        one.commit.as_deref().unwrap_or_default(),
+        branch(run, one).unwrap_or_default(),
+        &one.findings.to_string(),
+        if one.complete { "yes" } else { "no" },
+        one.detail.as_deref().unwrap_or_default(),
+    ];
+    cells.map(cell).join(",")
 }
 
 fn word(state: &RefState) -> &'static str {

@@ -2,7 +2,10 @@
 
 use super::Exit;
 use super::args::{Common, Format};
-use super::target::{Reading, each, read, run_id, run_time};
+use super::schedule::each;
+use super::target::{Reading, read, run_id, run_time};
+use crate::fetch::Url;
+use crate::journal::Target;
 use crate::pack::Model;
 use crate::report::{self, Look, ProjectRow, Run};
 
@@ -27,9 +30,10 @@ fn look(args: &Common) -> anyhow::Result<Run> {
     let model = Model::builtin()?;
     let order = args.order();
     let targets = args.targets()?;
-    let rows = each(&targets, args, |root| {
-        match read(root, args, Reading::WorkTree) {
-            Err(error) => ProjectRow::failed(root, error),
+    let rows = each(&targets, args, |asked, place| {
+        let read = place.and_then(|place| read(asked, &place, args, Reading::WorkTree));
+        match read {
+            Err(error) => ProjectRow::failed(&asked.name(), error),
             Ok(target) => {
                 let commit = target.base.map(|base| base.commit);
                 let checked = crate::migrate(&target.project, &model, &order, commit);
@@ -43,7 +47,8 @@ fn look(args: &Common) -> anyhow::Result<Run> {
             }
         }
     })?;
-    let mut run = Run::new(run_id(run_time(), &targets), order.trust);
+    let names: Vec<String> = targets.iter().map(Target::name).collect();
+    let mut run = Run::new(run_id(run_time(), &names), order.trust);
     run.tests = order.tests;
     run.projects = rows;
     Ok(run)
@@ -88,6 +93,7 @@ pub(super) fn exit(run: &Run, open: impl Fn(&Run, &ProjectRow) -> bool) -> Exit 
     let missing = |row: &ProjectRow| row.status == "failed";
     if let [only] = run.projects.as_slice()
         && missing(only)
+        && !Url::is_meant(&only.root)
         && !std::path::Path::new(&only.root).exists()
     {
         return Exit::Error;

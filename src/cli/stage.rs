@@ -1,21 +1,58 @@
-//! `stage`: the patch of `diff`, committed on a new branch of each repository.
+//! `stage`: the patch of `diff`, committed on a new branch of each repository; and going on with a run that stopped.
 
 use std::collections::BTreeSet;
 
+use serde::{Deserialize, Serialize};
+
 use super::args::{Common, Format};
 use super::scan::{exit, print};
-use super::target::{Reading, each, read, run_id, run_time};
+use super::schedule::{Place, each};
+use super::target::{Opened, Reading, read, run_id, run_time};
 use super::{Exit, hinted};
-use crate::journal::Entry;
+use crate::check::Changeset;
+use crate::fetch::Url;
+use crate::journal::{Entry, Journal, RefRecord, RefState, RepoRecord, RunRecord, State, Target};
 use crate::pack::Model;
+use crate::plan::Order;
 use crate::repo::{Person, Repo};
 use crate::report::{ProjectRow, Run};
-use crate::stage::Order as StageOrder;
+use crate::stage::{Order as StageOrder, settle};
+
+/// Options that a run keeps from its start.
+const KEPT: [&str; 15] = [
+    "paths",
+    "repos",
+    "trust",
+    "config",
+    "include",
+    "exclude",
+    "no_ignore",
+    "include_tests",
+    "base",
+    "message",
+    "to",
+    "log_rejects",
+    "suggestions",
+    "branch",
+    "author",
+];
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
     common: Common,
+    #[command(flatten)]
+    how: How,
+    /// Go on with a run that stopped; what it was asked for stands
+    #[arg(long, value_name = "RUN", conflicts_with = "retry_failed", conflicts_with_all = KEPT)]
+    resume: Option<String>,
+    /// Try again what failed in a run, and nothing else
+    #[arg(long, value_name = "RUN", conflicts_with_all = KEPT)]
+    retry_failed: Option<String>,
+}
+
+#[derive(Debug, Clone, Default, clap::Args, Serialize, Deserialize)]
+struct How {
     /// Name of the new branch; depickle/pickle-to-json and the like by default, after what is done
     #[arg(long, value_name = "NAME")]
     branch: Option<String>,
@@ -24,116 +61,350 @@ pub struct Args {
     author: Option<String>,
 }
 
+/// What the record of a run keeps, so that it can go on as it began.
+#[derive(Debug, Serialize, Deserialize)]
+struct Settings {
+    common: Common,
+    how: How,
+    time: i64,
+}
+
 pub(super) fn stage(args: &Args) -> anyhow::Result<Exit> {
-    let common = args.common.resolved()?;
-    let author = args.author.as_deref().map(person).transpose()?;
-    let model = Model::builtin()?;
-    let order = common.order();
-    let targets = common.targets()?;
     let journal = super::journal()?;
-    let time = run_time();
-    let id = run_id(time, &inputs(&targets, &common, args));
-    let started = Entry::RunStarted {
-        tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-        command: std::env::args().collect(),
+    match args.resume.as_deref().or(args.retry_failed.as_deref()) {
+        Some(id) => go_on(id, args, &journal),
+        None => begin(args, journal),
+    }
+}
+
+fn begin(args: &Args, journal: Journal) -> anyhow::Result<Exit> {
+    let settings = Settings {
+        common: args.common.resolved()?,
+        how: args.how.clone(),
+        time: run_time(),
     };
-    journal.append(&id, started)?;
-    let rows = each(&targets, &common, |root| {
+    let targets = settings.common.targets()?;
+    let id = run_id(settings.time, &inputs(&targets, &settings));
+    let work = Work::new(id, settings, journal)?;
+    let _held = super::held(&work.journal, &work.id)?;
+    let folder = std::env::current_dir()?;
+    work.journal.append(
+        &work.id,
+        Entry::RunStarted {
+            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+            command: std::env::args().map(|word| Url::masked(&word)).collect(),
+            folder: folder.display().to_string(),
+            targets: targets.clone(),
+            settings: serde_json::to_value(&work.settings)?,
+        },
+    )?;
+    if targets.len() > 1 && !work.settings.common.quiet {
+        anstream::eprintln!("run {0}; if it stops: depickle stage --resume {0}", work.id);
+    }
+    let rows = each(&targets, &work.settings.common, |asked, place| {
+        work.one(asked, place)
+    })?;
+    work.end(rows)
+}
+
+/// The rest of the run `id`, or what failed in it.
+fn go_on(id: &str, args: &Args, journal: &Journal) -> anyhow::Result<Exit> {
+    let _held = super::held(journal, id)?;
+    let Some(mut record) = super::recorded(journal, Some(id))? else {
+        anyhow::bail!("no run {id} on record; see `depickle runs`");
+    };
+    let leaving = |made: &RefRecord| made.state == RefState::DeleteAnnounced;
+    if record.count(State::RolledBack) > 0 || record.refs.iter().any(leaving) {
+        anyhow::bail!(
+            "run {id} was rolled back; stage anew instead, or end it with `depickle rollback {id}`"
+        );
+    }
+    let settings: Settings = serde_json::from_value(record.settings.take()).map_err(|_| {
+        anyhow::anyhow!("run {id} did not record what it was asked for; stage anew instead")
+    })?;
+    if record.tool_version != env!("CARGO_PKG_VERSION") && !args.common.quiet {
+        anstream::eprintln!(
+            "warning: the run was begun by depickle {}, whose changes may differ",
+            crate::text::printable(&record.tool_version)
+        );
+    }
+    let now = args.common.resolved()?;
+    let common = Common {
+        jobs: now.jobs,
+        per_host: now.per_host,
+        timeout: now.timeout,
+        cache_dir: now.cache_dir.map(std::path::absolute).transpose()?,
+        limits: now.limits,
+        format: now.format,
+        output: now.output.map(std::path::absolute).transpose()?,
+        color: now.color,
+        quiet: now.quiet,
+        verbose: now.verbose,
+        ..settings.common
+    };
+    let work = Work::new(
+        id.to_owned(),
+        Settings { common, ..settings },
+        journal.clone(),
+    )?;
+    // Relative paths are relative to where the run began.
+    if std::env::set_current_dir(&record.folder).is_err() {
+        anyhow::bail!(
+            "{}: the folder that the run began in is gone; stage anew instead",
+            record.folder
+        );
+    }
+    let again = |one: &RepoRecord| match args.retry_failed.is_some() {
+        true => one.state == State::Failed,
+        false => !one.is_done(),
+    };
+    let chosen: Vec<&RepoRecord> = record
+        .repositories
+        .iter()
+        .filter(|one| again(one))
+        .collect();
+    let failed = chosen.iter().filter(|one| one.state == State::Failed);
+    let again = failed.map(|one| one.target.clone()).collect();
+    journal.append(id, Entry::RunResumed { again })?;
+    let mut left: Vec<Target> = Vec::new();
+    let mut unasked = Vec::new();
+    for one in chosen {
+        // A branch that was made before the stop is not made twice.
+        match (settle(journal, &record, &one.target)?, &one.asked) {
+            (Some(_), _) => {}
+            (None, Some(asked)) => left.push(asked.clone()),
+            (None, None) => unasked.push(one.target.clone()),
+        }
+    }
+    let done = each(&left, &work.settings.common, |asked, place| {
+        work.one(asked, place)
+    })?;
+    let Some(record) = super::recorded(journal, Some(id))? else {
+        anyhow::bail!("the record of run {id} went away");
+    };
+    let mut done: std::collections::HashMap<String, ProjectRow> = done
+        .into_iter()
+        .map(|row| (row.root.clone(), row))
+        .collect();
+    let row = |one: &RepoRecord| match done.remove(&one.target) {
+        Some(row) => row,
+        None if unasked.contains(&one.target) => {
+            ProjectRow::failed(&one.target, "the run did not record where it is".to_owned())
+        }
+        None => before(&record, one),
+    };
+    let rows = record.repositories.iter().map(row).collect();
+    work.end(rows)
+}
+
+/// The row of what was done before the run went on: what is on record, and not what was found.
+fn before(run: &RunRecord, one: &RepoRecord) -> ProjectRow {
+    let made = run.refs.iter().find(|made| made.target == one.target);
+    let failed = one.state == State::Failed;
+    ProjectRow {
+        root: one.target.clone(),
+        commit: one.commit.clone(),
+        status: match (failed, one.complete) {
+            (true, _) => "failed",
+            (_, false) => "incomplete",
+            _ => "ok",
+        },
+        error: one.detail.clone().filter(|_| failed),
+        branch: made
+            .and_then(|made| made.reference.strip_prefix("refs/heads/"))
+            .map(str::to_owned),
+        notes: vec![format!(
+            "{} when the run went on; its loads are not listed again ({} within reach)",
+            one.state.word(),
+            one.findings
+        )],
+        ..ProjectRow::default()
+    }
+}
+
+/// A run at work.
+struct Work {
+    id: String,
+    settings: Settings,
+    author: Option<Person>,
+    order: Order,
+    model: Model,
+    journal: Journal,
+}
+
+impl Work {
+    fn new(id: String, settings: Settings, journal: Journal) -> anyhow::Result<Work> {
+        Ok(Work {
+            id,
+            author: settings.how.author.as_deref().map(person).transpose()?,
+            order: settings.common.order(),
+            model: Model::builtin()?,
+            settings,
+            journal,
+        })
+    }
+
+    /// One repository, from its place to its branch. Whatever happens is a row, and on record.
+    fn one(&self, asked: &Target, place: Result<Place, String>) -> ProjectRow {
+        let name = asked.name();
         let fail = |error: String| {
+            let repo = asked.location.clone();
             let entry = Entry::StageFailed {
-                repo: root.to_owned(),
+                target: name.clone(),
+                repo,
                 error: error.clone(),
             };
             // The row says it in any case; the record is a second witness.
-            let _ = journal.append(&id, entry);
-            ProjectRow::failed(root, error)
+            let _ = self.journal.append(&self.id, entry);
+            ProjectRow::failed(&name, error)
         };
-        let target = match read(root, &common, Reading::Commit) {
-            Ok(target) => target,
+        let place = match place {
+            Ok(place) => place,
             Err(error) => return fail(error),
         };
-        let (Some(repo), Some(base)) = (&target.repo, &target.base) else {
+        if let Some(cloned) = &place.cloned {
+            let entry = Entry::StateReached {
+                target: name.clone(),
+                state: State::Cloned,
+                detail: Some(cloned.path.display().to_string()),
+            };
+            if let Err(error) = self.journal.append(&self.id, entry) {
+                return fail(hinted(&error.to_string(), error.hint()));
+            }
+        }
+        let opened = match read(asked, &place, &self.settings.common, Reading::Commit) {
+            Ok(opened) => opened,
+            Err(error) => return fail(error),
+        };
+        let (Some(repo), Some(base)) = (&opened.repo, &opened.base) else {
             return fail("not a git repository; `depickle diff` prints the change".to_owned());
         };
-        let checked = crate::migrate(&target.project, &model, &order, Some(base.commit.clone()));
+        let base = Some(base.commit.clone());
+        let checked = crate::migrate(&opened.project, &self.model, &self.order, base);
         let changeset = checked.changeset.clone();
-        let mut row = ProjectRow::of(root, &target.prefix, &target.project, &model, checked);
-        unseen(repo, &target.prefix, &mut row);
-        if changeset.files().is_empty() {
-            return row;
+        let mut row = ProjectRow::of(&name, &opened.prefix, &opened.project, &self.model, checked);
+        unseen(repo, &opened.prefix, &mut row);
+        let looked = Entry::Looked {
+            target: name.clone(),
+            commit: row.commit.clone(),
+            findings: self.counted(&row),
+            changes: changeset.files().len(),
+            complete: row.status == "ok",
+        };
+        let done = match self.journal.append(&self.id, looked) {
+            Err(error) => Err(hinted(&error.to_string(), error.hint())),
+            Ok(()) if changeset.files().is_empty() => return row,
+            Ok(()) => self.commit(&name, repo, &opened, &changeset),
+        };
+        match done {
+            Ok(branch) => row.branch = Some(branch),
+            Err(error) => {
+                row.status = "failed";
+                row.error = Some(error);
+            }
         }
+        row
+    }
+
+    /// Loads within reach of those who count.
+    fn counted(&self, row: &ProjectRow) -> usize {
+        let mut run = Run::new(String::new(), self.order.trust.clone());
+        run.tests = self.order.tests;
+        row.findings
+            .iter()
+            .filter(|finding| run.counts(finding))
+            .count()
+    }
+
+    /// Commits `changeset`, and gives the name of the branch.
+    fn commit(
+        &self,
+        name: &str,
+        repo: &Repo,
+        opened: &Opened,
+        changeset: &Changeset,
+    ) -> Result<String, String> {
         let ids: BTreeSet<&str> = changeset
             .findings()
             .iter()
             .map(|finding| finding.transform.as_str())
             .collect();
+        let transforms = &self.model.transforms;
         let only = ids.first().filter(|_| ids.len() == 1);
-        let only = only.and_then(|id| model.transforms.iter().find(|t| t.id == **id));
-        let (name, subject) = only.map_or(("safe-loads", "Make unsafe loads safe"), |transform| {
+        let only = only.and_then(|id| transforms.iter().find(|t| t.id == **id));
+        let (id, subject) = only.map_or(("safe-loads", "Make unsafe loads safe"), |transform| {
             (transform.id.as_str(), transform.subject.as_str())
         });
-        let notes = model
-            .transforms
-            .iter()
-            .filter(|t| ids.contains(t.id.as_str()));
+        let notes = transforms.iter().filter(|t| ids.contains(t.id.as_str()));
         let mut notes: Vec<&str> = notes.map(|t| t.note.as_str()).collect();
         notes.retain(|note| !note.is_empty());
         let note = notes.iter().map(|note| format!("{note}\n")).collect();
-        let branch = args.branch.clone();
-        let own = author.clone().or_else(|| repo.identity());
+        let branch = self.settings.how.branch.clone();
+        let own = self.author.clone().or_else(|| repo.identity());
         let order = StageOrder {
-            run: id.clone(),
-            branch: branch.unwrap_or_else(|| format!("depickle/{name}")),
+            run: self.id.clone(),
+            target: name.to_owned(),
+            branch: branch.unwrap_or_else(|| format!("depickle/{id}")),
             author: own.unwrap_or_else(tool_identity),
-            time,
+            time: self.settings.time,
             tool_version: env!("CARGO_PKG_VERSION").to_owned(),
             subject: subject.to_owned(),
             note,
         };
-        match crate::stage::stage(repo, &target.prefix, &changeset, &order, &journal) {
-            Ok(receipt) => row.branch = Some(receipt.branch),
-            Err(error) => {
-                row.status = "failed";
-                row.error = Some(hinted(&error.to_string(), error.hint()));
-            }
-        }
-        row
-    })?;
-    let mut run = Run::new(id, order.trust);
-    run.tests = order.tests;
-    run.projects = rows;
-    let staged = run
-        .projects
-        .iter()
-        .filter(|row| row.branch.is_some())
-        .count();
-    let failed = run
-        .projects
-        .iter()
-        .filter(|row| row.status == "failed")
-        .count();
-    journal.append(&run.run, Entry::RunFinished { staged, failed })?;
-    print(&common, &run, Format::Text)?;
-    if staged > 0 && !common.quiet {
-        anstream::eprintln!("run {0}; to undo it: depickle rollback {0}", run.run);
+        let staged = crate::stage::stage(repo, &opened.prefix, changeset, &order, &self.journal);
+        staged
+            .map(|receipt| receipt.branch)
+            .map_err(|error| hinted(&error.to_string(), error.hint()))
     }
-    Ok(exit(&run, |_, _| false))
+
+    /// Prints what became of every repository, and closes the record.
+    fn end(self, rows: Vec<ProjectRow>) -> anyhow::Result<Exit> {
+        let common = &self.settings.common;
+        let mut run = Run::new(self.id, self.order.trust);
+        run.tests = self.order.tests;
+        run.projects = rows;
+        let count =
+            |kind: fn(&ProjectRow) -> bool| run.projects.iter().filter(|row| kind(row)).count();
+        let staged = count(|row| row.branch.is_some());
+        let failed = count(|row| row.status == "failed");
+        let closed = self
+            .journal
+            .append(&run.run, Entry::RunFinished { staged, failed });
+        print(common, &run, Format::Text)?;
+        if staged > 0 && !common.quiet {
+            anstream::eprintln!("run {0}; to undo it: depickle rollback {0}", run.run);
+        }
+        if let Err(error) = closed {
+            // All that was done is on record; only that it came to an end is not.
+            let error = hinted(&error.to_string(), error.hint());
+            anstream::eprintln!(
+                "error: {}; then: depickle stage --resume {}",
+                crate::text::printable(&error),
+                run.run
+            );
+            return Ok(Exit::Incomplete);
+        }
+        Ok(exit(&run, |_, _| false))
+    }
 }
 
 /// Everything that decides what is staged.
-fn inputs(targets: &[String], common: &Common, args: &Args) -> Vec<String> {
+fn inputs(targets: &[Target], settings: &Settings) -> Vec<String> {
+    let (common, how) = (&settings.common, &settings.how);
     let mut inputs = vec![
         env!("CARGO_PKG_VERSION").to_owned(),
-        args.branch.clone().unwrap_or_default(),
+        how.branch.clone().unwrap_or_default(),
         format!("{:?} {:?}", common.levels(), common.message),
         format!("{:?} {}", common.to, common.suggestions),
         format!("log rejects {}", common.log_rejects),
         format!("{:?} {:?}", common.include, common.exclude),
     ];
-    for root in targets {
-        let base = Repo::discover(std::path::Path::new(root))
-            .and_then(|repo| repo.resolve(common.base.as_deref()));
-        inputs.push(base.map_or(root.clone(), |base| base.commit));
+    for target in targets {
+        let own = target.base.as_deref().or(common.base.as_deref());
+        let local = !Url::is_meant(&target.location);
+        let repo = local.then(|| Repo::discover(std::path::Path::new(&target.location)).ok());
+        let base = repo.flatten().and_then(|repo| repo.resolve(own).ok());
+        inputs.push(base.map_or(target.name(), |base| base.commit));
     }
     inputs
 }

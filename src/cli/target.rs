@@ -1,18 +1,17 @@
-//! What a command is asked to look at, read into a [`Project`]; and the walk over many of them.
+//! A target, read into a [`Project`]; and what names a run.
 
 use std::path::Path;
 
-use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 use time::OffsetDateTime;
 use time::macros::format_description;
 
 use super::args::Common;
 use super::hinted;
+use super::schedule::Place;
+use crate::journal::Target;
 use crate::project::{Project, SkippedFile};
 use crate::repo::{Base, Listing, Repo, RepoError, files_in};
-use crate::report::ProjectRow;
-use crate::text::printable;
 
 /// Where sources are read from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -24,7 +23,7 @@ pub(super) enum Reading {
 }
 
 /// One target, read.
-pub(super) struct Target {
+pub(super) struct Opened {
     pub root: String,
     /// Its path inside its repository: empty, or ending in `/`.
     pub prefix: String,
@@ -33,12 +32,20 @@ pub(super) struct Target {
     pub base: Option<Base>,
 }
 
-/// Reads `root`.
-pub(super) fn read(root: &str, common: &Common, reading: Reading) -> Result<Target, String> {
-    if root.contains("://") || root.starts_with("git@") {
-        return Err("URLs are not read yet; clone it, and give the folder".to_owned());
-    }
-    let path = Path::new(root);
+/// Reads `target`, which is at `place`.
+pub(super) fn read(
+    target: &Target,
+    place: &Place,
+    common: &Common,
+    reading: Reading,
+) -> Result<Opened, String> {
+    let within = target.within.as_deref();
+    let by_path = place.cloned.is_none() && !bare(&place.path);
+    let whole = match (within, by_path) {
+        (Some(within), true) => place.path.join(within),
+        _ => place.path.clone(),
+    };
+    let path = whole.as_path();
     if !path.exists() {
         return Err("no such file or folder; check the path".to_owned());
     }
@@ -47,29 +54,32 @@ pub(super) fn read(root: &str, common: &Common, reading: Reading) -> Result<Targ
     let repo = match Repo::discover(path) {
         Ok(repo) => Some(repo),
         Err(RepoError::NotARepository { .. })
-            if reading == Reading::WorkTree && common.base.is_none() =>
+            if reading == Reading::WorkTree && place.base.is_none() =>
         {
             None
         }
         Err(error) => return Err(fail(error)),
     };
-    let prefix = match &repo {
+    let mut prefix = match &repo {
         Some(repo) => repo.prefix(path).map_err(fail)?,
         None => String::new(),
     };
     let by_commit = reading == Reading::Commit
-        || common.base.is_some()
+        || place.base.is_some()
         || repo.as_ref().is_some_and(Repo::is_bare);
     let (listing, base) = match (&repo, by_commit) {
         (Some(repo), true) => {
-            let base = repo.resolve(common.base.as_deref()).map_err(fail)?;
+            let base = repo.resolve(place.base.as_deref()).map_err(fail)?;
+            if let (Some(within), false) = (within, by_path) {
+                prefix = repo.within(&base, within).map_err(fail)?;
+            }
             let listing = repo.files_at(&base, &prefix, &filter).map_err(fail)?;
             (listing, Some(base))
         }
         _ => (files_in(path, &filter).map_err(fail)?, None),
     };
-    Ok(Target {
-        root: root.to_owned(),
+    Ok(Opened {
+        root: target.name(),
         // Of a single file: its folder, which its listing is relative to.
         prefix: prefix
             .rfind('/')
@@ -79,6 +89,11 @@ pub(super) fn read(root: &str, common: &Common, reading: Reading) -> Result<Targ
         repo,
         base,
     })
+}
+
+/// Whether `path` is a repository without a work tree, so that what is in it has no path of its own.
+fn bare(path: &Path) -> bool {
+    Repo::open(path).is_ok_and(|repo| repo.is_bare())
 }
 
 fn project(listing: Listing) -> Project {
@@ -91,38 +106,6 @@ fn project(listing: Listing) -> Project {
         .into_iter()
         .map(|found| (found.path, found.bytes));
     Project::new(files, skipped.collect())
-}
-
-/// Runs `work` on every target, in parallel; rows come back in the order of the targets.
-///
-/// # Errors
-/// When threads cannot be started.
-pub(super) fn each(
-    targets: &[String],
-    common: &Common,
-    work: impl Fn(&str) -> ProjectRow + Sync,
-) -> anyhow::Result<Vec<ProjectRow>> {
-    let mut pool = rayon::ThreadPoolBuilder::new().stack_size(super::STACK);
-    if let Some(jobs) = common.jobs {
-        pool = pool.num_threads(jobs);
-    }
-    let pool = pool.build()?;
-    let many = targets.len() > 1 && !common.quiet;
-    let done = std::sync::atomic::AtomicUsize::new(0);
-    let one = |root: &String| {
-        let row = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| work(root)));
-        let row = row.unwrap_or_else(|_| {
-            let error =
-                "depickle failed on it; please report this. The other projects are not affected";
-            ProjectRow::failed(root, error.to_owned())
-        });
-        if many {
-            let n = done.fetch_add(1, std::sync::atomic::Ordering::Relaxed) + 1;
-            anstream::eprintln!("[{n}/{}] {} {}", targets.len(), printable(root), row.status);
-        }
-        row
-    };
-    Ok(pool.install(|| targets.par_iter().map(one).collect()))
 }
 
 /// Seconds since 1970 that this run is dated with: now, or `SOURCE_DATE_EPOCH`, which makes runs reproducible.

@@ -9,6 +9,8 @@
     reason = "keeps the record of runs on disk"
 )]
 
+#[cfg(debug_assertions)]
+mod fault;
 mod record;
 
 use std::fs::{self, File, OpenOptions};
@@ -20,7 +22,7 @@ use thiserror::Error;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-pub use record::{Failure, RefRecord, RefState, RunRecord};
+pub use record::{RefRecord, RefState, RepoRecord, RunRecord, State, Target};
 
 /// The journals of all runs of one user.
 #[derive(Debug, Clone)]
@@ -38,9 +40,48 @@ pub enum Entry {
         tool_version: String,
         /// The command line.
         command: Vec<String>,
+        /// The folder that relative paths start from.
+        #[serde(default)]
+        folder: String,
+        /// Every repository that was asked for.
+        #[serde(default)]
+        targets: Vec<Target>,
+        /// The options that decide what is staged.
+        #[serde(default)]
+        settings: serde_json::Value,
+    },
+    /// A run goes on.
+    RunResumed {
+        /// [`Target::name`] of those that are done anew.
+        again: Vec<String>,
+    },
+    /// A repository came to a state that no other entry tells.
+    StateReached {
+        /// [`Target::name`].
+        target: String,
+        /// The state.
+        state: State,
+        /// What belongs to it: a path, an address, a reason.
+        detail: Option<String>,
+    },
+    /// A repository was analysed.
+    Looked {
+        /// [`Target::name`].
+        target: String,
+        /// Id of the commit that was read.
+        commit: Option<String>,
+        /// Loads within reach of an attacker.
+        findings: usize,
+        /// Files to be changed.
+        changes: usize,
+        /// Whether everything in it could be read.
+        complete: bool,
     },
     /// Announces that a ref is about to be made.
     CreateRef {
+        /// [`Target::name`] of what it is made for.
+        #[serde(default)]
+        target: String,
         /// The git dir that all work trees share.
         repo: String,
         /// Root of the work tree, for messages.
@@ -61,7 +102,10 @@ pub enum Entry {
     },
     /// One repository could not be staged.
     StageFailed {
-        /// The repository.
+        /// [`Target::name`].
+        #[serde(default)]
+        target: String,
+        /// Where it is, as far as that is known.
         repo: String,
         /// Why.
         error: String,
@@ -100,6 +144,12 @@ pub enum Entry {
     },
 }
 
+/// Guard of [`Journal::hold`].
+#[derive(Debug)]
+pub struct Held {
+    _file: File,
+}
+
 #[derive(Debug, Serialize, Deserialize)]
 struct Line {
     at: String,
@@ -127,6 +177,12 @@ pub enum JournalError {
     #[error("no run {run} on record")]
     UnknownRun {
         /// As the user gave it.
+        run: String,
+    },
+    /// Another process works on this run.
+    #[error("run {run} is being worked on by another depickle")]
+    Busy {
+        /// Id of the run.
         run: String,
     },
     /// A whole line that is not an entry.
@@ -158,6 +214,9 @@ impl JournalError {
             JournalError::NoStateDir => "set DEPICKLE_STATE_DIR to a folder that stays".into(),
             JournalError::BadRunId { .. } | JournalError::UnknownRun { .. } => {
                 "see `depickle runs`".into()
+            }
+            JournalError::Busy { run } => {
+                format!("wait until it has ended; `depickle runs {run}` shows how far it is")
             }
             JournalError::BadLine { .. } => {
                 "a newer depickle may have written it; else mend or remove the line by hand".into()
@@ -213,7 +272,11 @@ impl Journal {
             serde_json::to_string(&line).map_err(|error| fails("write", &path)(error.into()))?;
         let runs = self.runs_dir();
         fs::create_dir_all(&runs).map_err(fails("make", &runs))?;
+        #[cfg(debug_assertions)]
+        let fault = fault::due();
         let write = || -> io::Result<bool> {
+            #[cfg(debug_assertions)]
+            fault::before(fault, &path, &text)?;
             let mut file = OpenOptions::new()
                 .read(true)
                 .append(true)
@@ -227,6 +290,8 @@ impl Journal {
             let length = drop_torn_line(&mut file)?;
             file.write_all((text + "\n").as_bytes())?;
             file.sync_data()?;
+            #[cfg(debug_assertions)]
+            fault::after(fault);
             Ok(length == 0)
         };
         if write().map_err(fails("write", &path))? {
@@ -238,6 +303,27 @@ impl Journal {
             }
         }
         Ok(())
+    }
+
+    /// Keeps every other process off `run` as long as the guard lives; the system lets go when this process dies.
+    ///
+    /// # Errors
+    /// [`JournalError::Busy`], [`JournalError::BadRunId`], [`JournalError::Io`].
+    pub fn hold(&self, run: &str) -> Result<Held, JournalError> {
+        let path = self.path(run)?.with_extension("lock");
+        let runs = self.runs_dir();
+        fs::create_dir_all(&runs).map_err(fails("make", &runs))?;
+        let file = File::create(&path).map_err(fails("write", &path))?;
+        match file.try_lock() {
+            Err(fs::TryLockError::WouldBlock) => Err(JournalError::Busy {
+                run: run.to_owned(),
+            }),
+            // Where the system knows no locks there is nobody to keep off.
+            Err(fs::TryLockError::Error(error)) if error.kind() != io::ErrorKind::Unsupported => {
+                Err(fails("lock", &path)(error))
+            }
+            _ => Ok(Held { _file: file }),
+        }
     }
 
     /// Every run on record, newest first.

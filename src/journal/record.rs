@@ -1,12 +1,135 @@
 //! What a run did, as its journal tells it.
 //!
 //! Invariant: a record is a pure fold over entries in their order; a run that was staged, rolled back and staged
-//! again is
-//! no special case.
+//! again is no special case.
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::Entry;
+
+/// One repository as it was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+pub struct Target {
+    /// A path or a URL.
+    pub location: String,
+    /// The branch, tag or commit to read, when it is this repository's own.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub base: Option<String>,
+    /// The folder or file of the repository that is meant, when it is not all of it.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub within: Option<String>,
+}
+
+impl Target {
+    /// The whole of `location`, at the base that is everybody's.
+    pub fn new(location: &str) -> Target {
+        Target {
+            location: location.to_owned(),
+            base: None,
+            within: None,
+        }
+    }
+
+    /// What tells it from the others of a run: `shop`, `https://host/shop//app@v2`.
+    pub fn name(&self) -> String {
+        let within = self.within.as_ref().map(|path| format!("//{path}"));
+        let base = self.base.as_ref().map(|base| format!("@{base}"));
+        let parts = [Some(self.location.clone()), within, base];
+        parts.into_iter().flatten().collect()
+    }
+}
+
+/// How far a repository of a run has come.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum State {
+    /// Not begun.
+    Queued,
+    /// Brought here from its URL.
+    Cloned,
+    /// Looked at: no load is within reach of an attacker, and nothing is to be changed.
+    Clean,
+    /// Looked at: there are loads within reach.
+    Findings,
+    /// The change is on a branch.
+    Staged,
+    /// The branch is where the repository came from.
+    Pushed,
+    /// A pull request is open.
+    Opened,
+    /// It was merged.
+    Merged,
+    /// It was closed without.
+    Closed,
+    /// It could not be done, and why.
+    Failed,
+    /// Everything that was made is taken back.
+    RolledBack,
+}
+
+impl State {
+    /// The state as a stable word.
+    pub fn word(self) -> &'static str {
+        match self {
+            State::Queued => "queued",
+            State::Cloned => "cloned",
+            State::Clean => "clean",
+            State::Findings => "findings",
+            State::Staged => "staged",
+            State::Pushed => "pushed",
+            State::Opened => "opened",
+            State::Merged => "merged",
+            State::Closed => "closed",
+            State::Failed => "failed",
+            State::RolledBack => "rolled back",
+        }
+    }
+}
+
+/// One repository of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RepoRecord {
+    /// [`Target::name`].
+    pub target: String,
+    /// As it was asked for, where that was recorded.
+    pub asked: Option<Target>,
+    /// How far it has come.
+    pub state: State,
+    /// Why it failed, or what else belongs to the state.
+    pub detail: Option<String>,
+    /// Id of the commit that was looked at.
+    pub commit: Option<String>,
+    /// Loads within reach.
+    pub findings: usize,
+    /// Files to be changed.
+    pub changes: usize,
+    /// Whether everything in it could be looked at.
+    pub complete: bool,
+}
+
+impl RepoRecord {
+    fn queued(target: String, asked: Option<Target>) -> RepoRecord {
+        RepoRecord {
+            target,
+            asked,
+            state: State::Queued,
+            detail: None,
+            commit: None,
+            findings: 0,
+            changes: 0,
+            complete: true,
+        }
+    }
+
+    /// Whether nothing is left to do for `stage`. What is to be changed and is not on a branch yet is left.
+    pub fn is_done(&self) -> bool {
+        match self.state {
+            State::Queued | State::Cloned => false,
+            State::Findings | State::Clean => self.changes == 0,
+            _ => true,
+        }
+    }
+}
 
 /// One run, as its entries tell it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -21,8 +144,12 @@ pub struct RunRecord {
     pub command: Vec<String>,
     /// Every ref it made or meant to make, in the order of the announcements.
     pub refs: Vec<RefRecord>,
-    /// Repositories it could not stage.
-    pub failures: Vec<Failure>,
+    /// Every repository that was asked for, in that order.
+    pub repositories: Vec<RepoRecord>,
+    /// The folder that relative paths start from.
+    pub folder: String,
+    /// The options that decide what is staged, in the form of whoever started the run.
+    pub settings: serde_json::Value,
     /// Whether it came to its end.
     pub finished: bool,
 }
@@ -30,6 +157,8 @@ pub struct RunRecord {
 /// A ref of a run.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RefRecord {
+    /// [`Target::name`] of what it was made for.
+    pub target: String,
     /// The git dir that all work trees share.
     pub repo: String,
     /// Root of the work tree.
@@ -60,15 +189,6 @@ pub enum RefState {
     Refused(String),
 }
 
-/// A repository that a run could not stage.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-pub struct Failure {
-    /// The repository.
-    pub repo: String,
-    /// Why.
-    pub error: String,
-}
-
 impl RunRecord {
     pub(super) fn new(id: &str, started: &str) -> RunRecord {
         RunRecord {
@@ -77,32 +197,84 @@ impl RunRecord {
             tool_version: String::new(),
             command: Vec::new(),
             refs: Vec::new(),
-            failures: Vec::new(),
+            repositories: Vec::new(),
+            folder: String::new(),
+            settings: serde_json::Value::Null,
             finished: false,
         }
     }
 
+    /// How many repositories are in `state`.
+    pub fn count(&self, state: State) -> usize {
+        let there = |one: &&RepoRecord| one.state == state;
+        self.repositories.iter().filter(there).count()
+    }
+
     /// Takes in the next entry.
     pub(super) fn fold(&mut self, entry: Entry) {
-        let (repo, reference, state) = match entry {
+        match entry {
             Entry::RunStarted {
                 tool_version,
                 command,
+                folder,
+                targets,
+                settings,
             } => {
                 self.tool_version = tool_version;
                 self.command = command;
+                self.folder = folder;
+                self.settings = settings;
                 self.finished = false;
-                return;
+                let queued = |asked: Target| RepoRecord::queued(asked.name(), Some(asked));
+                self.repositories = targets.into_iter().map(queued).collect();
             }
-            Entry::RunFinished { .. } => {
-                self.finished = true;
-                return;
+            Entry::RunResumed { again } => {
+                self.finished = false;
+                for target in again {
+                    let one = self.repository(&target);
+                    *one = RepoRecord::queued(target, one.asked.take());
+                }
             }
-            Entry::StageFailed { repo, error } => {
-                self.failures.push(Failure { repo, error });
-                return;
+            Entry::RunFinished { .. } => self.finished = true,
+            Entry::StateReached {
+                target,
+                state,
+                detail,
+            } => {
+                let one = self.repository(&target);
+                one.state = state;
+                one.detail = detail;
+            }
+            Entry::Looked {
+                target,
+                commit,
+                findings,
+                changes,
+                complete,
+            } => {
+                let one = self.repository(&target);
+                one.state = match findings {
+                    0 => State::Clean,
+                    _ => State::Findings,
+                };
+                one.detail = None;
+                one.commit = commit;
+                one.findings = findings;
+                one.changes = changes;
+                one.complete = complete;
+            }
+            Entry::StageFailed {
+                target,
+                repo,
+                error,
+            } => {
+                let target = if target.is_empty() { repo } else { target };
+                let one = self.repository(&target);
+                one.state = State::Failed;
+                one.detail = Some(error);
             }
             Entry::CreateRef {
+                target,
                 repo,
                 root,
                 reference,
@@ -111,31 +283,66 @@ impl RunRecord {
             } => {
                 self.refs
                     .retain(|made| made.repo != repo || made.reference != reference);
-                let state = RefState::Announced;
+                let target = match target.is_empty() {
+                    true => root.clone(),
+                    false => target,
+                };
+                self.repository(&target);
                 self.refs.push(RefRecord {
+                    target,
                     repo,
                     root,
                     reference,
                     new,
                     base,
-                    state,
+                    state: RefState::Announced,
                 });
-                return;
             }
-            Entry::RefCreated { repo, reference } => (repo, reference, RefState::Created),
+            Entry::RefCreated { repo, reference } => {
+                self.turn(&repo, &reference, RefState::Created);
+            }
             Entry::DeleteRef {
                 repo, reference, ..
-            } => (repo, reference, RefState::DeleteAnnounced),
-            Entry::RefDeleted { repo, reference } => (repo, reference, RefState::Deleted),
+            } => self.turn(&repo, &reference, RefState::DeleteAnnounced),
+            Entry::RefDeleted { repo, reference } => {
+                self.turn(&repo, &reference, RefState::Deleted);
+            }
             Entry::RollbackRefused {
                 repo,
                 reference,
                 reason,
-            } => (repo, reference, RefState::Refused(reason)),
-        };
-        let made = |made: &&mut RefRecord| made.repo == repo && made.reference == reference;
-        if let Some(made) = self.refs.iter_mut().find(made) {
-            made.state = state;
+            } => self.turn(&repo, &reference, RefState::Refused(reason)),
         }
+    }
+
+    /// The ref comes to `state`, and with it the repository it was made for.
+    fn turn(&mut self, repo: &str, reference: &str, state: RefState) {
+        let made = |made: &&mut RefRecord| made.repo == repo && made.reference == reference;
+        let Some(made) = self.refs.iter_mut().find(made) else {
+            return;
+        };
+        made.state = state.clone();
+        let target = made.target.clone();
+        let others = |made: &RefRecord| made.target == target && made.state != RefState::Deleted;
+        let left = self.refs.iter().any(others);
+        let one = self.repository(&target);
+        match state {
+            RefState::Created => (one.state, one.detail) = (State::Staged, None),
+            RefState::Deleted if !left && one.state != State::Failed => {
+                (one.state, one.detail) = (State::RolledBack, None)
+            }
+            RefState::Refused(reason) => one.detail = Some(format!("not rolled back: {reason}")),
+            _ => {}
+        }
+    }
+
+    fn repository(&mut self, target: &str) -> &mut RepoRecord {
+        let known = self.repositories.iter().position(|r| r.target == target);
+        let at = known.unwrap_or_else(|| {
+            let new = RepoRecord::queued(target.to_owned(), None);
+            self.repositories.push(new);
+            self.repositories.len() - 1
+        });
+        &mut self.repositories[at]
     }
 }

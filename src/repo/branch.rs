@@ -68,6 +68,21 @@ impl Repo {
         }
     }
 
+    /// Names of all branches, without `refs/heads/`.
+    ///
+    /// # Errors
+    /// [`RepoError::Git`].
+    pub fn branches(&self) -> Result<Vec<String>, RepoError> {
+        let failed = |error: git2::Error| self.failed("list the branches", &error);
+        let mut listed = self.git.references_glob("refs/heads/*").map_err(failed)?;
+        let mut branches = Vec::new();
+        for name in listed.names() {
+            let name = name.map_err(failed)?;
+            branches.push(name.strip_prefix("refs/heads/").unwrap_or(name).to_owned());
+        }
+        Ok(branches)
+    }
+
     /// The commit that the branch `name` points to, in hex; none when there is no such branch.
     ///
     /// # Errors

@@ -3,6 +3,7 @@
 //! Invariant: a commit is read from its own objects alone; no work tree, index or filter has a say. Nothing is written.
 
 use std::fs;
+use std::path::Path;
 
 use git2::{ObjectType, Oid, Status, StatusOptions};
 
@@ -105,6 +106,72 @@ impl Repo {
             }
         }
         Ok(listing.sorted())
+    }
+
+    /// `path` in the form of [`Repo::prefix`], by what it is in `base`: also for a bare repository.
+    ///
+    /// # Errors
+    /// [`RepoError::NotInCommit`].
+    pub fn within(&self, base: &Base, path: &str) -> Result<String, RepoError> {
+        let path = path.trim_matches('/');
+        let tree = self.tree_of(&base.commit)?;
+        if path.is_empty() || path == "." {
+            return Ok(String::new());
+        }
+        match tree.get_path(Path::new(path)) {
+            Ok(entry) if entry.kind() == Some(ObjectType::Tree) => Ok(format!("{path}/")),
+            Ok(_) => Ok(path.to_owned()),
+            Err(_) => Err(RepoError::NotInCommit {
+                path: path.to_owned(),
+                commit: base.commit.clone(),
+            }),
+        }
+    }
+
+    /// Ids of what [`Repo::files_at`] would read and what is not here: of a partial clone, that is all of it at first.
+    ///
+    /// # Errors
+    /// [`RepoError::BadGlob`], [`RepoError::UnknownRevision`].
+    pub fn missing(
+        &self,
+        base: &Base,
+        prefix: &str,
+        filter: &Filter,
+    ) -> Result<Vec<String>, RepoError> {
+        let globs = Globs::new(filter)?;
+        let odb = self
+            .git
+            .odb()
+            .map_err(|error| self.failed("open the objects", &error))?;
+        let mut missing = Vec::new();
+        let mut todo = vec![(self.tree_of(&base.commit)?.id(), String::new())];
+        while let Some((id, folder)) = todo.pop() {
+            let Ok(tree) = self.git.find_tree(id) else {
+                continue;
+            };
+            for entry in &tree {
+                let path = format!("{folder}{}", String::from_utf8_lossy(entry.name_bytes()));
+                // Attributes count from the root down to the prefix, and below it.
+                let here = folder.starts_with(prefix) || prefix.starts_with(&folder);
+                let read = match (entry.kind(), entry.name_bytes()) {
+                    (Some(ObjectType::Tree), name) if here && name != b".git" => {
+                        todo.push((entry.id(), path + "/"));
+                        false
+                    }
+                    (Some(ObjectType::Blob), b".gitattributes") => here,
+                    (Some(ObjectType::Blob), name) if path == prefix || is_python(name) => path
+                        .strip_prefix(&prefix[..prefix.rfind('/').map_or(0, |slash| slash + 1)])
+                        .is_some_and(|below| path.starts_with(prefix) && globs.admit(below)),
+                    _ => false,
+                };
+                if read && entry.filemode() != 0o120_000 && !odb.exists(entry.id()) {
+                    missing.push(entry.id().to_string());
+                }
+            }
+        }
+        missing.sort();
+        missing.dedup();
+        Ok(missing)
     }
 
     /// The Python files below `prefix`, relative to it, that the work tree or the index has otherwise than HEAD:

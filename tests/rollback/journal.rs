@@ -4,6 +4,7 @@ use super::*;
 
 fn failed(repo: &str) -> Entry {
     Entry::StageFailed {
+        target: repo.into(),
         repo: repo.into(),
         error: "why\nnot".into(),
     }
@@ -30,6 +31,9 @@ fn entries_come_back_as_a_record() {
     let started = Entry::RunStarted {
         tool_version: "0.1.0".into(),
         command: vec!["depickle".into(), "stage".into()],
+        folder: "/here".into(),
+        targets: vec![Target::new("/a"), Target::new("/b")],
+        settings: serde_json::Value::Null,
     };
     journal.append(RUN, started).unwrap();
     journal.append(RUN, failed("/a")).unwrap();
@@ -48,12 +52,17 @@ fn entries_come_back_as_a_record() {
         (RUN, "0.1.0", true)
     );
     assert_eq!(
-        (run.command.len(), run.failures.len(), run.started.len()),
-        (2, 1, 20)
+        (
+            run.command.len(),
+            run.count(State::Failed),
+            run.count(State::Queued),
+            run.started.len()
+        ),
+        (2, 1, 1, 20)
     );
     let text = fs::read_to_string(file).unwrap();
     let first = format!(
-        r#","run":"{RUN}","entry":"run-started","tool_version":"0.1.0","command":["depickle","stage"]}}"#
+        r#","run":"{RUN}","entry":"run-started","tool_version":"0.1.0","command":["depickle","stage"],"folder":"/here","targets":[{{"location":"/a"}},{{"location":"/b"}}],"settings":null}}"#
     );
     assert!(
         text.starts_with(r#"{"at":"20"#) && text.lines().next().unwrap().ends_with(&first),
@@ -69,9 +78,9 @@ fn a_torn_last_line_is_no_entry_and_the_next_one_starts_afresh() {
     let whole = fs::read(&file).unwrap();
     for torn in 1..whole.len() {
         fs::write(&file, [&whole[..], &whole[..torn]].concat()).unwrap();
-        assert_eq!(journal.run(RUN).unwrap().failures.len(), 1);
+        assert_eq!(journal.run(RUN).unwrap().count(State::Failed), 1);
         journal.append(RUN, failed("/b")).unwrap();
-        assert_eq!(journal.run(RUN).unwrap().failures.len(), 2);
+        assert_eq!(journal.run(RUN).unwrap().count(State::Failed), 2);
     }
     // Nothing but a torn line is a run that did nothing.
     fs::write(&file, "{\"at\":").unwrap();
@@ -80,7 +89,7 @@ fn a_torn_last_line_is_no_entry_and_the_next_one_starts_afresh() {
         Err(JournalError::UnknownRun { .. })
     ));
     journal.append(RUN, failed("/b")).unwrap();
-    assert_eq!(journal.run(RUN).unwrap().failures.len(), 1);
+    assert_eq!(journal.run(RUN).unwrap().count(State::Failed), 1);
 }
 
 #[test]
@@ -179,5 +188,5 @@ fn threads_that_stage_at_once_lose_no_entry() {
             });
         }
     });
-    assert_eq!(journal.run(RUN).unwrap().failures.len(), 100);
+    assert_eq!(journal.run(RUN).unwrap().count(State::Failed), 100);
 }

@@ -1,0 +1,101 @@
+//! What a command is asked to look at, from wherever it is listed.
+
+use std::collections::HashSet;
+use std::path::Path;
+
+use anyhow::Context;
+
+use super::args::Common;
+use crate::fetch::Url;
+use crate::journal::Target;
+
+impl Common {
+    /// Everything that was asked for, each once: arguments and `--repos`, else the `[[repo]]` tables of the configuration,
+    /// else the current folder.
+    ///
+    /// # Errors
+    /// A list that cannot be read, or that names nothing.
+    pub fn targets(&self) -> anyhow::Result<Vec<Target>> {
+        let mut targets: Vec<Target> = self.paths.iter().map(|path| Target::new(path)).collect();
+        if let Some(file) = &self.repos {
+            targets.extend(listed(file)?);
+        }
+        if targets.is_empty() {
+            targets.clone_from(&self.listed);
+        }
+        if targets.is_empty() {
+            targets.push(Target::new("."));
+        }
+        // From here on a target is printed and recorded.
+        for target in &mut targets {
+            target.location = Url::masked(&target.location);
+        }
+        let mut seen = HashSet::new();
+        targets.retain(|target| seen.insert(target.clone()));
+        Ok(targets)
+    }
+}
+
+/// The repositories that `file` names.
+fn listed(file: &Path) -> anyhow::Result<Vec<Target>> {
+    let list = std::fs::read_to_string(file).with_context(|| {
+        format!(
+            "{}: cannot be read; check the name after --repos",
+            file.display()
+        )
+    })?;
+    let targets: Vec<Target> = list.lines().filter_map(entry).collect();
+    match targets.is_empty() {
+        true => anyhow::bail!(
+            "{}: names no repository; write one path a line",
+            file.display()
+        ),
+        false => Ok(targets),
+    }
+}
+
+/// One line: a path or URL, then a tab (after a URL any space) and a base. A `#` at the start or after a space begins a
+/// comment: names may have spaces, and `#` in them.
+fn entry(line: &str) -> Option<Target> {
+    let comment = line.char_indices().find(|(at, c)| {
+        *c == '#'
+            && line[..*at]
+                .chars()
+                .next_back()
+                .is_none_or(char::is_whitespace)
+    });
+    let line = comment.map_or(line, |(at, _)| &line[..at]).trim();
+    let parts = match Url::is_meant(line) {
+        true => line.split_once(char::is_whitespace),
+        false => line.split_once('\t'),
+    };
+    let (location, base) = parts.map_or((line, None), |(location, base)| {
+        (location.trim(), Some(base.trim()))
+    });
+    (!location.is_empty()).then(|| Target {
+        base: base.filter(|base| !base.is_empty()).map(str::to_owned),
+        ..Target::new(location)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_is_a_place_and_maybe_a_base() {
+        let read = |line: &str| entry(line).map(|target| (target.location, target.base));
+        let whole = |location: &str| Some((location.to_owned(), None));
+        let at = |location: &str, base: &str| Some((location.to_owned(), Some(base.to_owned())));
+        assert_eq!(read("  a shop  "), whole("a shop"));
+        assert_eq!(read("c#/shop # the old one"), whole("c#/shop"));
+        assert_eq!(read("a shop\tv1 # x"), at("a shop", "v1"));
+        assert_eq!(
+            read("https://h/a  release/2"),
+            at("https://h/a", "release/2")
+        );
+        assert_eq!(read("git@h:a\tmain"), at("git@h:a", "main"));
+        assert_eq!(read("# nothing"), None);
+        assert_eq!(read(""), None);
+    }
+}

@@ -1,0 +1,224 @@
+//! The git program, told what it needs and nothing else.
+//!
+//! Invariant: it never waits for an answer that nobody can give, and never for longer than it is given.
+
+use std::fs::{self, File};
+use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use super::{FetchError, fails};
+
+pub(super) struct Git<'a> {
+    pub dir: &'a Path,
+    /// Git holds it too: when only this program is killed, the clone stays locked until git has ended.
+    pub lock: &'a File,
+    pub ask: bool,
+    pub patience: Duration,
+}
+
+/// How long until a server that was too busy is asked once more.
+const PAUSE: Duration = Duration::from_secs(2);
+
+/// Where the environment could lead git elsewhere: what `git rev-parse --local-env-vars` lists of places.
+const PLACES: [&str; 10] = [
+    "GIT_DIR",
+    "GIT_WORK_TREE",
+    "GIT_INDEX_FILE",
+    "GIT_COMMON_DIR",
+    "GIT_OBJECT_DIRECTORY",
+    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
+    "GIT_NAMESPACE",
+    "GIT_PREFIX",
+    "GIT_SHALLOW_FILE",
+    "GIT_GRAFT_FILE",
+];
+
+const FETCH: [&str; 6] = [
+    "fetch",
+    "--quiet",
+    "--no-tags",
+    "--no-write-fetch-head",
+    "--no-auto-maintenance",
+    "--no-recurse-submodules",
+];
+
+impl Git<'_> {
+    /// An empty repository. Its configuration says that objects may be elsewhere, in the words of `git clone
+    /// --filter`, but without the format extension, which libgit2 does not read.
+    pub(super) fn init(&self, url: &str) -> Result<(), FetchError> {
+        self.run(&["init", "--quiet", "--bare", "--template=", "."], None)?;
+        for (key, value) in [
+            ("remote.origin.url", url),
+            ("remote.origin.promisor", "true"),
+            ("remote.origin.partialclonefilter", "blob:none"),
+        ] {
+            self.run(&["config", key, value], None)?;
+        }
+        Ok(())
+    }
+
+    /// The commit that `wanted` names on the other side, with its folders and without its files, as the ref `base`.
+    pub(super) fn commit(&self, wanted: &str, base: &str) -> Result<(), FetchError> {
+        let refs = format!("+{wanted}:{base}");
+        let shallow = ["--depth=1", "--filter=blob:none", "origin", &refs];
+        match self.patiently(&[&FETCH[..], &shallow].concat(), None) {
+            // Servers of plain files give all or nothing.
+            Err(FetchError::Git { said }) if said.contains("shallow") => {
+                self.patiently(&[&FETCH[..], &["origin", &refs]].concat(), None)
+            }
+            other => other,
+        }
+    }
+
+    /// The objects `ids`, in one batch.
+    pub(super) fn files(&self, ids: &[String], wanted: &str, base: &str) -> Result<(), FetchError> {
+        // Without this git tells the server that it has the commit, and the server leaves out what is in it.
+        let noop = ["-c", "fetch.negotiationAlgorithm=noop"];
+        let stdin = ["--filter=blob:none", "--stdin", "origin"];
+        let list = ids.join("\n") + "\n";
+        match self.patiently(&[&noop[..], &FETCH, &stdin].concat(), Some(&list)) {
+            // Some servers leave files out and then give none alone.
+            Err(FetchError::Git { said })
+                if said.contains("unadvertised") || said.contains("not our ref") =>
+            {
+                let refs = format!("+{wanted}:{base}");
+                let all = ["--refetch", "--no-filter", "--depth=1", "origin", &refs];
+                self.patiently(&[&FETCH[..], &all].concat(), None)
+            }
+            other => other,
+        }
+    }
+
+    /// Tries once more when the other side was busy or the line broke.
+    fn patiently(&self, arguments: &[&str], input: Option<&str>) -> Result<(), FetchError> {
+        let first = self.run(arguments, input);
+        match &first {
+            Err(FetchError::Git { said }) if passing(said) => {
+                std::thread::sleep(PAUSE);
+                self.run(arguments, input)
+            }
+            _ => first,
+        }
+    }
+
+    fn run(&self, arguments: &[&str], input: Option<&str>) -> Result<(), FetchError> {
+        // Files and no pipes: nobody has to read and write at the same time, and a pipe's death cannot stop git.
+        let said = self.dir.join("said");
+        let log = File::create(&said).map_err(fails("write", &said))?;
+        let stdin = match input {
+            None => Stdio::null(),
+            Some(text) => {
+                let list = self.dir.join("wanted");
+                let mut file = File::create(&list).map_err(fails("write", &list))?;
+                file.write_all(text.as_bytes())
+                    .map_err(fails("write", &list))?;
+                File::open(&list).map_err(fails("read", &list))?.into()
+            }
+        };
+        let mut git = Command::new("git");
+        for place in PLACES {
+            git.env_remove(place);
+        }
+        if !self.ask {
+            git.env("GIT_TERMINAL_PROMPT", "0");
+        }
+        git.current_dir(self.dir)
+            .env("LC_ALL", "C")
+            .env("GIT_ALLOW_PROTOCOL", "file:git:http:https:ssh")
+            .args([
+                "-c",
+                "core.hooksPath=/dev/null",
+                "-c",
+                "core.fsmonitor=false",
+                "-c",
+                "gc.auto=0",
+            ])
+            .args(["-c", "http.lowSpeedLimit=1", "-c", "http.lowSpeedTime=60"])
+            .args(arguments)
+            .stdin(stdin)
+            .stdout(self.lock.try_clone().map_err(fails("lock", self.dir))?)
+            .stderr(log);
+        let mut child = git.spawn().map_err(|source| FetchError::NoGit { source })?;
+        let begun = Instant::now();
+        let mut pause = Duration::from_millis(2);
+        let status = loop {
+            match child.try_wait() {
+                Ok(Some(status)) => break status,
+                Ok(None) if begun.elapsed() < self.patience => std::thread::sleep(pause),
+                Ok(None) => {
+                    let _ = child.kill();
+                    let _ = child.wait();
+                    return Err(FetchError::TooLong {
+                        patience: self.patience,
+                    });
+                }
+                Err(source) => return Err(FetchError::NoGit { source }),
+            }
+            pause = (pause * 2).min(Duration::from_millis(50));
+        };
+        match status.success() {
+            true => Ok(()),
+            false => {
+                let text = fs::read(&said).unwrap_or_default();
+                Err(FetchError::Git {
+                    said: heart(&String::from_utf8_lossy(&text)),
+                })
+            }
+        }
+    }
+}
+
+/// What of git's words says why: its first complaint, and what the server said.
+fn heart(text: &str) -> String {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    let told = |line: &&str| {
+        ["fatal: ", "error: ", "remote: ", "ssh: "]
+            .iter()
+            .any(|word| line.starts_with(word))
+    };
+    let lines: Vec<&str> = lines.collect();
+    let mut parts: Vec<&str> = lines.iter().copied().filter(told).take(3).collect();
+    if parts.is_empty() {
+        parts.extend(lines.last());
+    }
+    match parts.is_empty() {
+        true => "it gave no reason".to_owned(),
+        false => parts.join("; ").chars().take(400).collect(),
+    }
+}
+
+fn passing(said: &str) -> bool {
+    let signs = [
+        "error: 429",
+        "error: 502",
+        "error: 503",
+        "early EOF",
+        "onnection reset",
+        "onnection timed out",
+        "hung up unexpectedly",
+        "Could not resolve host",
+        "Empty reply",
+    ];
+    signs.iter().any(|sign| said.contains(sign))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::heart;
+
+    #[test]
+    fn gits_first_complaint_is_told_in_one_line() {
+        let text = "warning: x\nremote: gone\nfatal: repository 'https://h/a/' not found\n";
+        assert_eq!(
+            heart(text),
+            "remote: gone; fatal: repository 'https://h/a/' not found"
+        );
+        assert_eq!(
+            heart("Permission denied (publickey).\n"),
+            "Permission denied (publickey)."
+        );
+        assert_eq!(heart(""), "it gave no reason");
+    }
+}

@@ -1,0 +1,52 @@
+//! Faults on request, so that tests can stop the program at every step of a journal, not at a sample. Debug builds only.
+//!
+//! `DEPICKLE_FAULT=WHAT:N` strikes at the Nth entry of this process: `before` and `after` it is on the disk, in the
+//! middle of its line (`torn`), or on a disk that is full from then on (`full`). A stop is as sudden as `kill -9`.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::path::Path;
+use std::sync::atomic::{AtomicUsize, Ordering};
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    Before,
+    Torn,
+    After,
+    Full,
+}
+
+/// The fault that strikes at this entry.
+pub(super) fn due() -> Option<Fault> {
+    static ENTRIES: AtomicUsize = AtomicUsize::new(0);
+    let asked = std::env::var("DEPICKLE_FAULT").ok()?;
+    let (what, at) = asked.split_once(':')?;
+    let at: usize = at.parse().ok()?;
+    let now = ENTRIES.fetch_add(1, Ordering::Relaxed) + 1;
+    match what {
+        "before" if now == at => Some(Fault::Before),
+        "torn" if now == at => Some(Fault::Torn),
+        "after" if now == at => Some(Fault::After),
+        "full" if now >= at => Some(Fault::Full),
+        _ => None,
+    }
+}
+
+pub(super) fn before(fault: Option<Fault>, path: &Path, text: &str) -> io::Result<()> {
+    match fault {
+        Some(Fault::Before) => std::process::abort(),
+        Some(Fault::Torn) => {
+            let mut file = OpenOptions::new().append(true).create(true).open(path)?;
+            file.write_all(&text.as_bytes()[..text.len() / 2])?;
+            std::process::abort()
+        }
+        Some(Fault::Full) => Err(io::ErrorKind::StorageFull.into()),
+        _ => Ok(()),
+    }
+}
+
+pub(super) fn after(fault: Option<Fault>) {
+    if fault == Some(Fault::After) {
+        std::process::abort();
+    }
+}

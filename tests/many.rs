@@ -1,0 +1,69 @@
+//! Many repositories in one run: fetched from real servers, stopped at every step and gone on with, mixed with every
+//! trouble. Git is the judge.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "makes real repositories, runs git and servers"
+)]
+
+#[path = "support/home.rs"]
+#[allow(dead_code, reason = "shared with other tests")]
+mod home;
+
+#[path = "many/fetching.rs"]
+mod fetching;
+#[path = "many/stopping.rs"]
+mod stopping;
+#[path = "many/troubles.rs"]
+mod troubles;
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+use home::{GUIDE, Home, code, git, stderr, stdout};
+use serde_json::Value;
+
+const BRANCH: &str = "depickle/pickle-to-json";
+
+/// Runs are dated, so that ids and commits are the same each time.
+const DATED: (&str, &str) = ("SOURCE_DATE_EPOCH", "1795392000");
+
+/// The newest run on record.
+fn run(home: &Home) -> Value {
+    home.json(&["runs", "--format", "json"])["runs"][0].clone()
+}
+
+fn id(home: &Home) -> String {
+    run(home)["run"].as_str().unwrap().to_owned()
+}
+
+/// The state of each repository of the newest run.
+fn states(home: &Home) -> Vec<(String, String)> {
+    let run = run(home);
+    let rows = run["repositories"].as_array().unwrap().iter();
+    let word = |row: &Value, key: &str| row[key].as_str().unwrap().to_owned();
+    rows.map(|row| (word(row, "repository"), word(row, "state")))
+        .collect()
+}
+
+/// Every branch and tag of every repository below `root`, clones too. What fetching keeps for itself does not count.
+fn refs(root: &Path) -> BTreeMap<PathBuf, String> {
+    let mut found = BTreeMap::new();
+    let mut todo = vec![root.to_owned()];
+    while let Some(folder) = todo.pop() {
+        if folder.join("HEAD").is_file() && folder.join("objects").is_dir() {
+            let listed = git(&folder, &["for-each-ref", "refs/heads", "refs/tags"]);
+            if !listed.is_empty() {
+                found.insert(folder.strip_prefix(root).unwrap().to_owned(), listed);
+            }
+            continue;
+        }
+        let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
+        todo.extend(
+            entries
+                .map(|entry| entry.path())
+                .filter(|path| path.is_dir() && !path.is_symlink()),
+        );
+    }
+    found
+}

@@ -1,0 +1,358 @@
+//! Repositories that are elsewhere: file addresses, `git daemon`, and `git http-backend` behind a web server that wants
+//! a password.
+
+use std::net::{TcpListener, TcpStream};
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use super::*;
+
+/// A server, ended with the test.
+struct Server {
+    child: Child,
+    port: u16,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// A port that was free a moment ago.
+fn free() -> u16 {
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+}
+
+fn started(mut command: Command, port: u16) -> Server {
+    let child = command
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let server = Server { child, port };
+    for _ in 0..500 {
+        if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+            return server;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("no server at {port}");
+}
+
+/// The program itself and not `git daemon`, which would leave it behind when it is ended.
+fn daemon(home: &Home, port: u16) -> Server {
+    let folder = git(home.0.path(), &["--exec-path"]);
+    let mut command = Command::new(Path::new(folder.trim()).join("git-daemon"));
+    let base = home.path("served");
+    command
+        .args(["--reuseaddr", "--export-all", "--listen=127.0.0.1"])
+        .arg(format!("--port={port}"))
+        .arg(format!("--base-path={}", base.display()))
+        .arg(&base);
+    started(command, port)
+}
+
+/// `git http-backend` behind Python's web server: `me` with the password `secret` gets in.
+fn web(home: &Home) -> Server {
+    let port = free();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/git_http.py");
+    let mut command = Command::new("python3");
+    command
+        .arg(script)
+        .arg(port.to_string())
+        .arg(home.path("served"));
+    started(command, port)
+}
+
+/// A home that serves `served/NAME.git` for each name, with one good file, one large one and one of another kind.
+fn serving(names: &[&str]) -> Home {
+    let home = Home::new();
+    for name in names {
+        let files = [
+            ("app.py", GUIDE),
+            ("sub/more.py", GUIDE),
+            ("notes.txt", "notes\n"),
+            (".gitattributes", "*.x -text\n"),
+        ];
+        let root = home.repo(name, &files);
+        git(&root, &["tag", "-a", "v1", "-m", "first"]);
+        let bare = format!("served/{name}.git");
+        git(home.0.path(), &["clone", "-q", "--bare", name, &bare]);
+        git(
+            &home.path(&bare),
+            &["config", "uploadpack.allowFilter", "true"],
+        );
+    }
+    home
+}
+
+/// Another commit for `name`.
+fn another(home: &Home, name: &str, file: &str, text: &str) -> String {
+    home.write(&format!("{name}/{file}"), text);
+    let root = home.path(name);
+    git(&root, &["add", "."]);
+    git(&root, &["commit", "-q", "-m", "more"]);
+    git(
+        &root,
+        &[
+            "push",
+            "-q",
+            &home
+                .path(&format!("served/{name}.git"))
+                .display()
+                .to_string(),
+            "HEAD:main",
+        ],
+    );
+    git(&root, &["rev-parse", "HEAD"]).trim().to_owned()
+}
+
+fn clone_of(home: &Home) -> PathBuf {
+    let entries = fs::read_dir(home.path("cache/clones"))
+        .unwrap()
+        .flatten()
+        .map(|entry| entry.path());
+    entries
+        .filter(|path| path.extension().is_some_and(|end| end == "git"))
+        .min()
+        .unwrap()
+}
+
+/// How many objects a clone has, and how many of its files are not there.
+fn inside(clone: &Path) -> (usize, usize) {
+    let listed = git(
+        clone,
+        &["rev-list", "--objects", "--missing=print", "--all"],
+    );
+    let missing = listed.lines().filter(|line| line.starts_with('?')).count();
+    (listed.lines().count() - missing, missing)
+}
+
+#[test]
+fn a_url_is_scanned_staged_and_taken_back_and_only_what_is_read_is_fetched() {
+    let home = serving(&["shop"]);
+    let server = daemon(&home, free());
+    let url = format!("git://127.0.0.1:{}/shop.git", server.port);
+    let local = home.json(&["scan", "shop", "--format", "json"]);
+    let remote = home.json(&["scan", &url, "--format", "json"]);
+    assert_eq!(
+        remote["projects"][0]["findings"],
+        local["projects"][0]["findings"]
+    );
+    assert_eq!(
+        remote["projects"][0]["files"]["skipped"],
+        Value::Array(vec![])
+    );
+    let clone = clone_of(&home);
+    // The commit, two folders, two files (equal, so one), the attributes; not the notes.
+    assert_eq!(inside(&clone), (5, 1));
+    let start = refs(home.0.path());
+    assert_eq!(code(&home.run(&["stage", &url])), 0);
+    let run = id(&home);
+    assert_eq!(states(&home), [(url.clone(), "staged".to_owned())]);
+    let names = git(
+        &clone,
+        &[
+            "diff",
+            "--name-only",
+            remote["projects"][0]["commit"].as_str().unwrap(),
+            BRANCH,
+        ],
+    );
+    assert_eq!(names, "app.py\nsub/more.py\n");
+    let shown = git(&clone, &["show", &format!("{BRANCH}:sub/more.py")]);
+    assert!(shown.contains("json.loads"), "{shown}");
+    // A clone that holds a branch stays, whatever is asked for.
+    let cleared = home.run(&["cache", "clear"]);
+    assert_eq!(
+        (code(&cleared), clone.is_dir()),
+        (3, true),
+        "{}",
+        stdout(&cleared)
+    );
+    home.run(&["cache", "prune", "--max-size", "0", "--max-age", "0d"]);
+    assert!(stdout(&home.run(&["cache"])).contains(BRANCH));
+    assert_eq!(code(&home.run(&["rollback", &run])), 0);
+    assert_eq!(refs(home.0.path()), start);
+    // The next run sees what is new.
+    let new = another(&home, "shop", "app.py", "x = 1\n");
+    let remote = home.json(&["scan", &url, "--format", "json"]);
+    assert_eq!(remote["projects"][0]["commit"], *new);
+    assert_eq!(
+        remote["projects"][0]["findings"].as_array().unwrap().len(),
+        1
+    );
+    assert_eq!(code(&home.run(&["cache", "clear"])), 0);
+    assert!(!clone.is_dir());
+    assert!(stdout(&home.run(&["cache"])).contains("no clone"));
+}
+
+#[test]
+fn a_base_and_a_folder_can_be_each_repositorys_own() {
+    let home = serving(&["shop"]);
+    let first = git(&home.path("shop"), &["rev-parse", "HEAD"])
+        .trim()
+        .to_owned();
+    another(&home, "shop", "app.py", "x = 1\n");
+    let url = format!("file://{}", home.path("served/shop.git").display());
+    let config = format!(
+        "[[repo]]\nurl = \"{url}\"\nbase = \"v1\"\n[[repo]]\nurl = \"{url}\"\nwithin = \"sub\"\n\
+         [[repo]]\npath = \"served/shop.git\"\nbase = \"{first}\"\nwithin = \"app.py\"\n[[repo]]\npath = \"shop\"\nwithin = \"sub\"\n"
+    );
+    home.write("depickle.toml", config);
+    let run = home.json(&["scan", "--format", "json"]);
+    let rows = run["projects"].as_array().unwrap();
+    let found = |row: &Value| -> Vec<String> {
+        let files = row["findings"].as_array().unwrap().iter();
+        files
+            .map(|finding| finding["file"].as_str().unwrap().to_owned())
+            .collect()
+    };
+    let files: Vec<_> = rows.iter().map(found).collect();
+    assert_eq!(
+        files,
+        [
+            vec!["app.py", "sub/more.py"],
+            vec!["more.py"],
+            vec!["app.py"],
+            vec!["more.py"]
+        ],
+        "{run}"
+    );
+    assert_eq!(rows[0]["commit"], *first);
+    // The same through a list, and a base that is not there.
+    home.write(
+        "list.txt",
+        format!("{url} {first}\nshop\tv1 # comment\n{url} nothing\n"),
+    );
+    let output = home.run(&["scan", "--repos", "list.txt", "--format", "json"]);
+    assert_eq!(code(&output), 3);
+    let run: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(run["projects"][0]["commit"], *first);
+    assert_eq!(run["projects"][1]["commit"], *first);
+    assert!(
+        run["projects"][2]["error"]
+            .as_str()
+            .unwrap()
+            .contains("by the name of the base"),
+        "{run}"
+    );
+}
+
+#[test]
+fn a_password_comes_from_git_and_stands_nowhere() {
+    let home = serving(&["shop"]);
+    let server = web(&home);
+    home.write(
+        "ask",
+        "#!/bin/sh\ncase \"$1\" in Username*) echo me;; *) echo secret;; esac\n",
+    );
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(home.path("ask"), mode).unwrap();
+    let ask = home.path("ask").display().to_string();
+    let own = home.0.path().display().to_string();
+    let url = format!("http://127.0.0.1:{}/shop.git", server.port);
+    let refused = home.run_with(&["scan", &url], &[("HOME", &own)]);
+    assert_eq!(code(&refused), 3);
+    assert!(
+        stdout(&refused).contains("credential helper"),
+        "{}",
+        stdout(&refused)
+    );
+    let staged = home.run_with(&["stage", &url], &[("HOME", &own), ("GIT_ASKPASS", &ask)]);
+    assert_eq!(code(&staged), 0, "{}", stdout(&staged));
+    assert_eq!(states(&home), [(url, "staged".to_owned())]);
+    for folder in ["cache", "state"] {
+        let found = Command::new("grep")
+            .args(["-r", "secret"])
+            .arg(home.path(folder))
+            .output()
+            .unwrap();
+        assert!(found.stdout.is_empty());
+    }
+}
+
+#[test]
+fn a_server_that_went_away_is_a_failed_row_and_can_be_tried_again() {
+    let home = serving(&["one", "two"]);
+    home.repo("here", &[("app.py", GUIDE)]);
+    let port = free();
+    let urls = ["one", "two"].map(|name| format!("git://127.0.0.1:{port}/{name}.git"));
+    let stage = ["stage", &urls[0], "here", &urls[1]];
+    assert_eq!(code(&home.run(&stage)), 3);
+    let words =
+        |home: &Home| -> Vec<String> { states(home).into_iter().map(|(_, state)| state).collect() };
+    assert_eq!(words(&home), ["failed", "staged", "failed"]);
+    let _server = daemon(&home, port);
+    assert_eq!(code(&home.run(&["stage", "--retry-failed", &id(&home)])), 0);
+    assert_eq!(words(&home), ["staged", "staged", "staged"]);
+}
+
+#[test]
+fn servers_that_cannot_leave_files_out_give_all_of_them() {
+    let home = serving(&["shop"]);
+    git(
+        &home.path("served/shop.git"),
+        &["config", "uploadpack.allowFilter", "false"],
+    );
+    let url = format!("file://{}", home.path("served/shop.git").display());
+    let run = home.json(&["scan", &url, "--format", "json"]);
+    assert_eq!(run["projects"][0]["status"], "ok", "{run}");
+    assert_eq!(inside(&clone_of(&home)).1, 0);
+}
+
+#[test]
+fn an_empty_repository_and_a_half_made_clone_are_no_obstacle() {
+    let home = serving(&["shop"]);
+    git(home.0.path(), &["init", "-q", "--bare", "served/empty.git"]);
+    let url = |name: &str| {
+        format!(
+            "file://{}",
+            home.path(&format!("served/{name}.git")).display()
+        )
+    };
+    let empty = home.json(&["scan", &url("empty"), "--format", "json"]);
+    assert!(
+        empty["projects"][0]["error"]
+            .as_str()
+            .unwrap()
+            .contains("no commit yet"),
+        "{empty}"
+    );
+    home.run(&["cache", "clear"]);
+    let good = |home: &Home| {
+        let run = home.json(&["scan", &url("shop"), "--format", "json"]);
+        assert_eq!(run["projects"][0]["status"], "ok", "{run}");
+    };
+    good(&home);
+    let clone = clone_of(&home);
+    // Stopped while it was made, and while git held its own locks.
+    fs::remove_file(clone.join("depickle")).unwrap();
+    fs::remove_file(clone.join("config")).unwrap();
+    good(&home);
+    for lock in ["shallow.lock", "config.lock", "packed-refs.lock"] {
+        fs::write(clone.join(lock), "").unwrap();
+    }
+    another(&home, "shop", "new.py", "x = 1\n");
+    good(&home);
+}
+
+#[test]
+fn what_the_environment_says_of_another_repository_does_not_count() {
+    let home = serving(&["shop", "other"]);
+    let url = format!("file://{}", home.path("served/shop.git").display());
+    let other = home.path("other/.git").display().to_string();
+    let before = refs(&home.path("other"));
+    let output = home.run_with(
+        &["scan", &url],
+        &[("GIT_DIR", &other), ("GIT_OBJECT_DIRECTORY", &other)],
+    );
+    assert_eq!(code(&output), 1, "{}", stdout(&output));
+    assert_eq!(refs(&home.path("other")), before);
+}

@@ -1,0 +1,116 @@
+//! A home of its own for the program: repositories, a record of runs, a cache of clones.
+
+use std::fs;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output};
+
+use serde_json::Value;
+use tempfile::TempDir;
+
+pub const GUIDE: &str = r#"import pickle
+
+from flask import Flask, request
+
+app = Flask(__name__)
+
+
+@app.route("/load", methods=["POST"])
+def load():
+    data = request.get_data()
+    unpickled_data = pickle.loads(data)
+    return {"keys": len(unpickled_data)}
+"#;
+
+/// A home with a record of runs of its own.
+pub struct Home(pub TempDir);
+
+impl Home {
+    pub fn new() -> Home {
+        Home(TempDir::new().unwrap())
+    }
+
+    pub fn path(&self, below: &str) -> PathBuf {
+        self.0.path().join(below)
+    }
+
+    pub fn write(&self, path: &str, text: impl AsRef<[u8]>) {
+        let path = self.path(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        fs::write(path, text).unwrap();
+    }
+
+    /// A repository `name` with `files` in one commit.
+    pub fn repo(&self, name: &str, files: &[(&str, &str)]) -> PathBuf {
+        for (path, text) in files {
+            self.write(&format!("{name}/{path}"), text);
+        }
+        let root = self.path(name);
+        git(&root, &["init", "-q", "-b", "main"]);
+        git(&root, &["add", "."]);
+        git(&root, &["commit", "-q", "-m", "before"]);
+        root
+    }
+
+    /// The program, to be run in this home.
+    pub fn program(&self, args: &[&str]) -> Command {
+        let mut program = Command::new(env!("CARGO_BIN_EXE_depickle"));
+        program
+            .args(args)
+            .current_dir(self.0.path())
+            .env("DEPICKLE_STATE_DIR", self.path("state"))
+            .env("DEPICKLE_CACHE_DIR", self.path("cache"))
+            .env("COLUMNS", "100");
+        program
+    }
+
+    pub fn run_with(&self, args: &[&str], env: &[(&str, &str)]) -> Output {
+        self.program(args)
+            .envs(env.iter().copied())
+            .output()
+            .unwrap()
+    }
+
+    pub fn run(&self, args: &[&str]) -> Output {
+        self.run_with(args, &[])
+    }
+
+    pub fn json(&self, args: &[&str]) -> Value {
+        serde_json::from_slice(&self.run(args).stdout).unwrap()
+    }
+}
+
+pub fn git(root: &Path, args: &[&str]) -> String {
+    let output = Command::new("git")
+        .current_dir(root)
+        .args(args)
+        .env("GIT_CONFIG_GLOBAL", "/dev/null")
+        .env("GIT_CONFIG_NOSYSTEM", "1")
+        .envs([
+            ("GIT_AUTHOR_NAME", "T"),
+            ("GIT_AUTHOR_EMAIL", "t@example.org"),
+        ])
+        .envs([
+            ("GIT_COMMITTER_NAME", "T"),
+            ("GIT_COMMITTER_EMAIL", "t@example.org"),
+        ])
+        .output()
+        .unwrap();
+    assert!(
+        output.status.success(),
+        "git {args:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap()
+}
+
+pub fn code(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+pub fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+pub fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
