@@ -16,6 +16,7 @@
 pub mod check;
 pub mod cli;
 pub mod fetch;
+pub mod forge;
 pub mod journal;
 pub mod pack;
 pub mod plan;

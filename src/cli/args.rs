@@ -26,6 +26,14 @@ pub struct Common {
     #[arg(long, value_name = "FILE")]
     #[serde(skip)]
     pub repos: Option<PathBuf>,
+    /// Every repository of somebody on a forge: github:ORG, gitlab:GROUP, gitea:HOST/ORG
+    #[arg(long, value_name = "FORGE:OWNER")]
+    #[serde(skip)]
+    pub from: Vec<String>,
+    /// Which of them
+    #[command(flatten)]
+    #[serde(skip)]
+    pub of_forge: OfForge,
     /// `[[repo]]` of the configuration.
     #[arg(skip)]
     #[serde(skip)]
@@ -107,6 +115,29 @@ pub struct Common {
     #[arg(short, long)]
     #[serde(skip)]
     pub verbose: bool,
+}
+
+/// Which repositories of a forge.
+#[derive(Debug, Clone, Default, Args)]
+pub struct OfForge {
+    /// Archived repositories, too
+    #[arg(long, requires = "from")]
+    pub archived: bool,
+    /// Forks, too
+    #[arg(long, requires = "from")]
+    pub forks: bool,
+    /// Only those of this main language
+    #[arg(long, value_name = "NAME", requires = "from")]
+    pub language: Option<String>,
+    /// Only those with this topic
+    #[arg(long, value_name = "NAME", requires = "from")]
+    pub topic: Option<String>,
+    /// Only those whose name matches
+    #[arg(long, value_name = "GLOB", requires = "from")]
+    pub name: Option<String>,
+    /// Clone them by ssh
+    #[arg(long, requires = "from")]
+    pub ssh: bool,
 }
 
 /// Formats of a run.

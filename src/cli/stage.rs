@@ -19,9 +19,10 @@ use crate::report::{ProjectRow, Run};
 use crate::stage::{Order as StageOrder, settle};
 
 /// Options that a run keeps from its start.
-const KEPT: [&str; 15] = [
+const KEPT: [&str; 16] = [
     "paths",
     "repos",
+    "from",
     "trust",
     "config",
     "include",

@@ -6,11 +6,13 @@ use std::path::Path;
 use anyhow::Context;
 
 use super::args::Common;
+use super::hinted;
 use crate::fetch::Url;
+use crate::forge::{ForgeError, Kind, Source, Wanted, list};
 use crate::journal::Target;
 
 impl Common {
-    /// Everything that was asked for, each once: arguments and `--repos`, else the `[[repo]]` tables of the configuration,
+    /// Everything that was asked for, each once: arguments, `--repos` and `--from`, else the `[[repo]]` tables of the configuration,
     /// else the current folder.
     ///
     /// # Errors
@@ -20,8 +22,14 @@ impl Common {
         if let Some(file) = &self.repos {
             targets.extend(listed(file)?);
         }
-        if targets.is_empty() {
+        for source in &self.from {
+            targets.extend(self.of_forge(source)?);
+        }
+        if targets.is_empty() && self.from.is_empty() {
             targets.clone_from(&self.listed);
+        }
+        if targets.is_empty() && !self.from.is_empty() {
+            anyhow::bail!("--from: no repository is left to look at; fewer filters leave more");
         }
         if targets.is_empty() {
             targets.push(Target::new("."));
@@ -34,6 +42,49 @@ impl Common {
         targets.retain(|target| seen.insert(target.clone()));
         Ok(targets)
     }
+
+    /// The repositories of `source`; who was left out, and why, is said.
+    fn of_forge(&self, source: &str) -> anyhow::Result<Vec<Target>> {
+        let told = |error: &ForgeError| {
+            let hint = error.hint().map(str::to_owned);
+            anyhow::anyhow!("--from {source}: {}", hinted(&error.to_string(), hint))
+        };
+        let asked = self.of_forge.clone();
+        let wanted = Wanted {
+            archived: asked.archived,
+            forks: asked.forks,
+            language: asked.language,
+            topic: asked.topic,
+            name: asked.name,
+            ssh: asked.ssh,
+        };
+        let parsed = Source::parse(source).map_err(|error| told(&error))?;
+        let listed = list(&parsed, &wanted, token(&parsed).as_deref());
+        let listed = listed.map_err(|error| told(&error))?;
+        if !self.quiet {
+            let left = listed
+                .left
+                .iter()
+                .map(|(why, n)| format!(", {n} {why} left out"));
+            let left: String = left.collect();
+            anstream::eprintln!("{source}: {} repositories{left}", listed.urls.len());
+        }
+        Ok(listed.urls.iter().map(|url| Target::new(url)).collect())
+    }
+}
+
+/// The token for the forge of `source`, in the variable where its own program looks. One for github.com is for no other
+/// server.
+fn token(source: &Source) -> Option<String> {
+    let names: &[&str] = match source.kind {
+        Kind::GitHub if source.host == "github.com" => &["GH_TOKEN", "GITHUB_TOKEN"],
+        Kind::GitHub => &["GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN"],
+        Kind::GitLab => &["GITLAB_TOKEN"],
+        Kind::Gitea => &["GITEA_TOKEN", "FORGEJO_TOKEN"],
+    };
+    let set = names.iter().filter_map(|name| std::env::var(name).ok());
+    set.map(|token| token.trim().to_owned())
+        .find(|token| !token.is_empty())
 }
 
 /// The repositories that `file` names.

@@ -70,6 +70,18 @@ fn web(home: &Home) -> Server {
     started(command, port)
 }
 
+/// A forge of each kind, whose `team` has what is served; see the script.
+fn forge(home: &Home) -> Server {
+    let port = free();
+    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/forge.py");
+    let mut command = Command::new("python3");
+    command
+        .arg(script)
+        .arg(port.to_string())
+        .arg(home.path("served"));
+    started(command, port)
+}
+
 /// A home that serves `served/NAME.git` for each name, with one good file, one large one and one of another kind.
 fn serving(names: &[&str]) -> Home {
     let home = Home::new();
@@ -355,4 +367,74 @@ fn what_the_environment_says_of_another_repository_does_not_count() {
     );
     assert_eq!(code(&output), 1, "{}", stdout(&output));
     assert_eq!(refs(&home.path("other")), before);
+}
+
+#[test]
+fn a_forge_lists_what_somebody_has_and_says_what_is_left_out() {
+    let home = serving(&["shop", "cart", "site", "old", "copy"]);
+    let server = forge(&home);
+    let at = |kind: &str, owner: &str| format!("{kind}:http://127.0.0.1:{}/{owner}", server.port);
+    let names = |args: &[&str]| -> Vec<String> {
+        let output = home.run(&[&["scan", "--format", "json"], args].concat());
+        let run: Value = serde_json::from_slice(&output.stdout)
+            .unwrap_or_else(|_| panic!("{}", stderr(&output)));
+        let rows = run["projects"].as_array().unwrap().iter();
+        rows.map(|row| {
+            row["root"]
+                .as_str()
+                .unwrap()
+                .rsplit('/')
+                .next()
+                .unwrap()
+                .replace(".git", "")
+        })
+        .collect()
+    };
+    // One asks to wait first; one is no organisation but a person; one tells languages in answers of their own.
+    for source in [
+        at("github", "team"),
+        at("gitea", "team"),
+        at("gitlab", "team/sub"),
+    ] {
+        let from = ["--from", source.as_str()];
+        assert_eq!(names(&from), ["shop", "cart", "site"], "{source}");
+        assert_eq!(
+            names(&[&from[..], &["--archived", "--forks"]].concat()),
+            ["shop", "cart", "site", "old", "copy"]
+        );
+        assert_eq!(
+            names(&[&from[..], &["--language", "python", "--topic", "web"]].concat()),
+            ["shop"]
+        );
+        assert_eq!(names(&[&from[..], &["--name", "c*"]].concat()), ["cart"]);
+    }
+    let said = stderr(&home.run(&["stage", "--from", &at("github", "team"), "--name", "shop"]));
+    assert!(
+        said.contains("1 repositories, 2 of other names left out, 1 archived left out"),
+        "{said}"
+    );
+    let refused = |source: &str, why: &str| {
+        let output = home.run_with(&["scan", "--from", source], &[("GITEA_TOKEN", "wrong")]);
+        assert_eq!(code(&output), 2);
+        assert!(stderr(&output).contains(why), "{}", stderr(&output));
+    };
+    refused(&at("gitea", "nobody"), "knows no nobody");
+    refused(&at("gitea", "private"), "GITEA_TOKEN");
+    refused(&at("gitea", "spent"), "too many requests");
+    refused("gitea:team", "gitea:HOST/ORG");
+    let output = home.run_with(
+        &[
+            "scan",
+            "--from",
+            &at("gitea", "private"),
+            "--format",
+            "json",
+        ],
+        &[("GITEA_TOKEN", "secret")],
+    );
+    assert_eq!(code(&output), 1, "{}", stderr(&output));
+    assert_eq!(
+        code(&home.run(&["scan", "--from", &at("github", "team"), "--name", "x"])),
+        2
+    );
 }

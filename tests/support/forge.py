@@ -1,0 +1,81 @@
+"""Three forges in one, as far as listing goes: `forge.py PORT FOLDER` serves FOLDER/NAME.git as repositories of `team`.
+
+Pages are short; the first request is told to wait; `private` wants the token `secret`.
+"""
+
+import json
+import sys
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from urllib.parse import parse_qs, urlsplit
+
+PORT, FOLDER = int(sys.argv[1]), sys.argv[2]
+LAST = 3
+STATE = {"waited": False}
+
+ROWS = [
+    {"name": "shop", "language": "Python", "topics": ["web"]},
+    {"name": "cart", "language": "Python", "topics": []},
+    {"name": "site", "language": "HTML", "topics": ["web"]},
+    {"name": "old", "language": "Python", "topics": [], "archived": True},
+    {"name": "copy", "language": "Python", "topics": [], "fork": True},
+    {"name": "none", "language": None, "topics": [], "empty": True},
+]
+
+
+def row(number, known):
+    url = f"file://{FOLDER}/{known['name']}.git"
+    one = {"archived": False, "fork": False, "clone_url": url, "ssh_url": f"git@127.0.0.1:team/{known['name']}.git", **known}
+    one.update(id=number, path=known["name"], http_url_to_repo=url, ssh_url_to_repo=one["ssh_url"])
+    return one
+
+
+def gitlab(one):
+    one = {key: one[key] for key in ("id", "name", "path", "archived", "topics", "http_url_to_repo", "ssh_url_to_repo")}
+    known = ROWS[one["id"]]
+    if known.get("fork"):
+        one["forked_from_project"] = {"id": 0}
+    return {**one, "empty_repo": known.get("empty", False)}
+
+
+class Handler(BaseHTTPRequestHandler):
+    def say(self, status, value, **fields):
+        body = json.dumps(value).encode()
+        self.send_response(status)
+        for name, text in fields.items():
+            self.send_header(name.replace("_", "-"), text)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def do_GET(self):
+        parts = urlsplit(self.path)
+        query = parse_qs(parts.query)
+        path = parts.path
+        if not STATE["waited"]:
+            STATE["waited"] = True
+            return self.say(429, {}, Retry_After="1")
+        sent = self.headers.get("Authorization", "") + self.headers.get("PRIVATE-TOKEN", "")
+        if "private" in path and not sent.endswith("secret"):
+            return self.say(401, {"message": "no"})
+        if "spent" in path:
+            return self.say(403, {"message": "no"}, X_RateLimit_Remaining="0")
+        if path.startswith("/api/v4/projects/") and path.endswith("/languages"):
+            main = ROWS[int(path.split("/")[4])]["language"]
+            return self.say(200, {main: 80.5, "Shell": 19.5} if main else {})
+        lists = {
+            "/api/v3/orgs/team/repos": lambda one: one,
+            "/api/v1/orgs/private/repos": lambda one: one,
+            "/api/v1/users/team/repos": lambda one: one,
+            "/api/v4/groups/team%2Fsub/projects": gitlab,
+        }
+        if path not in lists:
+            return self.say(404, {"message": "Not Found"})
+        page = int(query["page"][0])
+        rows = [row(number, known) for number, known in enumerate(ROWS)]
+        self.say(200, [lists[path](one) for one in rows[(page - 1) * LAST : page * LAST]])
+
+    def log_message(self, *_):
+        pass
+
+
+ThreadingHTTPServer(("127.0.0.1", PORT), Handler).serve_forever()
