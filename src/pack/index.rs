@@ -51,6 +51,8 @@ pub(super) struct Index {
     pub apply_methods: Names,
     pub carriers: Names,
     pub carrier_methods: Names,
+    pub queues: Names,
+    pub tables: HashSet<String>,
     pub store_reads: Names,
     pub store_writes: Names,
     pub store_subscripts: Names,
@@ -93,6 +95,11 @@ impl Index {
             let methods = row.methods.iter();
             methods.for_each(|name| self.carrier_methods.add(name, (id, n)));
         }
+        for (n, row) in framework.queues.iter().enumerate() {
+            let names = row.names.iter();
+            names.for_each(|name| self.queues.add(name, (id, n)));
+        }
+        self.tables.extend(framework.tables.iter().cloned());
         for (n, row) in framework.stores.iter().enumerate() {
             row.reads
                 .iter()

@@ -375,6 +375,34 @@ impl Model {
             .collect()
     }
 
+    /// The carriers that are a method called `last` of a receiver that nothing is known of.
+    pub fn open_carriers(&self, last: &str) -> impl Iterator<Item = (FrameworkId, &Carrier)> {
+        let rows = self.index.carriers.open(last).iter();
+        rows.filter_map(|row| Some((row.0, self.row(|f| &f.carriers, *row)?)))
+    }
+
+    /// What is known of the queue that calling `name` is about.
+    pub fn queue(&self, name: &str) -> Option<(FrameworkId, &Queue)> {
+        let row = self.index.queues.exact(name).first()?;
+        Some((row.0, self.row(|f| &f.queues, *row)?))
+    }
+
+    /// The same of a method called `last` of any receiver.
+    pub fn open_queues(&self, last: &str) -> impl Iterator<Item = (FrameworkId, &Queue)> {
+        let rows = self.index.queues.open(last).iter();
+        rows.filter_map(|row| Some((row.0, self.row(|f| &f.queues, *row)?)))
+    }
+
+    /// The framework that knows the modelled type `name`.
+    pub fn object_home(&self, name: &str) -> Option<FrameworkId> {
+        self.index.objects.get(name).map(|row| row.0)
+    }
+
+    /// Whether instances of classes derived from `base` are rows of a database.
+    pub fn is_table(&self, base: &str) -> bool {
+        self.index.tables.contains(base)
+    }
+
     /// The source called `name`.
     pub fn source(&self, name: &str) -> Option<&Source> {
         let row = self.index.sources.exact(name).first()?;

@@ -111,6 +111,12 @@ pub struct Framework {
     /// Calls that carry what they are given to a client or a server.
     #[serde(default, rename = "carrier")]
     pub carriers: Vec<Carrier>,
+    /// Which queue, topic or channel messages go by.
+    #[serde(default, rename = "queue")]
+    pub queues: Vec<Queue>,
+    /// Base classes of rows of a database, whose attributes are columns.
+    #[serde(default)]
+    pub tables: Vec<String>,
     /// Signature checks.
     #[serde(default, rename = "guard")]
     pub guards: Vec<Guard>,
@@ -532,10 +538,36 @@ pub struct Carrier {
     pub key: Option<String>,
     /// Keyword of the argument that says where a request goes; its position is 0.
     pub address: Option<String>,
+    /// The queue that a message goes to, with `{argument}`; `receiver`: that which the receiver was made for.
+    pub queue: Option<String>,
+    /// Names of the positional arguments, where `queue` has any.
+    #[serde(default)]
+    pub parameters: Vec<String>,
+    /// Only then the queue is that one: otherwise nobody knows where the message goes.
+    pub when: Option<Condition>,
     /// 0-based position of the value.
     pub position: Option<usize>,
     /// Keyword of the value.
     pub value: Option<String>,
+}
+
+/// `[[queue]]`: calls that give, or register a handler for, the messages of one queue, topic or channel.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Queue {
+    /// Qualified names; `*.basic_get` is a method of any receiver, in files that import the package.
+    pub names: Vec<String>,
+    /// Names of the positional arguments.
+    #[serde(default)]
+    pub parameters: Vec<String>,
+    /// Which it is, with `{argument}`: `amqp:{queue}`. Writers say it likewise.
+    pub address: String,
+    /// Characters that make the name a pattern.
+    #[serde(default)]
+    pub wildcards: String,
+    /// The receiver's messages come from there as well, from then on.
+    #[serde(default)]
+    pub subscribes: bool,
 }
 
 /// `[[guard]]`: a signature check.

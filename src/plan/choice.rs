@@ -27,14 +27,19 @@ impl Planner<'_> {
             Ok(draft) => return Ok(draft),
             Err(reason) => reason,
         };
+        self.in_place_of(finding, refused).ok_or(refused)
+    }
+
+    /// What a load of `finding` can become where its own transform was `refused`: only suggested.
+    pub(super) fn in_place_of(&mut self, finding: &Finding, refused: Reason) -> Option<Draft> {
+        let model = self.model;
+        let (own, sink) = model.sink_row(finding.sink)?;
         let after = |t: &&Transform| t.after.iter().any(|code| code == refused.code());
-        for other in model.instead_of(&own.id).filter(after) {
-            if let Ok(mut draft) = self.by(finding, own, other, sink) {
-                draft.suggest = Some(refused);
-                return Ok(draft);
-            }
-        }
-        Err(refused)
+        let drafts = model.instead_of(&own.id).filter(after);
+        let mut drafts = drafts.filter_map(|other| self.by(finding, own, other, sink).ok());
+        let mut draft = drafts.next()?;
+        draft.suggest = Some(refused);
+        Some(draft)
     }
 
     /// The rewrite of `finding` that `transform` says.

@@ -16,6 +16,9 @@ use crate::python::{Bound, SourceFile, span};
 use crate::text::Span;
 use crate::trace::Finding;
 
+/// Values within values are followed this far.
+const DEEPEST: usize = 8;
+
 /// Module, as an expression where it is `__name__`, and name.
 pub(super) type Allowed = BTreeSet<(String, String)>;
 
@@ -66,24 +69,19 @@ pub(super) fn classes(
         seen: BTreeSet::new(),
     };
     let roots = said(project.source(id), load);
-    let written: Vec<Option<(FileId, &Expr)>> = finding
-        .writers
-        .iter()
-        .map(|link| {
-            let place = link.place;
-            let file = project.source(place.file);
-            let value = call_at(file, place.span)?.arguments.args.first()?;
-            Some((place.file, made_by(file, value)?))
-        })
-        .collect();
-    if roots.is_empty() && (written.is_empty() || written.contains(&None)) {
+    let mut all_seen = !finding.writers.is_empty();
+    for link in &finding.writers {
+        let place = link.place;
+        let file = project.source(place.file);
+        let call = call_at(file, place.span);
+        let value = call.and_then(|call| call.arguments.args.first());
+        all_seen &= value.is_some_and(|value| search.made_of(place.file, value, DEEPEST));
+    }
+    if roots.is_empty() && !all_seen {
         search.found.complete = false;
     }
     for root in roots {
         search.expand(id, root);
-    }
-    for (file, class) in written.into_iter().flatten() {
-        search.expand(file, class);
     }
     search.found
 }
@@ -157,31 +155,31 @@ impl<'f> Visitor<'f> for Tests<'f> {
     }
 }
 
-/// The class whose call made `value`: at once, or in the one assignment of its name in the function.
-fn made_by<'f>(file: &'f SourceFile, value: &'f Expr) -> Option<&'f Expr> {
-    match value {
-        Expr::Call(call) => Some(&*call.func),
-        Expr::Name(name) => {
-            let function = function_of(file, span(value))?;
-            let parameters = function.parameters.iter();
-            let annotated = parameters
-                .filter(|p| *p.name().as_str() == *name.id.as_str())
-                .find_map(|p| p.annotation());
-            let mut assigned = function.body.iter().filter_map(|stmt| match stmt {
-                Stmt::Assign(node) => match node.targets.as_slice() {
-                    [Expr::Name(target)] if target.id == name.id => Some(&*node.value),
-                    _ => None,
-                },
-                _ => None,
-            });
-            match (assigned.next(), assigned.next()) {
-                (Some(Expr::Call(call)), None) => Some(&*call.func),
-                (None, _) => annotated,
-                _ => None,
-            }
-        }
+/// What made the value of `name`: the one assignment in its function, or else its annotation as a parameter.
+fn made_by<'f>(file: &'f SourceFile, name: &ast::ExprName) -> Option<Maker<'f>> {
+    let function = function_of(file, span(name))?;
+    let parameters = function.parameters.iter();
+    let annotated = parameters
+        .filter(|p| *p.name().as_str() == *name.id.as_str())
+        .find_map(|p| p.annotation());
+    let mut assigned = function.body.iter().filter_map(|stmt| match stmt {
+        Stmt::Assign(node) => match node.targets.as_slice() {
+            [Expr::Name(target)] if target.id == name.id => Some(&*node.value),
+            _ => None,
+        },
+        _ => None,
+    });
+    match (assigned.next(), assigned.next()) {
+        (Some(value), None) => Some(Maker::Value(value)),
+        (None, _) => annotated.map(Maker::Type),
         _ => None,
     }
+}
+
+/// What says of which classes a value is.
+enum Maker<'f> {
+    Value(&'f Expr),
+    Type(&'f Expr),
 }
 
 struct Search<'p> {
@@ -194,6 +192,64 @@ struct Search<'p> {
 }
 
 impl<'p> Search<'p> {
+    /// Adds the classes of the objects that `value` is made of; whether that was seen of all of them.
+    fn made_of(&mut self, id: FileId, value: &'p Expr, depth: usize) -> bool {
+        let Some(depth) = depth.checked_sub(1) else {
+            return false;
+        };
+        let project = self.project;
+        let file = project.source(id);
+        match value {
+            Expr::FString(_) => true,
+            literal if literal.is_literal_expr() => true,
+            Expr::Dict(dict) => dict.items.iter().fold(true, |all, item| {
+                let mut parts = item.key.iter().chain([&item.value]);
+                parts.all(|part| self.made_of(id, part, depth)) && all
+            }),
+            Expr::List(list) => self.all_made_of(id, &list.elts, depth),
+            Expr::Tuple(tuple) => self.all_made_of(id, &tuple.elts, depth),
+            Expr::Set(set) => {
+                // Old protocols name it.
+                let set_class = ("builtins".to_owned(), "set".to_owned());
+                self.found.allowed.insert(set_class);
+                self.all_made_of(id, &set.elts, depth)
+            }
+            Expr::Call(call) => {
+                let class = self.constructed(id, &call.func);
+                self.expand(id, class);
+                true
+            }
+            Expr::Name(name) => match made_by(file, name) {
+                Some(Maker::Value(value)) => self.made_of(id, value, depth),
+                Some(Maker::Type(kind)) => {
+                    self.expand(id, kind);
+                    true
+                }
+                None => false,
+            },
+            _ => false,
+        }
+    }
+
+    fn all_made_of(&mut self, id: FileId, values: &'p [Expr], depth: usize) -> bool {
+        let each = values.iter();
+        each.fold(true, |all, one| self.made_of(id, one, depth) && all)
+    }
+
+    /// The class of what `function` makes: itself, or that of which it is a constructor, as `datetime.datetime.now` is.
+    fn constructed(&self, id: FileId, function: &'p Expr) -> &'p Expr {
+        let Expr::Attribute(method) = function else {
+            return function;
+        };
+        let file = self.project.source(id);
+        let names = file.names(file.scopes().at(span(function).start), &method.value);
+        let plain = |name: &String| self.rewrite.plain_classes.contains(name);
+        match names.iter().any(plain) {
+            true => &method.value,
+            false => function,
+        }
+    }
+
     /// Adds the classes of values of the type `kind`, written in `file`.
     fn expand(&mut self, id: FileId, kind: &'p Expr) {
         match kind {

@@ -77,21 +77,34 @@ impl Planner<'_> {
                 }
                 Err((reason, note)) => {
                     for n in open {
+                        let other = self
+                            .findings
+                            .get(n)
+                            .and_then(|f| self.in_place_of(f, reason));
                         if let (Some(slot), Some(all)) = (done.get_mut(n), notes.get_mut(n)) {
-                            *slot = Some(Err(Decision::Refuse(reason)));
+                            *slot = Some(other.ok_or(Decision::Refuse(reason)));
                             all.push(note.clone());
                         }
                     }
                 }
             }
         }
-        let untraced: Vec<Option<(Reason, Note)>> =
-            self.findings.iter().map(|f| self.untraced(f)).collect();
-        let rows = done.into_iter().zip(drafts).zip(untraced).zip(&mut notes);
-        let grouped = rows.map(|(((done, draft), untraced), notes)| {
+        let moving = |draft: &Option<Drafted>| matches!(draft, Some(Ok(d)) if self.moves(d));
+        let lost = match drafts.iter().any(moving) {
+            true => self.lost(),
+            false => Vec::new(),
+        };
+        let rows = done
+            .into_iter()
+            .zip(drafts)
+            .zip(self.findings)
+            .zip(&mut notes);
+        let grouped = rows.map(|(((done, draft), finding), notes)| {
             let alone = || match draft {
                 Some(Ok(mut draft)) => {
-                    if let (Some((reason, note)), true) = (untraced, self.moves(&draft)) {
+                    if self.moves(&draft)
+                        && let Some((reason, note)) = self.untraced(finding, &lost)
+                    {
                         notes.push(note);
                         draft.suggest.get_or_insert(reason);
                     }
@@ -106,26 +119,36 @@ impl Planner<'_> {
         (grouped, notes)
     }
 
-    /// A writer in the same file of which it is not known where it goes.
-    fn untraced(&self, finding: &Finding) -> Option<(Reason, Note)> {
-        let id = finding.place.file;
-        let file = self.project.source(id);
-        let path = self.project.path(id);
-        if file.unparsed().is_some() || (is_test(path) && !finding.test) {
-            return None;
-        }
-        let linked = |place: Place| {
-            let mut links = self.findings.iter().flat_map(|f| &f.writers);
-            links.any(|link| link.place == place)
-        };
-        let traced = |place: Place| {
-            let writing = self.writings.iter().find(|w| w.place == place);
-            writing.is_some_and(|w| !w.channels.is_empty())
-        };
-        let writers = writers_in(self, file, id).into_iter();
-        let mut lost = writers.filter(|place| !linked(*place) && !traced(*place));
+    /// Writers of which it is not known where they go: a load may read what they write.
+    fn lost(&self) -> Vec<Place> {
+        let linked: BTreeSet<Place> = self
+            .findings
+            .iter()
+            .flat_map(|finding| &finding.writers)
+            .map(|link| link.place)
+            .collect();
+        let traced: BTreeSet<Place> = self
+            .writings
+            .iter()
+            .filter(|writing| !writing.channels.is_empty())
+            .map(|writing| writing.place)
+            .collect();
+        let files = self.writing_files.iter();
+        let all = files.flat_map(|id| writers_in(self, self.project.source(*id), *id));
+        all.filter(|place| !linked.contains(place) && !traced.contains(place))
+            .collect()
+    }
+
+    /// The first of the writers that were `lost` which `finding` may read: one in its own file, if there is any.
+    fn untraced(&self, finding: &Finding, lost: &[Place]) -> Option<(Reason, Note)> {
+        let own = finding.place.file;
+        let counts = |place: &&Place| finding.test || !is_test(self.project.path(place.file));
+        let place = lost
+            .iter()
+            .filter(counts)
+            .min_by_key(|p| (p.file != own, **p))?;
         let what = "where that goes was not followed";
-        Some(self.because(Reason::WriterUntraced, lost.next()?, what))
+        Some(self.because(Reason::WriterUntraced, *place, what))
     }
 
     /// The edits of the writers of `group`, drafts of members that had none, and why a person has to decide.

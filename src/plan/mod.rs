@@ -246,6 +246,7 @@ fn fitted(
         order,
         findings,
         writings: &traced.writings,
+        writing_files: &traced.writing_files,
         fresh: HashMap::new(),
         classes: HashMap::new(),
     };
@@ -259,6 +260,10 @@ fn fitted(
         drafts.push(draft);
     }
     let (drafts, mut notes) = planner.with_writers(drafts);
+    for (by, draft) in by.iter_mut().zip(&drafts) {
+        let now = draft.as_ref().ok().and_then(|draft| draft.by.clone());
+        *by = now.unwrap_or_else(|| std::mem::take(by));
+    }
     let mut accepted = Joined::default();
     let mut doubtful = Vec::new();
     let mut decisions = Vec::with_capacity(findings.len());
@@ -314,7 +319,9 @@ fn fitted(
     let rows = findings.iter().zip(&decisions).zip(&by).zip(&mut notes);
     for (((finding, decision), by), notes) in rows {
         let moves = !planner.same_format(by);
-        if matches!(decision, Decision::Rewrite(_)) && notes.is_empty() && moves {
+        let changes = matches!(decision, Decision::Rewrite(_) | Decision::Suggest(..));
+        let of_writer = |note: &groups::Note| note.code.starts_with("writer-");
+        if changes && moves && !notes.iter().any(of_writer) {
             notes.push(groups::elsewhere(finding));
         }
     }
@@ -384,6 +391,7 @@ struct Planner<'p> {
     order: &'p Order,
     findings: &'p [Finding],
     writings: &'p [Writing],
+    writing_files: &'p [FileId],
     fresh: HashMap<FileId, Fresh>,
     /// Classes to be added, by what they allow: name and place.
     classes: HashMap<(FileId, Allowed), (String, usize)>,

@@ -160,9 +160,7 @@ fn finding_text(out: &mut String, finding: &FindingRow) {
             several(finding.other_paths, "way")
         );
     }
-    // Who else writes is said of every rewrite, in JSON and in the commit.
-    let notes = finding.notes.iter();
-    for note in notes.filter(|note| note.code != "writer-elsewhere") {
+    for note in &finding.notes {
         let at = match (&note.file, note.line) {
             (Some(file), Some(line)) => format!("{file}:{line}  "),
             _ => String::new(),

@@ -7,6 +7,7 @@ use super::env::Env;
 use super::expressions::LITERAL_KEY;
 use super::known::{REFUSED, key_sham};
 use super::machine::{Machine, Owner};
+use super::queues::made_for;
 use super::taint::Taint;
 use super::value::{Arguments, Atom, Const, Container, Role, Value};
 use crate::pack::Shape;
@@ -31,7 +32,10 @@ impl<'a> Machine<'a> {
                 Atom::External(base) => self.external_attribute(base, name),
                 Atom::Made(made) => self.made_attribute(&made.clone(), name, at),
                 Atom::Module(file) => self.module_attribute(*file, name),
-                Atom::Class(class) => self.class_member(*class, name, at),
+                Atom::Class(class) => {
+                    self.rows_of(*class, at.place);
+                    self.class_member(*class, name, at)
+                }
                 Atom::Instance(instance) => self.instance_attribute(*instance, name, at, env),
                 Atom::Super(home, instance) => self.super_member(*home, *instance, name, at, env),
                 // A model of which some fields are known to be harmless.
@@ -85,7 +89,10 @@ impl<'a> Machine<'a> {
                     .unwrap_or_default();
             }
         }
-        found
+        match self.column_value(instance, name, at.place) {
+            Some(column) => found.join(&column),
+            None => found,
+        }
     }
 
     /// A member of untrusted data.
@@ -151,7 +158,10 @@ impl<'a> Machine<'a> {
             };
         }
         if self.model.object(&made.name).is_some() {
-            let value = self.field_of_outside(&made.name, name, at);
+            let mut value = self.field_of_outside(&made.name, name, at);
+            if let Some(queue) = made_for(made) {
+                value = self.coming_by(value, &queue);
+            }
             let is_file = |taint: &&Taint| *taint.channel == *super::stores::LOCAL_FILE;
             if value.taints().iter().any(is_file)
                 && let Some(path) = made.arguments.first()

@@ -9,6 +9,7 @@ use super::iterators::in_order;
 use super::lazy::{Deferred, LOOKS};
 use super::machine::{Machine, Owner};
 use super::methods::{is_mutator, split_pieces};
+use super::queues::made_for;
 use super::taint::{Hop, HopKind, Place, Taint};
 use super::value::{Arguments, Atom, Const, Container, Kind, Role, Value};
 use crate::pack::{Shape, Trust};
@@ -140,7 +141,7 @@ impl<'a> Machine<'a> {
                 if !callee.atoms().iter().any(takes) {
                     self.moved_on(at, env);
                 }
-                self.sends(&callee, None, &arguments);
+                self.sends(&callee, None, &Value::unknown(), &arguments);
                 match self.call_value(&callee, &Value::unknown(), &arguments, at, env) {
                     Some(value) => value,
                     None => {
@@ -225,7 +226,7 @@ impl<'a> Machine<'a> {
         let name = &*self.mangled(&attribute.attr.id);
         self.addressed(attribute, name, arguments);
         // Whatever the receiver is: its methods' names say what they do.
-        self.sends(&Value::unknown(), Some(name), arguments);
+        self.sends(&Value::unknown(), Some(name), owner, arguments);
         let mut out = Value::unknown();
         let mut after = Value::unknown();
         let mut changed = false;
@@ -289,6 +290,7 @@ impl<'a> Machine<'a> {
                 Atom::Digest(_) => Some(own),
                 Atom::Pickled(..) | Atom::Verified => Some(own),
                 Atom::Untrusted(taint) => {
+                    self.sets_by_call(taint, arguments);
                     if let Some(grown) = self.received(taint, name, arguments, at) {
                         after = after.join(&grown);
                         changed = true;
@@ -297,7 +299,12 @@ impl<'a> Machine<'a> {
                 }
                 _ => {
                     let callee = self.attribute_called(&own, name, at, env);
-                    self.sends(&callee, Some(name), arguments);
+                    self.sends(&callee, Some(name), &own, arguments);
+                    if let Atom::Class(class) = atom
+                        && self.is_row(*class)
+                    {
+                        self.sets_columns(Some(*class), arguments);
+                    }
                     let result = self.call_value(&callee, &own, arguments, at, env);
                     let is_context =
                         matches!(atom, Atom::Made(made) if made.name.ends_with(".ContextVar"));
@@ -331,6 +338,8 @@ impl<'a> Machine<'a> {
                 changed = true;
             }
         }
+        out = self.by_open_queue(name, arguments, at.place, out);
+        self.rows_by(arguments, &out);
         if matches!(
             name,
             "recv_into" | "readinto" | "recvfrom_into" | "readinto1"
@@ -461,7 +470,11 @@ impl<'a> Machine<'a> {
         let mut out = None;
         for atom in callee.atoms() {
             let result = match atom {
-                Atom::External(name) => self.call_external(name, receiver, arguments, at, env),
+                Atom::External(name) => {
+                    let found = self.call_external(name, receiver, arguments, at, env);
+                    self.rows_by(arguments, &found);
+                    self.by_queue(name, arguments, at.place, found)
+                }
                 Atom::Function(id, bound)
                     if at.lazy && self.function(*id).is_some_and(|f| self.is_lazy(&f)) =>
                 {
@@ -498,6 +511,7 @@ impl<'a> Machine<'a> {
                 }
                 Atom::Untrusted(taint) => self.call_member_itself(taint, arguments, at),
                 Atom::Object(_) => atom.clone().into(),
+                Atom::Made(made) if made_for(made).is_some() => atom.clone().into(),
                 Atom::Verified | Atom::Pickled(..) => atom.clone().into(),
                 Atom::More => {
                     self.give_up();

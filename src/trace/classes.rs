@@ -376,7 +376,7 @@ impl<'a> Machine<'a> {
     }
 
     /// The nearest class of `line` that has an attribute `name`, and the attribute.
-    fn class_attribute(&self, line: &[Def], name: &str) -> Option<(Def, Value)> {
+    pub(super) fn class_attribute(&self, line: &[Def], name: &str) -> Option<(Def, Value)> {
         line.iter().find_map(|class| {
             let value = self.classes.get(class)?.attributes.get(name)?;
             Some((*class, value.clone()))
@@ -492,6 +492,9 @@ impl<'a> Machine<'a> {
                 }
             }
             None => {
+                if self.is_row(class) {
+                    self.sets_columns(Some(class), arguments);
+                }
                 self.fill(&line, &own, arguments);
                 if let Some((_, after)) = self.class_attribute(&line, "__post_init__") {
                     for atom in after.atoms() {
@@ -548,7 +551,14 @@ impl<'a> Machine<'a> {
     ) {
         for atom in owner.atoms() {
             let key = match atom {
+                Atom::Untrusted(row) => {
+                    self.sets_found(row, name, value);
+                    continue;
+                }
                 Atom::Instance(instance) => {
+                    if self.is_row(instance.class) {
+                        self.sets_column(Some(instance.class), name, value);
+                    }
                     let line = self.lineage(instance.class);
                     let setter = self.class_attribute(&line, &format!("{name}.setter"));
                     if let Some((_, setter)) = setter {

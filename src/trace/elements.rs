@@ -7,6 +7,7 @@ use super::calls::At;
 use super::env::Env;
 use super::fold;
 use super::machine::{Machine, Owner};
+use super::queues::made_for;
 use super::taint::{Hop, HopKind, Place, Taint};
 use super::value::{Arguments, Atom, Const, Container, Value};
 use crate::pack::{Shape, Trust};
@@ -260,7 +261,11 @@ impl<'a> Machine<'a> {
                     out = out.join(&self.element_of(ty, at));
                 }
                 Atom::Made(made) if model.object(&made.name).is_some() => {
-                    out = out.join(&self.element_of(&made.name.clone(), at));
+                    let element = self.element_of(&made.name, at);
+                    out = out.join(&match made_for(made) {
+                        Some(queue) => self.coming_by(element, &queue),
+                        None => element,
+                    });
                 }
                 _ => {}
             }

@@ -7,11 +7,10 @@ use sha2::{Digest, Sha256};
 use super::env::{Verdict, verdict};
 use super::handlers::Handler;
 use super::known::NAMED_SOURCE;
-use super::machine::{Reached, Safe};
+use super::machine::{Machine, Reached, Safe};
 use super::sites::Site;
 use super::taint::Taint;
 use super::value::{Atom, Const, Value};
-use super::writers::{Written, links};
 use super::{Finding, Reach, Route, TaintPath, enclosing};
 use crate::pack::{Model, Shape, Trust};
 use crate::project::Project;
@@ -20,7 +19,7 @@ use crate::project::Project;
 pub(super) fn finding(
     site: &Site,
     reached: &[&(Option<Handler>, Reached)],
-    written: &[Written],
+    machine: &Machine<'_>,
 ) -> Finding {
     let mut routes: Vec<Route> = Vec::new();
     let mut open: Vec<Taint> = Vec::new();
@@ -90,7 +89,7 @@ pub(super) fn finding(
     // The most exposed first, then the shortest.
     open.sort_by_key(|taint| (taint.trust, taint.hops().len(), taint.origin));
     let worst = open.first();
-    let writers = links(&arriving, reached, written);
+    let writers = machine.links(&arriving, reached);
     let reach = match worst {
         Some(_) => Reach::Untrusted,
         None if guarded => Reach::Guarded,

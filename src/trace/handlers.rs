@@ -5,6 +5,7 @@ use std::rc::Rc;
 use super::env::Env;
 use super::functions::{Code, Function};
 use super::machine::Machine;
+use super::queues::QUEUE;
 use super::taint::Place;
 use super::value::{Arguments, Atom, Const, Container, Def, FunctionId, Instance, Role, Value};
 use crate::pack::{self, Argument, FrameworkId, Member, Parameters, Shape, Trust};
@@ -372,6 +373,8 @@ impl<'a> Machine<'a> {
                     if let Atom::Function(id, bound) = atom
                         && let Some(function) = self.function(*id)
                     {
+                        let call = &registration.call;
+                        self.handles_queue(*framework, call, function.def, arguments);
                         self.add_handler(Handler {
                             class: bound.map(|b| b.class),
                             route: route.as_deref().map(str::to_owned),
@@ -420,6 +423,10 @@ impl<'a> Machine<'a> {
                     row,
                     ast::AnyParameterRef::NonVariadic(parameter),
                 ),
+            };
+            let value = match self.some_queue(handler.framework, Some(handler.def)) {
+                Some(queue) => self.coming_by(value, &queue),
+                None => value,
             };
             match parameters.kwonlyargs.iter().any(|p| p.name().id == *name) {
                 true => arguments.named.push((name.clone(), value)),
@@ -638,7 +645,10 @@ impl<'a> Machine<'a> {
                     place,
                     note,
                 );
+                let home = self.model.object_home(ty);
+                let queue = home.and_then(|home| self.some_queue(home, None));
                 Atom::Untrusted(super::taint::Taint {
+                    queue: queue.filter(|_| data.channel == QUEUE),
                     known_as: Some(format!("{}.{name}", object.name).into()),
                     on_missing: data.on_missing.as_deref().map(Rc::from),
                     ..taint

@@ -13,7 +13,9 @@ use super::restricted::Restriction;
 use super::stores::LOCAL_FILE;
 use super::taint::{HopKind, Place, Taint};
 use super::value::{Arguments, Atom, Check, Const, Container, Made, Value};
-use crate::pack::{Apply, Arrives, Condition, Given, Shape, Sink, SinkId, Source, Trust};
+use crate::pack::{
+    Apply, Arrives, Condition, FrameworkId, Given, Shape, Sink, SinkId, Source, Trust,
+};
 use crate::python::ast::name::Name;
 
 /// Channel of data whose place the client names, not its content: a path, an address.
@@ -421,7 +423,7 @@ impl<'a> Machine<'a> {
     }
 
     /// Whether `condition` holds of `arguments`; nothing when its argument is not given.
-    fn holds(&self, condition: &Condition, arguments: &Arguments) -> Option<bool> {
+    pub(super) fn holds(&self, condition: &Condition, arguments: &Arguments) -> Option<bool> {
         let position = condition.position.unwrap_or(usize::MAX);
         let value = arguments.get(position, &condition.keyword)?;
         if condition.given {
@@ -624,25 +626,27 @@ impl<'a> Machine<'a> {
     }
 
     /// The source that is a method or attribute called `last`, in a file that uses its framework.
-    pub(super) fn open_source(&mut self, last: &str) -> Option<((), &'a Source)> {
+    pub(super) fn open_source(&mut self, last: &str) -> Option<(FrameworkId, &'a Source)> {
         let model = self.model;
         let mut sources = model.open_sources(last).peekable();
         sources.peek()?;
         let uses = self.uses(self.file());
-        sources
-            .find(|(framework, _)| uses.contains(framework))
-            .map(|(_, source)| ((), source))
+        sources.find(|(framework, _)| uses.contains(framework))
     }
 
     /// What the method or attribute `last` of something unknown gives, if it is a source.
     pub(super) fn open_source_value(&mut self, last: &str, at: At<'a>) -> Option<Value> {
-        let (_, source) = self.open_source(last)?;
+        let (framework, source) = self.open_source(last)?;
         if let Some(object) = &source.is {
             return Some(Value::object(object));
         }
         let trust = source.trust.unwrap_or(Trust::Unknown);
         let note = self.snippet(at.place);
-        Some(self.entering(trust, &source.channel, source.shape, at.place, note))
+        let value = self.entering(trust, &source.channel, source.shape, at.place, note);
+        Some(match self.some_queue(framework, None) {
+            Some(queue) => self.coming_by(value, &queue),
+            None => value,
+        })
     }
 
     /// Path objects: joined, opened, written.

@@ -14,6 +14,7 @@ use super::functions::{Calling, Code, Function, Summary};
 use super::handlers::Handler;
 use super::lazy::{Deferred, Yields};
 use super::modules::Names;
+use super::queues::Queues;
 use super::restricted::Restriction;
 use super::sites::{Form, Site};
 use super::taint::{Hop, HopKind, Place, Taint};
@@ -180,6 +181,9 @@ pub(super) struct Machine<'a> {
     uses: FxHashMap<FileId, Rc<HashSet<FrameworkId>>>,
     pub visited: HashSet<Def>,
     pub written: Vec<Written>,
+    pub(super) queues: Queues,
+    /// Where rows of a database are read, and of which class; nothing where they are of several.
+    pub(super) rows: FxHashMap<Place, Option<Def>>,
     /// What each writer was given.
     pub dumped: FxHashMap<Place, Value>,
     pub frames: Vec<Frame>,
@@ -234,6 +238,8 @@ impl<'a> Machine<'a> {
             uses: FxHashMap::default(),
             visited: HashSet::new(),
             written: Vec::new(),
+            queues: Queues::default(),
+            rows: FxHashMap::default(),
             dumped: FxHashMap::default(),
             frames: Vec::new(),
             contexts: 0,

@@ -9,6 +9,7 @@ mod buffers;
 mod builtins;
 mod calls;
 mod classes;
+mod columns;
 mod container;
 mod definitions;
 mod elements;
@@ -30,6 +31,7 @@ mod methods;
 mod modules;
 mod operators;
 mod patterns;
+mod queues;
 mod relevant;
 mod restricted;
 mod settings;
@@ -168,6 +170,8 @@ pub struct Traced {
     pub findings: Vec<Finding>,
     /// What the project pickles itself, where the analysis came to it.
     pub writings: Vec<Writing>,
+    /// The files in which it pickles anything.
+    pub writing_files: Vec<FileId>,
     /// Whether a bound on work was met.
     pub exhausted: bool,
 }
@@ -210,8 +214,10 @@ fn flows(project: &Project, model: &Model) -> Traced {
     }
     let mut sites: Vec<Site> = Vec::new();
     let mut named: Vec<(FileId, relevant::Named)> = Vec::new();
+    let mut writing_files = Vec::new();
     for (file, mine, names) in looked {
         sites.extend(mine);
+        writing_files.extend(names.writes().then_some(file));
         named.push((file, names));
     }
     let relevant = relevant::relevant(project, named, &sites, &imports);
@@ -240,11 +246,12 @@ fn flows(project: &Project, model: &Model) -> Traced {
     }
     let rows = machine.sites.iter().zip(&by_site);
     let findings: Vec<Finding> = rows
-        .map(|(site, reached)| finding::finding(site, reached, &machine.written))
+        .map(|(site, reached)| finding::finding(site, reached, &machine))
         .collect();
     Traced {
         findings,
         writings: machine.writings(),
+        writing_files,
         exhausted,
     }
 }

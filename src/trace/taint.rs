@@ -90,6 +90,8 @@ pub struct Taint {
     pub channel: Rc<str>,
     /// Under which name: cookie name, form field.
     pub key: Option<Rc<str>>,
+    /// By which queue, topic or channel a message came, as far as that was seen: see `queues`.
+    pub queue: Option<Rc<str>>,
     /// Which part of what came from the source: projections by position or key.
     pub part: Rc<str>,
     /// Where it entered.
@@ -125,6 +127,7 @@ impl Taint {
             trust,
             channel: channel.into(),
             key: None,
+            queue: None,
             part: "".into(),
             origin: place,
             known_as: None,
@@ -179,6 +182,7 @@ impl Taint {
         same.then(|| {
             let mut taint = Taint::enter(self.trust, &self.channel, shape, place, note());
             taint.key = self.key.clone();
+            taint.queue = self.queue.clone();
             taint.part = Rc::clone(&self.part);
             taint.origin = self.origin;
             taint.known_as = self.known_as.clone();
@@ -247,7 +251,7 @@ impl Taint {
             self.shape,
             self.origin,
             &self.channel,
-            &self.key,
+            (&self.key, &self.queue),
             &self.part,
             self.sham,
             (self.exact, self.tame, &self.text),

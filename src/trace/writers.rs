@@ -3,10 +3,12 @@
 //! Invariant: errs towards linking. Where channel, key or address are not known, a writer may feed a load.
 
 use super::calls::At;
+use super::columns::{Column, DATABASE};
 use super::env::Env;
 use super::fold;
 use super::handlers::Handler;
 use super::machine::{Machine, Reached};
+use super::queues::QUEUE;
 use super::stores::LOCAL_FILE;
 use super::taint::{HopKind, Place, Taint};
 use super::value::{Arguments, Atom, Const, Kind, Role, Value};
@@ -28,8 +30,22 @@ pub struct Written {
     pub key: Option<String>,
     /// To which address, for requests; likewise.
     pub address: Option<String>,
+    /// By which queue, for messages; likewise.
+    pub queue: Option<String>,
+    /// In which column of a database, for rows.
+    pub(super) column: Option<Column>,
     /// The call that pickled it.
     pub place: Place,
+}
+
+/// Where something goes that was pickled.
+#[derive(Default)]
+struct Way<'w> {
+    channel: &'w str,
+    key: Option<&'w str>,
+    address: Option<&'w str>,
+    queue: Option<String>,
+    column: Option<Column>,
 }
 
 /// A writer that may feed a load.
@@ -154,11 +170,38 @@ impl<'a> Machine<'a> {
         address: Option<&str>,
         value: &Value,
     ) {
+        self.note(
+            Way {
+                channel,
+                key,
+                address,
+                ..Way::default()
+            },
+            value,
+        );
+    }
+
+    /// The same for what becomes a column of a row.
+    pub(super) fn note_column(&mut self, column: Column, value: &Value) {
+        let column = Some(column);
+        self.note(
+            Way {
+                channel: DATABASE,
+                column,
+                ..Way::default()
+            },
+            value,
+        );
+    }
+
+    fn note(&mut self, way: Way<'_>, value: &Value) {
         for place in value.pickled_at() {
             let written = Written {
-                channel: channel.to_owned(),
-                key: key.map(str::to_owned),
-                address: address.map(str::to_owned),
+                channel: way.channel.to_owned(),
+                key: way.key.map(str::to_owned),
+                address: way.address.map(str::to_owned),
+                queue: way.queue.clone(),
+                column: way.column.clone(),
                 place,
             };
             if !self.written.contains(&written) {
@@ -168,7 +211,13 @@ impl<'a> Machine<'a> {
     }
 
     /// Notes what the program has pickled and hands to a client or a server: a cookie, a request's body.
-    pub(super) fn sends(&mut self, callee: &Value, method: Option<&str>, arguments: &Arguments) {
+    pub(super) fn sends(
+        &mut self,
+        callee: &Value,
+        method: Option<&str>,
+        receiver: &Value,
+        arguments: &Arguments,
+    ) {
         if !arguments.all().any(Value::is_pickled) {
             return;
         }
@@ -177,7 +226,26 @@ impl<'a> Machine<'a> {
             Atom::External(name) => Some(&**name),
             _ => None,
         });
-        for carrier in model.carriers(names, method) {
+        let mut carriers = model.carriers(names, method);
+        let mut guessed = false;
+        let data = |atom: &Atom| matches!(atom, Atom::Untrusted(_));
+        if let Some(last) = method
+            && carriers.is_empty()
+            && callee.is_empty()
+            && receiver.atoms().iter().all(data)
+        {
+            let uses = self.uses(self.file());
+            let open = model
+                .open_carriers(last)
+                .filter(|(id, _)| uses.contains(id));
+            let open: Vec<_> = open.collect();
+            // Whose it is nobody says.
+            guessed = open
+                .iter()
+                .any(|(id, _)| open.iter().any(|(other, _)| other != id));
+            carriers.extend(open.into_iter().map(|(_, carrier)| carrier));
+        }
+        for carrier in carriers {
             let value = carrier
                 .value
                 .as_ref()
@@ -192,7 +260,15 @@ impl<'a> Machine<'a> {
             };
             if let Some(value) = value.cloned() {
                 let (key, address) = (text(&carrier.key), text(&carrier.address));
-                self.note_written(&carrier.channel, key.as_deref(), address.as_deref(), &value);
+                let queue = self.sent_to(carrier, receiver, arguments);
+                let way = Way {
+                    channel: &carrier.channel,
+                    key: key.as_deref(),
+                    address: address.as_deref(),
+                    queue: queue.filter(|_| !guessed),
+                    column: None,
+                };
+                self.note(way, &value);
             }
         }
     }
@@ -308,57 +384,84 @@ fn texts(value: &Value) -> Vec<Place> {
     sources.collect()
 }
 
-/// The writers that may feed a load which `taints` and pickled `values` reach.
-pub(super) fn links(
-    taints: &[Taint],
-    reached: &[&(Option<Handler>, Reached)],
-    written: &[Written],
-) -> Vec<Link> {
-    let mut links: Vec<Link> = Vec::new();
-    let mut link = |place: Place, sure: bool| match links.iter_mut().find(|l| l.place == place) {
-        Some(link) => link.sure |= sure,
-        None => links.push(Link { place, sure }),
-    };
-    for (_, reached) in reached {
-        for place in reached.value.pickled_at() {
-            link(place, true);
-        }
-    }
-    for written in written {
-        for taint in taints {
-            let same_channel = *taint.channel == *written.channel
-                || (written.channel == RESPONSE && *taint.channel == *"download");
-            let keys = (taint.key.as_deref(), written.key.as_deref());
-            let same_key = match keys {
-                (Some(ours), Some(theirs)) if written.channel != RESPONSE => overlap(ours, theirs),
-                _ => true,
-            };
-            if !same_channel || !same_key {
-                continue;
+impl Machine<'_> {
+    /// The writers that may feed a load which `taints` and pickled values reach.
+    pub(super) fn links(
+        &self,
+        taints: &[Taint],
+        reached: &[&(Option<Handler>, Reached)],
+    ) -> Vec<Link> {
+        let mut links: Vec<Link> = Vec::new();
+        let mut link = |place: Place, sure: bool| match links.iter_mut().find(|l| l.place == place)
+        {
+            Some(link) => link.sure |= sure,
+            None => links.push(Link { place, sure }),
+        };
+        for (_, reached) in reached {
+            for place in reached.value.pickled_at() {
+                link(place, true);
             }
-            let handlers = reached.iter().filter_map(|(handler, _)| handler.as_ref());
-            match (&written.address, &*written.channel) {
-                (Some(address), _) => {
-                    let routed = handlers
-                        .map(|h| leads_to(address, h.route.as_deref()))
-                        .max();
-                    match routed.unwrap_or(Leads::Perhaps) {
-                        Leads::Not => {}
-                        Leads::Perhaps => link(written.place, false),
-                        Leads::There => link(written.place, true),
-                    }
+        }
+        for written in &self.written {
+            let all = taints
+                .iter()
+                .map(|taint| self.meets(taint, written, reached));
+            match all.max().unwrap_or(Leads::Not) {
+                Leads::Not => {}
+                Leads::Perhaps => link(written.place, false),
+                Leads::There => link(written.place, true),
+            }
+        }
+        links.sort();
+        links
+    }
+
+    /// Whether `taint` is what was `written`.
+    fn meets(
+        &self,
+        taint: &Taint,
+        written: &Written,
+        reached: &[&(Option<Handler>, Reached)],
+    ) -> Leads {
+        let same_channel = *taint.channel == *written.channel
+            || (written.channel == RESPONSE && *taint.channel == *"download");
+        if !same_channel {
+            return Leads::Not;
+        }
+        if written.channel == QUEUE {
+            return self.comes_by(taint.queue.as_deref(), written.queue.as_deref());
+        }
+        if written.channel == DATABASE {
+            return self.same_column(taint, &written.column.clone().unwrap_or_default());
+        }
+        let keys = (taint.key.as_deref(), written.key.as_deref());
+        let same_key = match keys {
+            (Some(ours), Some(theirs)) if written.channel != RESPONSE => {
+                match (overlap(ours, theirs), theirs.contains('\0')) {
+                    (false, _) => Leads::Not,
+                    (true, true) => Leads::Perhaps,
+                    (true, false) => Leads::There,
                 }
-                (None, "body" | "file" | RESPONSE) => link(written.place, false),
-                (None, _) => link(written.place, true),
             }
+            _ => Leads::Perhaps,
+        };
+        if same_key == Leads::Not {
+            return Leads::Not;
+        }
+        let handlers = reached.iter().filter_map(|(handler, _)| handler.as_ref());
+        match (&written.address, &*written.channel) {
+            (Some(address), _) => {
+                let routed = handlers.map(|h| leads_to(address, h.route.as_deref()));
+                routed.max().unwrap_or(Leads::Perhaps)
+            }
+            (None, "body" | "file" | RESPONSE) => Leads::Perhaps,
+            (None, _) => same_key,
         }
     }
-    links.sort();
-    links
 }
 
 /// Whether two texts, each known but for `\0`, can be the same.
-fn overlap(ours: &str, theirs: &str) -> bool {
+pub(super) fn overlap(ours: &str, theirs: &str) -> bool {
     let head = |text: &str| text.split('\0').next().unwrap_or_default().to_owned();
     let tail = |text: &str| text.rsplit('\0').next().unwrap_or_default().to_owned();
     match ours.contains('\0') || theirs.contains('\0') {
@@ -371,9 +474,9 @@ fn overlap(ours: &str, theirs: &str) -> bool {
     }
 }
 
-/// Whether a request to an address comes to a route.
+/// Whether what goes one way comes to who reads another.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-enum Leads {
+pub(super) enum Leads {
     Not,
     Perhaps,
     There,

@@ -42,6 +42,11 @@ impl Named {
         named
     }
 
+    /// Whether something is written that sinks read.
+    pub fn writes(&self) -> bool {
+        !self.writers.is_empty()
+    }
+
     /// Whether there is anything of interest.
     pub fn matters(&self) -> bool {
         self.anywhere || !self.names.is_empty() || !self.writers.is_empty()
