@@ -327,23 +327,22 @@ impl<'a> Machine<'a> {
     }
 
     /// Sees whether calling `name` registers one of `arguments` as a handler.
-    pub(super) fn register(&mut self, name: &str, arguments: &Arguments) {
+    pub(super) fn register(&mut self, name: &str, arguments: &Arguments) -> bool {
         let rows = self.model.registered(name);
         let is = |call: &str| call == name;
-        self.register_rows(rows, &is, arguments);
-        if rows.is_empty()
-            && let Some((_, last)) = name.rsplit_once('.')
-        {
-            self.register_open(last, arguments);
+        let registered = self.register_rows(rows, &is, arguments);
+        match name.rsplit_once('.') {
+            Some((_, last)) if rows.is_empty() => self.register_open(last, arguments),
+            _ => registered,
         }
     }
 
     /// The same for a method `last` of a receiver that nothing is known of.
-    pub(super) fn register_open(&mut self, last: &str, arguments: &Arguments) {
+    pub(super) fn register_open(&mut self, last: &str, arguments: &Arguments) -> bool {
         let model = self.model;
         let open = model.registered_open(last);
         if open.is_empty() {
-            return;
+            return false;
         }
         let uses = self.uses(self.file());
         let rows: Vec<_> = open
@@ -352,7 +351,7 @@ impl<'a> Machine<'a> {
             .copied()
             .collect();
         let is = |call: &str| call.strip_prefix("*.") == Some(last);
-        self.register_rows(&rows, &is, arguments);
+        self.register_rows(&rows, &is, arguments)
     }
 
     fn register_rows(
@@ -360,8 +359,9 @@ impl<'a> Machine<'a> {
         rows: &[(FrameworkId, usize)],
         is: &dyn Fn(&str) -> bool,
         arguments: &Arguments,
-    ) {
+    ) -> bool {
         let model = self.model;
+        let mut registered = false;
         for (framework, n) in rows {
             let Some(row) = model.handler(*framework, *n) else {
                 continue;
@@ -373,6 +373,7 @@ impl<'a> Machine<'a> {
                     if let Atom::Function(id, bound) = atom
                         && let Some(function) = self.function(*id)
                     {
+                        registered = true;
                         let call = &registration.call;
                         self.handles_queue(*framework, call, function.def, arguments);
                         self.add_handler(Handler {
@@ -384,6 +385,7 @@ impl<'a> Machine<'a> {
                 }
             }
         }
+        registered
     }
 
     /// The attribute `name` that a framework sets on instances of `class`.

@@ -191,7 +191,7 @@ impl<'a> Machine<'a> {
                 types => Container::sequence(types.iter().map(object)).into(),
             };
         }
-        self.register(name, arguments);
+        let registered = self.register(name, arguments);
         if let Some(source) = model.source(name) {
             return self.call_source(name, source, arguments, at);
         }
@@ -220,7 +220,9 @@ impl<'a> Machine<'a> {
             true => Value::unknown(),
             false => self.dispatched_outside(last, receiver, arguments, at, env),
         };
-        self.hand_on(arguments, at, env);
+        if !registered {
+            self.hand_on(arguments, at, env);
+        }
         self.filled(at, env);
         let all = arguments.any().join(receiver);
         let passed = self.stepped(&all, Some(name), Shape::Any, false, at.place);

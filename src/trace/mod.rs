@@ -275,6 +275,7 @@ fn interpret(
         let function = machine.function_at(*def);
         function.is_some_and(|f| relevant.called.contains(f.name()))
     });
+    let mut uncalled = Vec::new();
     for def in rest {
         if machine.visited.contains(&def) || machine.is_unused(def) {
             continue;
@@ -285,9 +286,12 @@ fn interpret(
         let arguments = machine.outside_arguments(id);
         machine.enter(id, None, &arguments);
         let reached = machine.take_reached();
-        all.extend(reached.into_iter().map(|r| (None, r)));
+        uncalled.extend(reached.into_iter().map(|r| (def, r)));
         handlers(machine, relevant, &mut all);
     }
+    // What was registered meanwhile is called by its framework alone.
+    uncalled.retain(|(def, _)| machine.known_handlers.get(def) != Some(&false));
+    all.extend(uncalled.into_iter().map(|(_, reached)| (None, reached)));
     if machine.was_cut() {
         late(machine, relevant, &mut all);
     }

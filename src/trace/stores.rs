@@ -3,6 +3,8 @@
 //! Keys are texts as far as they are known; where only a part is, both sides must have the same shape of key. Under a
 //! key of which nothing is known only what was written under such a key is found.
 
+use std::rc::Rc;
+
 use super::calls::At;
 use super::env::Env;
 use super::fold;
@@ -75,7 +77,8 @@ impl<'a> Machine<'a> {
         }
         let note = self.snippet(at.place);
         let mut taint = Taint::enter(trust, &store.channel, store.shape, at.place, note);
-        taint.key = (!key.contains('\0')).then_some(key);
+        taint.key = (!key.contains('\0')).then(|| Rc::clone(&key));
+        taint.queue = Some(key);
         taint.sham = sham;
         // The program's own writes first: they say who supplies it.
         own.join(&Atom::Untrusted(taint).into())

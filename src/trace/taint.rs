@@ -90,7 +90,8 @@ pub struct Taint {
     pub channel: Rc<str>,
     /// Under which name: cookie name, form field.
     pub key: Option<Rc<str>>,
-    /// By which queue, topic or channel a message came, as far as that was seen: see `queues`.
+    /// By which queue, topic or channel a message came, as far as that was seen (see `queues`); of what a store keeps,
+    /// its key as far as it is known.
     pub queue: Option<Rc<str>>,
     /// Which part of what came from the source: projections by position or key.
     pub part: Rc<str>,

@@ -21,6 +21,7 @@ impl<'a> Machine<'a> {
         at: At<'a>,
         env: &mut Env,
     ) -> Value {
+        let mut registered = false;
         if let Some(name) = method {
             if let Some(sink) = self.model.open_sink(name) {
                 return self.reach_sink(sink, name, receiver, arguments, at, env);
@@ -28,12 +29,14 @@ impl<'a> Machine<'a> {
             if let Some(value) = self.open_source_value(name, at) {
                 return value;
             }
-            self.register_open(name, arguments);
+            registered = self.register_open(name, arguments);
         }
         let all = arguments
             .all()
             .fold(receiver.clone(), |all, value| all.join(value));
-        self.hand_on(arguments, at, env);
+        if !registered {
+            self.hand_on(arguments, at, env);
+        }
         self.filled(at, env);
         let mut found = Value::unknown();
         if let Some(name) = method {

@@ -434,7 +434,9 @@ impl Machine<'_> {
         if written.channel == DATABASE {
             return self.same_column(taint, &written.column.clone().unwrap_or_default());
         }
-        let keys = (taint.key.as_deref(), written.key.as_deref());
+        // Of what a store keeps, the key as far as it is known.
+        let ours = taint.queue.as_deref().or(taint.key.as_deref());
+        let keys = (ours, written.key.as_deref());
         let same_key = match keys {
             (Some(ours), Some(theirs)) if written.channel != RESPONSE => {
                 match (overlap(ours, theirs), theirs.contains('\0')) {
