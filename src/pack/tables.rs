@@ -117,6 +117,9 @@ pub struct Framework {
     /// Base classes of rows of a database, whose attributes are columns.
     #[serde(default)]
     pub tables: Vec<String>,
+    /// Packages that give binary columns as `memoryview`, which only some calls read.
+    #[serde(default)]
+    pub buffers: Vec<String>,
     /// Signature checks.
     #[serde(default, rename = "guard")]
     pub guards: Vec<Guard>,
@@ -883,6 +886,11 @@ pub struct Writer {
     pub keyword: String,
     /// 0-based position of the file it writes into; it gives bytes when absent. At 0 there is no value yet: a `Pickler`.
     pub into: Option<usize>,
+    /// The call only makes a writer; this method of it is given the value.
+    pub method: Option<String>,
+    /// What it gives, or writes, is text already.
+    #[serde(default)]
+    pub text: bool,
     /// The name that takes its place, which gives text; the writer cannot be rewritten when absent.
     pub becomes: Option<String>,
     /// Names of the positional arguments after the value.

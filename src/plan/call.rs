@@ -3,6 +3,7 @@
 //! Invariant: an argument that the data of the sink says nothing of refuses.
 
 use super::names::{Filled, fill, spell};
+use super::wrap::changed;
 use super::{Draft, Reason};
 use crate::pack::{Change, Rewrite, Sink};
 use crate::project::FileId;
@@ -34,6 +35,23 @@ enum New {
 const ARGUMENT: &str = "{argument}";
 
 impl Load {
+    /// The same, given bytes where a buffer arrives: not every call reads one.
+    pub fn of_bytes(self, file: &SourceFile) -> Result<Load, Reason> {
+        let New::Edits(edits) = &self.new else {
+            return Ok(self);
+        };
+        let scopes = file.scopes();
+        let bound = scopes.lookup(scopes.at(self.whole.start), "bytes");
+        if bound.is_some() {
+            return Err(Reason::NameTaken);
+        }
+        let mut edits = edits.clone();
+        edits.push(Edit::replace(self.argument, format!("bytes({ARGUMENT})")));
+        let text = changed(file, self.whole, edits).ok_or(Reason::ExtraArguments)?;
+        let new = New::Code(text);
+        Ok(Load { new, ..self })
+    }
+
     /// The edits that give the new call where the old one stands; `argument` takes the place of its own.
     pub fn in_place(&self, file: &SourceFile, argument: Option<&str>) -> Vec<Edit> {
         match &self.new {
@@ -58,7 +76,14 @@ pub(super) fn whole(file: &SourceFile, finding: &Finding, sink: &Sink) -> Result
     let place = finding.place.span;
     call_at(file, place).ok_or(Reason::IndirectCall)?;
     let whole = match &sink.method {
-        Some(method) => method_call(file, place, method).ok_or(Reason::UnpicklerInAVariable)?,
+        Some(method) => {
+            let whole = method_call(file, place, method).ok_or(Reason::UnpicklerInAVariable)?;
+            let call = call_at(file, whole).ok_or(Reason::UnpicklerInAVariable)?;
+            if !call.arguments.is_empty() {
+                return Err(Reason::UnpicklerInAVariable);
+            }
+            whole
+        }
         None => place,
     };
     match sink.lazy {
@@ -417,15 +442,15 @@ fn consumed(file: &SourceFile, inner: Span) -> Option<Span> {
     })
 }
 
-/// The call `<inner>.method()` around `inner`.
-fn method_call(file: &SourceFile, inner: Span, method: &str) -> Option<Span> {
+/// The call `<inner>.method(...)` around `inner`.
+pub(super) fn method_call(file: &SourceFile, inner: Span, method: &str) -> Option<Span> {
     let mut is_method = false;
     for node in file.ancestors(inner).into_iter().rev() {
         match node {
             AnyNodeRef::ExprAttribute(node) if span(&*node.value) == inner => {
                 is_method = node.attr == *method;
             }
-            AnyNodeRef::ExprCall(node) if is_method && node.arguments.is_empty() => {
+            AnyNodeRef::ExprCall(node) if is_method && span(&*node.func).contains(inner) => {
                 return Some(span(node));
             }
             _ if span(&node) == inner => {}

@@ -232,8 +232,12 @@ impl<'p> Search<'p> {
     }
 
     fn all_made_of(&mut self, id: FileId, values: &'p [Expr], depth: usize) -> bool {
-        let each = values.iter();
-        each.fold(true, |all, one| self.made_of(id, one, depth) && all)
+        // Each is looked at, whatever was seen of those before.
+        let each: Vec<bool> = values
+            .iter()
+            .map(|one| self.made_of(id, one, depth))
+            .collect();
+        !each.contains(&false)
     }
 
     /// The class of what `function` makes: itself, or that of which it is a constructor, as `datetime.datetime.now` is.

@@ -16,7 +16,7 @@ use crate::python::ast::visitor::{self, Visitor};
 use crate::python::ast::{self, AnyNodeRef, Expr};
 use crate::python::{SourceFile, span};
 use crate::text::Span;
-use crate::trace::{Finding, Form};
+use crate::trace::{Finding, Form, HopKind};
 
 /// Where something goes into a `try`, what is caught there, and the answer.
 pub(super) struct Placed {
@@ -26,6 +26,28 @@ pub(super) struct Placed {
 }
 
 impl<'p> Planner<'p> {
+    /// Whether what arrives may be a `memoryview`: a binary column, just as a driver gives it.
+    fn is_buffer(&self, finding: &Finding) -> bool {
+        let packages: Vec<&String> = self
+            .model
+            .frameworks
+            .iter()
+            .flat_map(|f| &f.buffers)
+            .collect();
+        let mut paths = finding.routes.iter().flat_map(|route| &route.paths);
+        finding.channel == "database"
+            && paths.any(|path| {
+                let hops = path.hops();
+                let stepped = hops
+                    .iter()
+                    .any(|hop| hop.kind == HopKind::Step && !hop.quiet);
+                let source = hops.first().map(|hop| self.project.source(hop.place.file));
+                let imported = source.into_iter().flat_map(|file| file.scopes().imports());
+                let mut roots = imported.map(|import| import.target.split('.').next());
+                !stepped && roots.any(|root| packages.iter().any(|p| Some(p.as_str()) == root))
+            })
+    }
+
     /// The change that makes `sink`'s call of `finding` safe.
     pub(super) fn rewrite(
         &mut self,
@@ -47,7 +69,10 @@ impl<'p> Planner<'p> {
         let whole = whole(file, finding, sink)?;
         let class = self.class(finding, file, whole, rewrite, &mut draft)?;
         let class = class.unwrap_or_default();
-        let load = load(file, finding, sink, rewrite, &class, &mut draft)?;
+        let mut load = load(file, finding, sink, rewrite, &class, &mut draft)?;
+        if sink.arrives == Arrives::Bytes && !rewrite.same_format && self.is_buffer(finding) {
+            load = load.of_bytes(file)?;
+        }
         if sink.arrives == Arrives::Stream && !rewrite.same_format {
             one_load_a_file(file, &load, self.findings, id)?;
             // A connection has no end before its peer closes it, and a pickle has.

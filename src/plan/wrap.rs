@@ -130,7 +130,7 @@ pub(super) fn wrap(
 }
 
 /// The text of `place` after `edits`, all of which lie in it.
-fn changed(file: &SourceFile, place: Span, edits: Vec<Edit>) -> Option<String> {
+pub(super) fn changed(file: &SourceFile, place: Span, edits: Vec<Edit>) -> Option<String> {
     let moved = edits.into_iter().map(|edit| {
         let start = edit.span.start.checked_sub(place.start)?;
         let end = edit.span.end.checked_sub(place.start)?;
@@ -143,22 +143,55 @@ fn changed(file: &SourceFile, place: Span, edits: Vec<Edit>) -> Option<String> {
     Some(edits.apply(file.slice(place)))
 }
 
-/// `text`, which `statement` became, on one line: if it fits there now, and was too long before.
-fn joined(file: &SourceFile, statement: Span, text: &str, margin: &str) -> Option<String> {
-    let join = |text: &str| {
-        let mut line = String::new();
-        for part in text.lines().map(str::trim) {
-            let opens = line.is_empty() || line.ends_with(['(', '[', '{']);
-            let closes = part.starts_with([')', ']', '}']);
-            // A comma before the end asks for lines.
-            if closes && line.ends_with(',') {
-                return None;
-            }
-            line.push_str(if opens || closes { "" } else { " " });
-            line.push_str(part);
+/// `edits`, which change the statement around `place` and are all that does; or that statement anew, where it stood as
+/// formatters leave it and would not any more.
+pub(super) fn in_lines(file: &SourceFile, place: Span, edits: Vec<Edit>) -> Vec<Edit> {
+    let anew = || {
+        let (statement, _) = statement_of(file, place)?;
+        if !is_simple(file, statement) {
+            return None;
         }
-        Some(format!("{margin}{line}"))
+        let Style {
+            indent, newline, ..
+        } = file.style();
+        let start = file.index().line_start(statement.start);
+        let margin = file.slice(Span::new(start, statement.start));
+        let end = file.index().line_end(file.text(), statement.end);
+        if !margin.trim().is_empty() || end != statement.end {
+            return None;
+        }
+        let formatted = |text: &str| {
+            let line = on_one_line(text)?;
+            Some(broken(&line, margin, &indent).join(newline))
+        };
+        let new = changed(file, statement, edits.clone())?;
+        let before = formatted(file.slice(statement))?;
+        let after = formatted(&new)?;
+        let was = before.strip_prefix(margin) == Some(file.slice(statement));
+        let text = after.strip_prefix(margin)?.to_owned();
+        (was && text != new).then(|| vec![Edit::replace(statement, text)])
     };
+    anew().unwrap_or(edits)
+}
+
+/// `text` of several lines as one; nothing where a comma asks for lines.
+fn on_one_line(text: &str) -> Option<String> {
+    let mut line = String::new();
+    for part in text.lines().map(str::trim) {
+        let opens = line.is_empty() || line.ends_with(['(', '[', '{']);
+        let closes = part.starts_with([')', ']', '}']);
+        // A comma before the end asks for lines.
+        if closes && line.ends_with(',') {
+            return None;
+        }
+        line.push_str(if opens || closes { "" } else { " " });
+        line.push_str(part);
+    }
+    Some(line)
+}
+
+/// Whether `statement` can stand on one line, or on others than it does.
+fn is_simple(file: &SourceFile, statement: Span) -> bool {
     let mut starts = file.index().lines_inside(statement);
     let node = file.ancestors(statement).into_iter().rev();
     let mut node = node.filter_map(|node| node.as_stmt_ref());
@@ -174,9 +207,16 @@ fn joined(file: &SourceFile, statement: Span, text: &str, margin: &str) -> Optio
         )
     );
     let old = file.slice(statement);
-    if !simple || old.contains(['#', '\\']) || starts.any(|start| file.in_string(start)) {
+    simple && !old.contains(['#', '\\']) && !starts.any(|start| file.in_string(start))
+}
+
+/// `text`, which `statement` became, on one line: if it fits there now, and was too long before.
+fn joined(file: &SourceFile, statement: Span, text: &str, margin: &str) -> Option<String> {
+    let join = |text: &str| Some(format!("{margin}{}", on_one_line(text)?));
+    if !is_simple(file, statement) {
         return None;
     }
+    let old = file.slice(statement);
     let (before, after) = (join(old)?, join(text)?);
     let end = file.index().line_end(file.text(), statement.end);
     let fits = end == statement.end && too_wide(&before) && !too_wide(&after);

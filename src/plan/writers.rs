@@ -4,10 +4,11 @@
 
 use std::collections::BTreeSet;
 
-use super::call::{call_at, drop_extra};
+use super::call::{call_at, drop_extra, method_call};
 use super::content::{Judge, Judged};
 use super::load::function_of;
 use super::names::spell;
+use super::wrap::{in_lines, statement_of};
 use super::{Draft, Planner, Reason};
 use crate::pack::{Rewrite, Writer};
 use crate::python::ast::visitor::{self, Visitor};
@@ -63,7 +64,15 @@ impl<'p> Planner<'p> {
         draft.keep(place.file, spelled.kept());
         draft.need(place.file, spelled.need.clone());
         draft.gone.push((place.file, span(&*call.func)));
-        let (value, stream) = given(file, call, row)?;
+        // `pickle.Pickler(file).dump(value)` is one call as `pickle.dump(value, file)` is.
+        let (whole, dumping) = match &row.method {
+            Some(method) => {
+                let whole = method_call(file, place.span, method).ok_or(STAYS)?;
+                (whole, call_at(file, whole).ok_or(STAYS)?)
+            }
+            None => (place.span, call),
+        };
+        let (value, stream) = given(file, call, dumping, row)?;
         let kept = [row.keyword.as_str(), "file"];
         let (mut edits, gone) =
             drop_extra(file, call, &row.parameters, &row.droppable, &kept).map_err(|_| STAYS)?;
@@ -75,27 +84,37 @@ impl<'p> Planner<'p> {
             None => {
                 single_write(file, place.span, to_file)?;
                 edits.push(Edit::replace(span(&*call.func), spelled.text));
-                edits.push(match decoded(file, place.span) {
-                    Some(outer) => Edit::replace(Span::new(place.span.end, outer.end), ""),
-                    None => Edit::insert(place.span.end, 0, ".encode()"),
+                edits.extend(unnamed(call, value));
+                edits.extend(match decoded(file, place.span) {
+                    _ if row.text => None,
+                    Some(outer) => Some(Edit::replace(Span::new(place.span.end, outer.end), "")),
+                    None => Some(Edit::insert(place.span.end, 0, ".encode()")),
                 });
             }
             Some(stream) => {
-                let alone = file.ancestors(place.span).into_iter().any(
-                    |node| matches!(node, AnyNodeRef::StmtExpr(node) if span(&*node.value) == place.span),
+                let alone = file.ancestors(whole).into_iter().any(
+                    |node| matches!(node, AnyNodeRef::StmtExpr(node) if span(&*node.value) == whole),
                 );
-                let text = file.slice(place.span);
+                let text = file.slice(whole);
                 let simple = matches!(stream, Expr::Name(_) | Expr::Attribute(_));
                 if !alone || !simple || text.contains('#') {
                     return Err(STAYS);
                 }
-                written_once(file, place.span, stream)?;
+                written_once(file, whole, stream)?;
                 let (stream, value) = (file.slice(span(stream)), file.slice(span(value)));
-                let whole = format!("{stream}.write({}({value}).encode())", spelled.text);
-                edits = vec![Edit::replace(place.span, whole)];
+                let encoded = if row.text { "" } else { ".encode()" };
+                let text = format!("{stream}.write({}({value}){encoded})", spelled.text);
+                edits = vec![Edit::replace(whole, text)];
             }
         }
-        draft.edit(place.file, edits);
+        let alone = self.changes_alone(file, place);
+        draft.edit(
+            place.file,
+            match alone {
+                true => in_lines(file, place.span, edits),
+                false => edits,
+            },
+        );
 
         let judge = Judge {
             file,
@@ -111,25 +130,47 @@ impl<'p> Planner<'p> {
         }
         Ok((draft, judged))
     }
+
+    /// Whether nothing else changes in the statement around the writer at `place`.
+    fn changes_alone(&self, file: &SourceFile, place: Place) -> bool {
+        let Some((statement, _)) = statement_of(file, place.span) else {
+            return false;
+        };
+        let inside = |at: Span| statement.contains(at) && !place.span.contains(at);
+        let mut loads = self.findings.iter();
+        let writes = |chain: &&crate::python::Chain| {
+            let names = file.scopes().resolve(chain.scope, &chain.parts);
+            names.iter().any(|name| self.model.is_writer(name))
+        };
+        let mut others = file.scopes().chains().iter().filter(writes);
+        !loads.any(|f| f.place.file == place.file && inside(f.place.span))
+            && !others.any(|chain| inside(chain.span))
+    }
 }
 
-/// The value that `call` writes, and the file that it writes into.
+/// The value that `dumping` is given, and the file that `call`, which may be the same, writes into.
 fn given<'f>(
     file: &SourceFile,
     call: &'f ast::ExprCall,
+    dumping: &'f ast::ExprCall,
     row: &Writer,
 ) -> Result<(&'f Expr, Option<&'f Expr>), Reason> {
     let positional = &call.arguments.args;
-    let starred = positional.iter().any(Expr::is_starred_expr);
-    if starred || call.arguments.keywords.iter().any(|k| k.arg.is_none()) {
+    let spread = |call: &ast::ExprCall| {
+        let starred = call.arguments.args.iter().any(Expr::is_starred_expr);
+        starred || call.arguments.keywords.iter().any(|k| k.arg.is_none())
+    };
+    if spread(call) || spread(dumping) {
         return Err(Reason::WriterNotRewritten);
     }
-    let named = |name: &str| {
+    let in_call = |call: &'f ast::ExprCall, name: &str| {
         let mut keywords = call.arguments.keywords.iter();
         let found = keywords.find(|k| k.arg.as_ref().is_some_and(|a| *a == *name));
         found.map(|k| &k.value)
     };
-    let value = positional.first().or_else(|| named(&row.keyword));
+    let named = |name: &str| in_call(call, name);
+    let value = dumping.arguments.args.first();
+    let value = value.or_else(|| in_call(dumping, &row.keyword));
     let value = value.ok_or(Reason::WriterNotRewritten)?;
     if matches!(value, Expr::Yield(_) | Expr::YieldFrom(_) | Expr::Named(_))
         || file.slice(span(value)).is_empty()
@@ -143,6 +184,14 @@ fn given<'f>(
             Ok((value, Some(stream.ok_or(Reason::WriterNotRewritten)?)))
         }
     }
+}
+
+/// Takes the keyword from `value`: the new call may have another name for it.
+fn unnamed(call: &ast::ExprCall, value: &Expr) -> Option<Edit> {
+    let mut keywords = call.arguments.keywords.iter();
+    let keyword = keywords.find(|keyword| span(&keyword.value) == span(value))?;
+    let before = Span::new(span(keyword).start, span(value).start);
+    Some(Edit::replace(before, ""))
 }
 
 /// `<inner>.decode("ascii")` around `inner`, which then is text already.

@@ -8,6 +8,7 @@ use super::env::{Verdict, verdict};
 use super::handlers::Handler;
 use super::known::NAMED_SOURCE;
 use super::machine::{Machine, Reached, Safe};
+use super::queues::QUEUE;
 use super::sites::Site;
 use super::taint::Taint;
 use super::value::{Atom, Const, Value};
@@ -121,7 +122,10 @@ pub(super) fn finding(
         trust,
         path: worst.map(|taint| TaintPath::new(taint, site.place, &site.name)),
         channel: worst.map_or(String::new(), |taint| taint.channel.to_string()),
-        key: worst.and_then(|taint| taint.key.as_deref().map(str::to_owned)),
+        key: worst.and_then(|taint| match &*taint.channel {
+            QUEUE => machine.only_queue(taint.queue.as_deref()),
+            _ => taint.key.as_deref().map(str::to_owned),
+        }),
         levels,
         named_by_client: open.iter().any(|taint| *taint.channel == *NAMED_SOURCE),
         maybe_none,

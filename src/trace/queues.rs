@@ -270,6 +270,14 @@ impl<'a> Machine<'a> {
             .filter(|all| !all.is_empty())
     }
 
+    /// The one queue that messages with this mark come by.
+    pub(super) fn only_queue(&self, mark: Option<&str>) -> Option<String> {
+        let all = self.queues_of(mark)?;
+        let mut all = all.iter().filter(|address| !address.contains('\0'));
+        let only = all.next()?;
+        all.next().is_none().then(|| only.to_string())
+    }
+
     /// All queues that readers of `framework` subscribe to; nothing when some are not known.
     fn subscribed(&self, framework: FrameworkId) -> Option<BTreeSet<Rc<str>>> {
         let places = self.queues.subscribed.get(&framework);
