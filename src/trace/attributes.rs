@@ -80,6 +80,8 @@ impl<'a> Machine<'a> {
     ) -> Value {
         let found = self.member(instance, name, at, env);
         if found.is_empty() {
+            // Whatever function writes it may not have run.
+            self.reads_state();
             let custom = self.member(instance, "__getattr__", at, env);
             if !custom.is_empty() {
                 let given = Arguments::one(Value::str(name));

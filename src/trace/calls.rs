@@ -514,7 +514,7 @@ impl<'a> Machine<'a> {
                 Atom::Made(made) if made_for(made).is_some() => atom.clone().into(),
                 Atom::Verified | Atom::Pickled(..) => atom.clone().into(),
                 Atom::More => {
-                    self.give_up();
+                    self.bounds.lose();
                     self.opaque(arguments)
                 }
                 _ => continue,

@@ -312,6 +312,13 @@ impl Scope {
         here.or_else(|| self.outer.as_ref()?.get(name))
     }
 
+    /// What its variables hold, and those further out.
+    pub fn values(&self) -> Vec<Value> {
+        let mut values: Vec<Value> = self.vars.borrow().values().cloned().collect();
+        values.extend(self.outer.iter().flat_map(|outer| outer.values()));
+        values
+    }
+
     /// The variables are these now.
     pub fn refresh(&self, vars: &Rc<Vars>) {
         *self.vars.borrow_mut() = Rc::clone(vars);

@@ -2,6 +2,8 @@
 
 use std::rc::Rc;
 
+use rustc_hash::FxHashSet;
+
 use super::env::{Checked, Env, Scope, Vars};
 use super::lazy::{LOOKS, Yields};
 use super::machine::{CallAt, Frame, Machine, Owner, Reached};
@@ -20,8 +22,8 @@ const DEEPEST: usize = 40;
 /// Sets of arguments for which one function is interpreted, but for those that a client or peer supplies.
 const MOST_CONTEXTS: usize = 12;
 
-/// Partials of partials are looked into this deep.
-const DEEPEST_PARTIAL: usize = 4;
+/// Functions that are looked at in what a call that is not followed was given.
+const MOST_HIDDEN: usize = 100;
 
 /// The code of a function.
 #[derive(Debug, Clone, Copy)]
@@ -92,6 +94,8 @@ pub(super) struct Summary {
     changed: Vec<(usize, Value)>,
     /// What it may raise.
     raised: Value,
+    /// It has read what other functions write, and gives something.
+    by_state: bool,
 }
 
 impl<'a> Machine<'a> {
@@ -170,7 +174,7 @@ impl<'a> Machine<'a> {
                 let recursive = self.frames.iter().filter(|f| f.def == Some(def)).count() > 1;
                 let deep = self.frames.len() >= DEEPEST;
                 if deep && !recursive && self.leads.contains(&def) {
-                    self.give_up();
+                    self.bounds.miss(def);
                 }
                 if recursive || deep || self.exhausted() {
                     return (self.opaque(&key.2), Vec::new());
@@ -198,12 +202,17 @@ impl<'a> Machine<'a> {
             }
         };
         self.charge(summary.reached.len());
+        let by_state = self.is_by_state();
         if let Some(open) = self.reached.last_mut() {
             for reached in &summary.reached {
                 let mut reached = reached.clone();
                 reached.chain.insert(0, CallAt { place: at, caller });
+                reached.by_state |= by_state;
                 open.push(reached);
             }
+        }
+        if summary.by_state {
+            self.reads_state();
         }
         self.raised = std::mem::take(&mut self.raised).join(&summary.raised);
         for checked in &summary.checked {
@@ -232,36 +241,53 @@ impl<'a> Machine<'a> {
             return None;
         }
         let last = Rc::clone(before.last()?);
-        let hidden = |atom: &Atom| self.may_lead(atom, DEEPEST_PARTIAL);
-        let exposed = exposed && self.to_loads.contains(&def);
-        if exposed || arguments.all().any(|value| value.any_atom(&hidden)) {
-            // What it would call, or pass on to a load, is not known.
-            self.give_up();
+        if exposed && self.to_loads.contains(&def) {
+            self.bounds.miss(def);
         }
+        // What it would call is not known.
+        self.may_call(arguments.all().cloned().collect());
         Some(Rc::new(Summary {
             returns: last.returns.clone().join(&self.opaque(arguments)),
             reached: last.reached.clone(),
             checked: Vec::new(),
             changed: Vec::new(),
             raised: Value::unknown(),
+            by_state: last.by_state,
         }))
     }
 
-    /// Whether calling `atom` may lead to a load.
-    fn may_lead(&self, atom: &Atom, depth: usize) -> bool {
-        match atom {
-            Atom::Function(id, _) => self.function(*id).is_none_or(|function| {
-                // What is around it may hold another function.
-                let is_closure = function.scope.is_some();
-                let def = function.def;
-                is_closure || self.to_loads.contains(&def) || self.is_around_load(def)
-            }),
-            Atom::Partial(partial) => {
-                let inner = |atom: &Atom| depth == 0 || self.may_lead(atom, depth - 1);
-                partial.function.any_atom(&inner)
+    /// Notes the functions that lead to loads among `values`, in them and around them: they may be called in ways that
+    /// are not seen.
+    fn may_call(&mut self, values: Vec<Value>) {
+        let mut open = values;
+        let mut seen = FxHashSet::default();
+        while let Some(value) = open.pop() {
+            for atom in value.atoms() {
+                match atom {
+                    Atom::Function(id, _) => {
+                        let Some(function) = self.function(*id).filter(|_| seen.insert(*id)) else {
+                            continue;
+                        };
+                        let def = function.def;
+                        if self.to_loads.contains(&def) || self.is_around_load(def) {
+                            self.bounds.miss(def);
+                        }
+                        // What is around it may hold another function.
+                        open.extend(function.scope.iter().flat_map(|scope| scope.values()));
+                    }
+                    Atom::Partial(partial) => {
+                        open.push(partial.function.clone());
+                        open.extend(partial.arguments.all().cloned());
+                    }
+                    Atom::Container(container) => open.push(container.any()),
+                    Atom::More => self.bounds.lose(),
+                    _ => {}
+                }
             }
-            Atom::More => true,
-            _ => false,
+            if seen.len() > MOST_HIDDEN {
+                self.bounds.lose();
+                return;
+            }
         }
     }
 
@@ -358,6 +384,7 @@ impl<'a> Machine<'a> {
                 checked: Vec::new(),
                 changed: Vec::new(),
                 raised: Value::unknown(),
+                by_state: false,
             };
         };
         if let Some(scope) = &frame.scope
@@ -380,7 +407,9 @@ impl<'a> Machine<'a> {
             None => frame.returns,
         };
         let checked = frame.returned_checked.unwrap_or_default();
+        let gives = returns != Const::None.into() || !changed.is_empty();
         Summary {
+            by_state: frame.by_state && gives,
             returns,
             reached,
             checked: checked.into_iter().skip(before).collect(),

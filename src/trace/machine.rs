@@ -9,6 +9,7 @@ use std::rc::Rc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
+use super::bounds::Bounds;
 use super::env::{Checked, Env, Scope, Vars, Verdict};
 use super::functions::{Calling, Code, Function, Summary};
 use super::handlers::Handler;
@@ -57,6 +58,8 @@ pub(super) struct Reached {
     pub chain: Vec<CallAt>,
     /// The function that holds the load.
     pub holder: Option<Def>,
+    /// Something was read on the way that other functions write.
+    pub by_state: bool,
 }
 
 /// Why a load that is reached does no harm whatever arrives.
@@ -117,6 +120,8 @@ pub(super) struct Frame {
     pub called_at: Option<Place>,
     /// Tells apart functions that this frame defines from those of another.
     pub context: u32,
+    /// It has read what other functions write.
+    pub by_state: bool,
 }
 
 impl Frame {
@@ -141,6 +146,7 @@ impl Frame {
             rebound: HashSet::new(),
             called_at: None,
             context: 0,
+            by_state: false,
         }
     }
 
@@ -207,9 +213,10 @@ pub(super) struct Machine<'a> {
     entry_work: usize,
     /// Work at which a call that leads to no load is given up, and how deep such calls are.
     aside: Option<(usize, usize)>,
-    cut: bool,
-    /// Something that may lead to a load was not followed, for another bound than that on work.
-    unfollowed: bool,
+    /// What was not followed.
+    pub bounds: Bounds,
+    /// The bound on work was met in this entry point.
+    spent: bool,
 }
 
 impl<'a> Machine<'a> {
@@ -256,8 +263,8 @@ impl<'a> Machine<'a> {
             work: 0,
             entry_work: 0,
             aside: None,
-            cut: false,
-            unfollowed: false,
+            bounds: Bounds::default(),
+            spent: false,
         }
     }
 
@@ -284,9 +291,7 @@ impl<'a> Machine<'a> {
 
     /// Whether there is work left to spend; spends a unit.
     pub fn spend(&mut self) -> bool {
-        self.work += 1;
-        self.entry_work += 1;
-        self.cut |= self.is_spent();
+        self.charge(1);
         !self.exhausted()
     }
 
@@ -337,37 +342,27 @@ impl<'a> Machine<'a> {
         self.aside = before;
     }
 
-    /// Whether the bound on work was ever met.
-    pub fn was_cut(&self) -> bool {
-        self.cut
-    }
-
-    /// Notes that something which may lead to a load is not followed.
-    pub fn give_up(&mut self) {
-        self.unfollowed = true;
-    }
-
-    /// Whether any bound was met that may hide a way to a load.
-    pub fn is_incomplete(&self) -> bool {
-        self.cut || self.unfollowed
-    }
-
     /// Work that costs as much as `units` of it.
     pub fn charge(&mut self, units: usize) {
         self.work += units;
         self.entry_work += units;
-        self.cut |= self.is_spent();
+        if !self.spent && self.is_spent() {
+            self.spent = true;
+            self.bounds.cut(&self.frames);
+        }
     }
 
     /// A new entry point begins.
     pub fn begin_entry(&mut self) {
         self.entry_work = 0;
+        self.spent = false;
     }
 
     /// A little more work, for a load that was not come to.
     pub fn grant(&mut self) {
         self.work = self.work.min(MOST_WORK.saturating_sub(MOST_WORK_LATE));
         self.entry_work = MOST_WORK_EACH.saturating_sub(MOST_WORK_LATE);
+        self.spent = false;
     }
 
     /// The loads reached since the last call, when at the outermost level.
@@ -460,7 +455,9 @@ impl<'a> Machine<'a> {
                 other => other.clone(),
             });
         }
-        self.unfollowed |= value.any_atom(&|atom| matches!(atom, Atom::More));
+        if value.any_atom(&|atom| matches!(atom, Atom::More)) {
+            self.bounds.widen(site);
+        }
         let safe = safe.or(env.hooked.then_some(Safe::Hook));
         let reached = Reached {
             site,
@@ -469,6 +466,7 @@ impl<'a> Machine<'a> {
             safe,
             chain: Vec::new(),
             holder: self.frames.last().and_then(|f| f.def),
+            by_state: self.is_by_state(),
         };
         if let Some(open) = self.reached.last_mut() {
             open.push(reached);
@@ -500,7 +498,22 @@ impl<'a> Machine<'a> {
         let key = (owner.clone(), Name::new(name));
         let value = self.fields.get(&key).cloned();
         self.read.insert(key);
+        if value.is_some() {
+            self.reads_state();
+        }
         value
+    }
+
+    /// Notes that what runs depends on what other functions write.
+    pub fn reads_state(&mut self) {
+        if let Some(frame) = self.frames.last_mut() {
+            frame.by_state = true;
+        }
+    }
+
+    /// Whether what runs now depends on what other functions write.
+    pub fn is_by_state(&self) -> bool {
+        self.frames.iter().any(|frame| frame.by_state)
     }
 
     /// Joins `value` into the field `name` of `owner`.

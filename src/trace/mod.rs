@@ -5,6 +5,7 @@
 
 mod assign;
 mod attributes;
+mod bounds;
 mod buffers;
 mod builtins;
 mod calls;
@@ -184,8 +185,6 @@ pub fn trace(project: &Project, model: &Model) -> Traced {
     let mut traced = flows(project, model);
     traced.findings.extend(settings::settings(project, model));
     for finding in &mut traced.findings {
-        // What was not followed to its end may hide ways: nothing may be rewritten on half the evidence.
-        finding.complete = !traced.exhausted;
         finding.test = is_test(project.path(finding.place.file));
     }
     traced.findings.sort_by_key(|finding| finding.place);
@@ -231,22 +230,32 @@ fn flows(project: &Project, model: &Model) -> Traced {
         .collect();
     let mut reached = interpret(&mut machine, &relevant);
     for _ in 1..MOST_PASSES {
-        if !machine.is_stale() || machine.was_cut() {
+        if !machine.is_stale() || machine.bounds.met_work() {
             break;
         }
         machine.next_pass();
         reached = interpret(&mut machine, &relevant);
     }
-    let exhausted = machine.is_incomplete() || relevant.cut;
+    let exhausted = machine.bounds.met() || relevant.cut;
     let mut by_site: Vec<Vec<&(Option<Handler>, Reached)>> = vec![Vec::new(); machine.sites.len()];
     for one in &reached {
         if let Some(all) = by_site.get_mut(one.1.site) {
             all.push(one);
         }
     }
-    let rows = machine.sites.iter().zip(&by_site);
+    let rows = machine.sites.iter().zip(&by_site).enumerate();
     let findings: Vec<Finding> = rows
-        .map(|(site, reached)| finding::finding(site, reached, &machine))
+        .map(|(n, (site, reached))| {
+            let mut finding = finding::finding(site, reached, &machine);
+            // What was not followed to its end may hide ways: nothing may be rewritten on half the evidence.
+            finding.complete = !exhausted
+                || (finding.reach == Reach::Untrusted
+                    && !reached.iter().any(|(_, reached)| reached.by_state)
+                    && machine
+                        .bounds
+                        .spare(n, &relevant.ways.above(project, site.place)));
+            finding
+        })
         .collect();
     Traced {
         findings,
@@ -292,7 +301,7 @@ fn interpret(
     // What was registered meanwhile is called by its framework alone.
     uncalled.retain(|(def, _)| machine.known_handlers.get(def) != Some(&false));
     all.extend(uncalled.into_iter().map(|(_, reached)| (None, reached)));
-    if machine.was_cut() {
+    if machine.bounds.met_work() {
         late(machine, relevant, &mut all);
     }
     all

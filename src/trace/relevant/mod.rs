@@ -4,6 +4,7 @@
 //! A function that mentions a wanted name counts when its file can mean the wanted thing by it: it is defined there, it
 //! imports its module or its class, or the name is so rare that nothing else can be meant.
 
+mod above;
 mod handed;
 mod mentions;
 
@@ -22,6 +23,7 @@ use crate::project::{FileId, Project};
 use crate::python::ast::name::Name;
 use crate::text::Span;
 
+pub(super) use above::{Above, Ways};
 pub(super) use handed::Named;
 use mentions::{MODULE, Mentions, OTHER, PLAIN, Parsed, SELF, STRING, Unit};
 
@@ -35,7 +37,7 @@ const MANY: usize = 3000;
 const RARE_PASSES: usize = 1;
 
 /// What has to be interpreted.
-#[derive(Debug, Default)]
+#[derive(Default)]
 pub(super) struct Relevant {
     /// Files whose module level matters.
     pub files: BTreeSet<FileId>,
@@ -49,6 +51,8 @@ pub(super) struct Relevant {
     pub cut: bool,
     /// Names of the project's own functions that are called anywhere in the files that were parsed.
     pub called: HashSet<String>,
+    /// How they lead there.
+    pub ways: Ways,
 }
 
 /// Where a method is that may be meant everywhere.
@@ -97,6 +101,9 @@ impl Height {
     }
 }
 
+/// What tells a target from others, however far up it is: its name, its file, its classes.
+type Identity = (Name, FileId, Vec<Name>);
+
 /// Something whose callers are looked for.
 #[derive(Debug, Clone)]
 struct Target {
@@ -112,7 +119,7 @@ struct Target {
 
 impl Target {
     /// What tells it from others, however far up it is.
-    fn identity(&self) -> (Name, FileId, Vec<Name>) {
+    fn identity(&self) -> Identity {
         (self.name.clone(), self.file, self.classes.clone())
     }
 }
@@ -158,6 +165,7 @@ pub(super) fn relevant(
         anchors,
         parsed: BTreeMap::new(),
         mentioning: FxHashMap::default(),
+        dropped: FxHashSet::default(),
         wanted: FxHashMap::default(),
         known: FxHashMap::default(),
         out: Relevant::default(),
@@ -196,6 +204,13 @@ pub(super) fn relevant(
     }
     let out = &mut search.out;
     out.to_loads.extend(out.functions.difference(&before));
+    let anywhere = search.known.into_keys().filter(|known| known.1 == ANYWHERE);
+    search.out.ways = Ways {
+        rare: anywhere.map(|(name, ..)| name).collect(),
+        parsed: search.parsed,
+        mentioning: search.mentioning,
+        dropped: search.dropped,
+    };
     search.out
 }
 
@@ -222,9 +237,11 @@ struct Search<'p> {
     parsed: BTreeMap<FileId, Parsed>,
     /// Parsed files by the names they mention.
     mentioning: FxHashMap<Name, Vec<FileId>>,
+    /// Targets whose callers were not looked for.
+    dropped: FxHashSet<Identity>,
     wanted: Wanted,
     /// Targets, and how far above a load they were when last looked for.
-    known: FxHashMap<(Name, FileId, Vec<Name>), Height>,
+    known: FxHashMap<Identity, Height>,
     out: Relevant,
 }
 
@@ -240,7 +257,7 @@ impl Search<'_> {
                 _ => Some(0),
             };
             let known = &mut self.known;
-            let mut cut = false;
+            let dropped = &mut self.dropped;
             fresh.retain(|target| {
                 let near = match highest {
                     None => target.height.is_followed(),
@@ -251,14 +268,17 @@ impl Search<'_> {
                 if new {
                     known.insert(target.identity(), target.height);
                 }
-                cut |= new && !near && !target.height.unsure;
+                if new && !near && !target.height.unsure {
+                    dropped.insert(target.identity());
+                }
                 new && near
             });
-            self.out.cut |= cut;
+            self.out.cut |= !self.dropped.is_empty();
             if fresh.is_empty() {
                 return;
             }
-            let candidates = self.candidates(&fresh);
+            let (candidates, unsearched) = self.candidates(&fresh);
+            self.dropped.extend(unsearched);
             let mut by_name = Wanted::default();
             for target in fresh.drain(..) {
                 by_name.entry(target.name.clone()).or_default().push(target);
@@ -389,14 +409,18 @@ impl Search<'_> {
         fresh
     }
 
-    /// Files, not parsed yet, that may mean one of `fresh`.
-    fn candidates(&self, fresh: &[Target]) -> Vec<FileId> {
+    /// Files, not parsed yet, that may mean one of `fresh`; and those of `fresh` for which there are too many to look.
+    fn candidates(&self, fresh: &[Target]) -> (Vec<FileId>, Vec<Identity>) {
         let mut out: BTreeSet<FileId> = BTreeSet::new();
+        let mut unsearched = Vec::new();
         let mut nearest: Vec<&Target> = fresh.iter().collect();
         nearest.sort_by_key(|target| target.height);
         for target in nearest {
             if target.height.steps > 0 && self.parsed.len() + out.len() > MOST_READ {
-                break;
+                if !target.height.unsure {
+                    unsearched.push(target.identity());
+                }
+                continue;
             }
             let finder = memmem::Finder::new(target.name.as_bytes());
             let words = target.classes.iter().chain([&target.stem, &target.name]);
@@ -411,7 +435,7 @@ impl Search<'_> {
                 }
             }
         }
-        out.into_iter().collect()
+        (out.into_iter().collect(), unsearched)
     }
 
     /// Functions near the loads that keep something where a load may read it: in the files that hold loads and in the

@@ -1,0 +1,76 @@
+//! Bounds that the analysis met, and the loads to which they may hide a way.
+//!
+//! Invariant: errs towards doubt. A load is complete only if everything that leads to it ran to its end, and if what
+//! arrives does not depend on what a part that did not run may have written.
+
+use rustc_hash::FxHashSet;
+
+use super::machine::Frame;
+use super::relevant::Above;
+use super::value::Def;
+use crate::project::FileId;
+
+/// What was not followed, and where.
+#[derive(Debug, Default)]
+pub(super) struct Bounds {
+    /// The bound on work was met.
+    work: bool,
+    /// Functions that were left before their end.
+    left: FxHashSet<Def>,
+    /// Modules of which that holds.
+    modules: FxHashSet<FileId>,
+    /// Functions that may be called in ways that were not seen.
+    missed: FxHashSet<Def>,
+    /// Loads, by number, that a value arrives at which is too wide to be kept apart.
+    wide: FxHashSet<usize>,
+    /// Something was not followed of which nobody knows where it leads.
+    lost: bool,
+}
+
+impl Bounds {
+    /// The bound on work is met while `frames` run: none of them comes to its end.
+    pub fn cut(&mut self, frames: &[Frame]) {
+        self.work = true;
+        for frame in frames {
+            match frame.def {
+                Some(def) => self.left.insert(def),
+                None => self.modules.insert(frame.file),
+            };
+        }
+    }
+
+    /// `def` may be called with something else than was seen.
+    pub fn miss(&mut self, def: Def) {
+        self.missed.insert(def);
+    }
+
+    /// What arrives at the load numbered `site` is more than is kept apart.
+    pub fn widen(&mut self, site: usize) {
+        self.wide.insert(site);
+    }
+
+    /// Something is not followed that may lead anywhere.
+    pub fn lose(&mut self) {
+        self.lost = true;
+    }
+
+    /// Whether the bound on work was met.
+    pub fn met_work(&self) -> bool {
+        self.work
+    }
+
+    /// Whether any bound was met that may hide a way to a load.
+    pub fn met(&self) -> bool {
+        self.work || self.lost || !self.missed.is_empty() || !self.wide.is_empty()
+    }
+
+    /// Whether all ways to the load numbered `site` were followed, which `above` leads to.
+    pub fn spare(&self, site: usize, above: &Above) -> bool {
+        let ran = |def: &Def| !self.left.contains(def) && !self.missed.contains(def);
+        !self.lost
+            && !above.cut
+            && !self.wide.contains(&site)
+            && above.functions.iter().all(ran)
+            && above.modules.iter().all(|file| !self.modules.contains(file))
+    }
+}
