@@ -9,7 +9,7 @@ use std::process::Command;
 use depickle::pack::{Model, Trust};
 use depickle::plan::Order;
 use depickle::project::Project;
-use depickle::trace::trace;
+use depickle::trace::{Finding, trace, trace_within};
 
 /// Files of a program, by path.
 type Files = BTreeMap<String, Vec<u8>>;
@@ -94,8 +94,8 @@ fn judged(files: &Files, model: &Model) -> Result<(), String> {
     if found != loads && !unparsed {
         return Err(format!("loads {loads:?}, findings {found:?}"));
     }
-    let reached = traced.findings.iter().all(|f| f.trust == Trust::Http);
-    match reached || traced.exhausted || unparsed {
+    let reached = |finding: &Finding| finding.trust == Trust::Http || !finding.complete;
+    match traced.findings.iter().all(reached) || unparsed {
         true => Ok(()),
         false => Err("not reached, and said to be complete".to_owned()),
     }
@@ -118,8 +118,8 @@ fn what_is_hostile_is_reached_or_said_to_be_incomplete() {
     assert!(failed.is_empty(), "{}", failed.join("\n"));
 }
 
-/// Programs of the corpus, each in a folder of its own, as one project.
-fn corpus() -> Vec<(String, Vec<u8>)> {
+/// Files of the programs of the corpus that `takes` says by number, each program in a folder of its own.
+fn corpus(takes: impl Fn(usize) -> bool) -> Vec<(String, Vec<u8>)> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/corpus");
     let entries = std::fs::read_dir(root).unwrap();
     let mut paths: Vec<_> = entries.map(|entry| entry.unwrap().path()).collect();
@@ -140,7 +140,7 @@ fn corpus() -> Vec<(String, Vec<u8>)> {
             };
             let block = lines.by_ref().take_while(|line| *line != "```");
             let text: String = block.map(|line| format!("{line}\n")).collect();
-            if program % 3 == 0 {
+            if takes(program) {
                 files.push((format!("p{program}/{name}"), text.into_bytes()));
             }
         }
@@ -164,7 +164,7 @@ fn said(files: Vec<(String, Vec<u8>)>, threads: usize) -> String {
 
 #[test]
 fn threads_and_the_order_of_files_change_nothing() {
-    let files = corpus();
+    let files = corpus(|program| program % 3 == 0);
     assert!(files.len() > 300, "{} files", files.len());
     let mut backwards = files.clone();
     backwards.reverse();
@@ -190,4 +190,86 @@ fn threads_and_the_order_of_files_change_nothing() {
             around(&other)
         );
     }
+}
+
+/// Programs of the corpus that make one project.
+const TOGETHER: usize = 12;
+
+/// The ways to a load, and the levels that arrive.
+fn ways(finding: &Finding) -> BTreeSet<String> {
+    let routes = finding.routes.iter();
+    let routes = routes.map(|route| {
+        let handler = route.handler.as_ref().map(|handler| handler.def);
+        format!("{handler:?} {:?} {:?}", route.chain, route.holder)
+    });
+    let levels = finding.levels.iter().map(|level| format!("{level:?}"));
+    routes.chain(levels).collect()
+}
+
+#[test]
+fn what_is_told_to_be_complete_does_not_depend_on_the_bound() {
+    let (failed, spared) = with_stack(|| {
+        let model = Model::builtin().unwrap();
+        let mut projects: BTreeMap<usize, Files> = BTreeMap::new();
+        for (path, text) in corpus(|_| true) {
+            let number = path.split_once('/').unwrap().0.trim_start_matches('p');
+            let project = number.parse::<usize>().unwrap() / TOGETHER;
+            projects.entry(project).or_default().insert(path, text);
+        }
+        let mut failed = Vec::new();
+        let mut spared = 0;
+        for files in projects.into_values() {
+            let project = Project::new(files, Vec::new());
+            let whole = trace(&project, &model);
+            for most in [30, 70, 150] {
+                let traced = trace_within(&project, &model, most);
+                let complete = traced.findings.iter().filter(|f| f.complete);
+                for finding in complete.filter(|_| traced.exhausted) {
+                    spared += 1;
+                    let same = |other: &&Finding| other.place == finding.place;
+                    let wanted = whole.findings.iter().find(same).map(ways);
+                    let missing = &wanted.unwrap_or_default() - &ways(finding);
+                    if !missing.is_empty() {
+                        let path = project.path(finding.place.file);
+                        failed.push(format!("{path}, bound {most}: without {missing:#?}"));
+                    }
+                }
+            }
+        }
+        (failed, spared)
+    });
+    let (count, text) = (failed.len(), failed.join("\n"));
+    assert!(failed.is_empty(), "{count} of {spared}: {text}");
+    assert!(spared > 300, "{spared}");
+}
+
+/// A view whose load is told to be complete or not, in `app.py`, and a function that meets its bound on work.
+fn beside_too_much(view: &str) -> bool {
+    let app = format!(
+        "import pickle\nfrom flask import Flask, request\nimport busy\n\napp = Flask(__name__)\n\n\
+         {view}\n"
+    );
+    let busy = "import pickle\n\n\nclass Box:\n    data = b''\n\n\nbox = Box()\n\n\n\
+                def fill(path):\n    count = 0\n    TURNS\n    box.data = open(path, 'rb').read()\n    return pickle.loads(box.data)\n";
+    let busy = busy.replace("TURNS", &"count = count + 1\n    ".repeat(200));
+    let files = [("app.py", app), ("busy.py", busy)];
+    let files = files.map(|(path, text)| (path.to_owned(), text.into_bytes()));
+    let project = Project::new(files.to_vec(), Vec::new());
+    let traced = trace_within(&project, &Model::builtin().unwrap(), 300);
+    assert!(traced.exhausted);
+    let mut findings = traced.findings.iter();
+    let finding = findings.find(|f| project.path(f.place.file) == "app.py");
+    finding.unwrap().complete
+}
+
+#[test]
+fn a_bound_elsewhere_leaves_a_load_complete_unless_it_reads_what_may_be_written_there() {
+    let by_itself = "@app.route('/')\ndef view():\n    return pickle.loads(request.data)";
+    let by_state =
+        "@app.route('/')\ndef view():\n    return pickle.loads(busy.box.data or request.data)";
+    let called =
+        "@app.route('/')\ndef view():\n    busy.fill('x')\n    return pickle.loads(request.data)";
+    assert!(with_stack(move || beside_too_much(by_itself)));
+    assert!(!with_stack(move || beside_too_much(by_state)));
+    assert!(!with_stack(move || beside_too_much(called)));
 }

@@ -79,9 +79,12 @@ impl<'a> Machine<'a> {
         env: &mut Env,
     ) -> Value {
         let found = self.member(instance, name, at, env);
-        if found.is_empty() {
-            // Whatever function writes it may not have run.
+        let is_method = |atom: &Atom| matches!(atom, Atom::Function(..));
+        if found.is_empty() || !found.atoms().iter().all(is_method) {
+            // Some function may write it that has not run.
             self.reads_state();
+        }
+        if found.is_empty() {
             let custom = self.member(instance, "__getattr__", at, env);
             if !custom.is_empty() {
                 let given = Arguments::one(Value::str(name));

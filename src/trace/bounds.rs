@@ -23,7 +23,9 @@ pub(super) struct Bounds {
     missed: FxHashSet<Def>,
     /// Loads, by number, that a value arrives at which is too wide to be kept apart.
     wide: FxHashSet<usize>,
-    /// Something was not followed of which nobody knows where it leads.
+    /// Something was not followed that may load by another name.
+    overlooked: bool,
+    /// Something was not followed that may lead to any load.
     lost: bool,
 }
 
@@ -49,9 +51,11 @@ impl Bounds {
         self.wide.insert(site);
     }
 
-    /// Something is not followed that may lead anywhere.
-    pub fn lose(&mut self) {
-        self.lost = true;
+    /// Something is not followed that may load by another name; if it may be `code` of the project, it may lead to any
+    /// load.
+    pub fn lose(&mut self, code: bool) {
+        self.overlooked = true;
+        self.lost |= code;
     }
 
     /// Whether the bound on work was met.
@@ -61,7 +65,7 @@ impl Bounds {
 
     /// Whether any bound was met that may hide a way to a load.
     pub fn met(&self) -> bool {
-        self.work || self.lost || !self.missed.is_empty() || !self.wide.is_empty()
+        self.work || self.overlooked || !self.missed.is_empty() || !self.wide.is_empty()
     }
 
     /// Whether all ways to the load numbered `site` were followed, which `above` leads to.
@@ -71,6 +75,9 @@ impl Bounds {
             && !above.cut
             && !self.wide.contains(&site)
             && above.functions.iter().all(ran)
-            && above.modules.iter().all(|file| !self.modules.contains(file))
+            && above
+                .modules
+                .iter()
+                .all(|file| !self.modules.contains(file))
     }
 }

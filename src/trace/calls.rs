@@ -513,8 +513,8 @@ impl<'a> Machine<'a> {
                 Atom::Object(_) => atom.clone().into(),
                 Atom::Made(made) if made_for(made).is_some() => atom.clone().into(),
                 Atom::Verified | Atom::Pickled(..) => atom.clone().into(),
-                Atom::More => {
-                    self.bounds.lose();
+                Atom::More(code) => {
+                    self.bounds.lose(*code);
                     self.opaque(arguments)
                 }
                 _ => continue,

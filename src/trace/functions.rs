@@ -280,12 +280,12 @@ impl<'a> Machine<'a> {
                         open.extend(partial.arguments.all().cloned());
                     }
                     Atom::Container(container) => open.push(container.any()),
-                    Atom::More => self.bounds.lose(),
+                    Atom::More(code) => self.bounds.lose(*code),
                     _ => {}
                 }
             }
             if seen.len() > MOST_HIDDEN {
-                self.bounds.lose();
+                self.bounds.lose(true);
                 return;
             }
         }

@@ -27,7 +27,7 @@ use crate::python::ast::name::Name;
 use crate::python::{Ranged, SourceFile, span};
 
 /// Expressions and statements evaluated for one entry point before giving up on it.
-const MOST_WORK_EACH: usize = 25_000;
+pub(super) const MOST_WORK_EACH: usize = 25_000;
 /// The same for one call that leads to no load: of it only what it returns matters.
 const MOST_WORK_ASIDE: usize = 1_500;
 /// Work for one load after the bound was met: enough for the function around it.
@@ -211,6 +211,8 @@ pub(super) struct Machine<'a> {
     pub(super) yielding: FxHashMap<Def, Yields>,
     work: usize,
     entry_work: usize,
+    /// Work for one entry point.
+    most_each: usize,
     /// Work at which a call that leads to no load is given up, and how deep such calls are.
     aside: Option<(usize, usize)>,
     /// What was not followed.
@@ -220,7 +222,12 @@ pub(super) struct Machine<'a> {
 }
 
 impl<'a> Machine<'a> {
-    pub fn new(project: &'a Project, model: &'a Model, sites: Vec<Site>) -> Machine<'a> {
+    pub fn new(
+        project: &'a Project,
+        model: &'a Model,
+        sites: Vec<Site>,
+        most_each: usize,
+    ) -> Machine<'a> {
         let numbered = sites.iter().enumerate();
         let by_place = numbered.map(|(n, site)| (site.place, n)).collect();
         Machine {
@@ -262,6 +269,7 @@ impl<'a> Machine<'a> {
             yielding: FxHashMap::default(),
             work: 0,
             entry_work: 0,
+            most_each,
             aside: None,
             bounds: Bounds::default(),
             spent: false,
@@ -301,7 +309,7 @@ impl<'a> Machine<'a> {
     }
 
     fn is_spent(&self) -> bool {
-        self.work >= MOST_WORK || self.entry_work >= MOST_WORK_EACH
+        self.work >= MOST_WORK || self.entry_work >= self.most_each
     }
 
     /// A call of `def` begins: whether it is to be followed, and what to give to [`Machine::end_call`].
@@ -361,7 +369,7 @@ impl<'a> Machine<'a> {
     /// A little more work, for a load that was not come to.
     pub fn grant(&mut self) {
         self.work = self.work.min(MOST_WORK.saturating_sub(MOST_WORK_LATE));
-        self.entry_work = MOST_WORK_EACH.saturating_sub(MOST_WORK_LATE);
+        self.entry_work = self.most_each.saturating_sub(MOST_WORK_LATE);
         self.spent = false;
     }
 
@@ -455,7 +463,7 @@ impl<'a> Machine<'a> {
                 other => other.clone(),
             });
         }
-        if value.any_atom(&|atom| matches!(atom, Atom::More)) {
+        if value.any_atom(&|atom| matches!(atom, Atom::More(_))) {
             self.bounds.widen(site);
         }
         let safe = safe.or(env.hooked.then_some(Safe::Hook));

@@ -182,7 +182,13 @@ const MOST_PASSES: usize = 2;
 
 /// Finds every load of `project` and what reaches it.
 pub fn trace(project: &Project, model: &Model) -> Traced {
-    let mut traced = flows(project, model);
+    trace_within(project, model, machine::MOST_WORK_EACH)
+}
+
+/// The same with another bound on work for each entry point, in expressions and statements: what is told to be complete
+/// must not depend on it.
+pub fn trace_within(project: &Project, model: &Model, most_each: usize) -> Traced {
+    let mut traced = flows(project, model, most_each);
     traced.findings.extend(settings::settings(project, model));
     for finding in &mut traced.findings {
         finding.test = is_test(project.path(finding.place.file));
@@ -193,7 +199,7 @@ pub fn trace(project: &Project, model: &Model) -> Traced {
 }
 
 /// Finds every call that loads, and what reaches it.
-fn flows(project: &Project, model: &Model) -> Traced {
+fn flows(project: &Project, model: &Model, most_each: usize) -> Traced {
     let imports = imports::imports(project);
     let naming = sites::naming_files(project, model, &imports);
     let looked: Vec<(FileId, Vec<Site>, relevant::Named)> = naming
@@ -220,7 +226,7 @@ fn flows(project: &Project, model: &Model) -> Traced {
         named.push((file, names));
     }
     let relevant = relevant::relevant(project, named, &sites, &imports);
-    let mut machine = Machine::new(project, model, sites);
+    let mut machine = Machine::new(project, model, sites, most_each);
     machine.leads = relevant.functions.clone();
     machine.to_loads = relevant.to_loads.clone();
     machine.leading = relevant

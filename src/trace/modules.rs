@@ -275,7 +275,7 @@ impl<'a> Machine<'a> {
         };
         let key = (file, Name::new(name));
         if self.frames.len() > 60 {
-            self.bounds.lose();
+            self.bounds.lose(true);
             return None;
         }
         if !self.defining.insert(key.clone()) {

@@ -111,7 +111,7 @@ impl Partial {
             _ => false,
         });
         match within || function {
-            true => Atom::More,
+            true => Atom::More(true),
             false => Atom::Partial(Rc::new(self)),
         }
     }
@@ -168,11 +168,43 @@ pub(super) enum Atom {
     Deferred(usize),
     /// Made by this program with a writer such as `pickle.dumps`, there, of that.
     Pickled(Place, Value),
-    /// More than is kept apart: what is done with it was not followed.
-    More,
+    /// More than is kept apart, which may be code of the project or not: what is done with it was not followed.
+    More(bool),
 }
 
 impl Atom {
+    /// Whether calling it, or a method of it, may run code of the project.
+    pub fn is_code(&self) -> bool {
+        match self {
+            Atom::Made(made) => made.arguments.all().any(|value| value.any_atom(&Atom::is_code)),
+            Atom::Const(_)
+            | Atom::Pattern(_)
+            | Atom::Untrusted(_)
+            | Atom::Object(_)
+            | Atom::External(_)
+            | Atom::Record(_)
+            | Atom::Digest(_)
+            | Atom::Checked(_)
+            | Atom::Tame(_)
+            | Atom::Wild(_)
+            | Atom::Number(_)
+            | Atom::Harmless(_)
+            | Atom::Verified
+            // Its elements are asked themselves.
+            | Atom::Container(_)
+            | Atom::Pickled(..) => false,
+            Atom::Module(_)
+            | Atom::Imported(..)
+            | Atom::Function(..)
+            | Atom::Class(_)
+            | Atom::Instance(_)
+            | Atom::Super(..)
+            | Atom::Partial(_)
+            | Atom::Deferred(_) => true,
+            Atom::More(code) => *code,
+        }
+    }
+
     /// A container, as far as its elements can be kept apart.
     pub fn container(container: Container) -> Atom {
         Atom::Container(Rc::new(container.bounded()))
@@ -350,7 +382,7 @@ impl Value {
                 atoms.iter().filter(alike).count() < most
             }
             Atom::Function(..) | Atom::Class(_) | Atom::Instance(_) => atoms.len() < MOST_CALLED,
-            Atom::More => true,
+            Atom::More(_) => true,
             _ => atoms.len() < WIDEST,
         };
         if atoms.contains(&atom) {
@@ -388,12 +420,14 @@ impl Value {
                 let all = container.any();
                 for atom in all.atoms() {
                     match atom {
-                        Atom::Container(_) => self.add(Atom::More),
+                        Atom::Container(inner) => {
+                            self.add(Atom::More(inner.any().any_atom(&Atom::is_code)));
+                        }
                         atom => self.add(atom.clone()),
                     }
                 }
             }
-            _ => self.add(Atom::More),
+            atom => self.add(Atom::More(atom.is_code())),
         }
     }
 

@@ -95,10 +95,7 @@ impl Ways {
             && let Some(cost) = sees(project, file, info, target, *how, &[])
         {
             out.modules.insert(file);
-            let named = info
-                .aliases
-                .iter()
-                .filter(|(name, _)| *name == target.name);
+            let named = info.aliases.iter().filter(|(name, _)| *name == target.name);
             open.extend(named.map(|(_, local)| Target {
                 name: local.clone(),
                 file,
