@@ -216,6 +216,10 @@ impl Model {
             {
                 own.value_methods.clone_from(&other.value_methods);
                 own.value_types.clone_from(&other.value_types);
+                own.foreign_terms.clone_from(&other.foreign_terms);
+                own.foreign_factors.clone_from(&other.foreign_factors);
+                own.foreign_keys.clone_from(&other.foreign_keys);
+                own.foreign_arguments.clone_from(&other.foreign_arguments);
             }
             let Some(name) = &transform.rewrite_like else {
                 continue;

@@ -690,6 +690,19 @@ pub struct Rewrite {
     /// Types of the values the new call gives, for `isinstance`.
     #[serde(default)]
     pub value_types: Vec<String>,
+    /// What no such value is added to or compared with: kinds of values, or calls that give them; `datetime.*` is all of
+    /// a module.
+    #[serde(default)]
+    pub foreign_terms: Vec<String>,
+    /// Calls that give what no such value is reckoned with in any way.
+    #[serde(default)]
+    pub foreign_factors: Vec<String>,
+    /// Kinds of keys that no such value has.
+    #[serde(default)]
+    pub foreign_keys: Vec<String>,
+    /// Functions that take no such value.
+    #[serde(default)]
+    pub foreign_arguments: Vec<String>,
     /// Calls whose results the new format carries as they are.
     #[serde(default)]
     pub plain_calls: Vec<String>,

@@ -7,7 +7,6 @@ use super::load::{Placed, function_of};
 use super::log::logged;
 use super::names::Filled;
 use super::raised::Cause;
-use super::uses::uses;
 use super::wrap::statement_of;
 use super::{Draft, Planner, Reason};
 use crate::pack::{Answers, Framework, Model};
@@ -157,7 +156,6 @@ impl<'p> Planner<'p> {
         }
         let node = call_at(file, call.span).ok_or(Reason::IndirectCall)?;
         let target = awaited(file, call.span).unwrap_or(call.span);
-        uses(file, target, rewrite)?;
         let (statement, deferred) = statement_of(file, target).ok_or(Reason::NoHandler)?;
         if !deferred {
             let catch = self.catch(cause, call.span)?;
@@ -187,7 +185,6 @@ impl<'p> Planner<'p> {
         not_a_generator(file, target)?;
         let (framework, may_return) = self.framework(handler)?;
         let (position, catch) = self.position(cause, target, call.span, false)?;
-        uses(file, position.target, rewrite)?;
         let answer = answer_at(Asked {
             model: self.model,
             file,

@@ -219,6 +219,9 @@ impl Planner<'_> {
             };
             let (draft, judged) =
                 writer.map_err(|reason| self.because(reason, *place, "pickled"))?;
+            if self.is_shadowed(&draft) {
+                return Err(self.because(Reason::NameTaken, *place, "pickled"));
+            }
             all.absorb(draft);
             let verdict = self.verdict(judged);
             match verdict {
@@ -304,7 +307,7 @@ impl Planner<'_> {
         let mut draft = Draft::default();
         let load = load(file, finding, sink, rewrite, "", &mut draft)?;
         draft.by = Some(transform.id.clone());
-        super::uses::uses(file, load.whole, rewrite)?;
+        super::uses::uses(file, finding, load.whole, rewrite)?;
         draft.edit(finding.place.file, load.in_place(file, None));
         Ok(draft)
     }

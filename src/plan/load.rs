@@ -89,7 +89,7 @@ impl<'p> Planner<'p> {
         if nested {
             return Err(Reason::NestedLoads);
         }
-        uses(file, load.whole, rewrite)?;
+        uses(file, finding, load.whole, rewrite)?;
 
         let (statement, deferred) = statement_of(file, load.whole).ok_or(Reason::NoHandler)?;
         let hoisted = self.argument_to_hoist(file, load.argument);
@@ -172,7 +172,6 @@ impl<'p> Planner<'p> {
             not_a_generator(file, load.whole)?;
         }
         let (position, catch) = self.position(&cause, load.whole, region, hoisted)?;
-        uses(file, position.target, rewrite)?;
         in_function(file, statement)?;
         let asked = Asked {
             model: self.model,

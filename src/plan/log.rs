@@ -106,13 +106,13 @@ fn results<'f>(
             let stars = scopes.bound_in(0, "*").iter().any(
                 |star| matches!(star, Bound::Import(import) if import.stmt.start > span(*call).start),
             );
-            seen && !stars && times_bound(file, name) == 1
+            seen && !stars && times_bound(&file.module().body, name) == 1
         })
         .collect()
 }
 
-/// How often `name` is bound or deleted in `file`, in whatever scope.
-fn times_bound(file: &SourceFile, name: &str) -> usize {
+/// How often `name` is bound or deleted in `body`, in whatever scope, but as a parameter.
+pub(super) fn times_bound(body: &[Stmt], name: &str) -> usize {
     struct Bindings<'n> {
         name: &'n str,
         times: usize,
@@ -146,6 +146,6 @@ fn times_bound(file: &SourceFile, name: &str) -> usize {
         }
     }
     let mut bindings = Bindings { name, times: 0 };
-    bindings.visit_body(&file.module().body);
+    bindings.visit_body(body);
     bindings.times
 }

@@ -33,6 +33,7 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::pack::{Model, Trust};
 use crate::project::{FileId, Project};
+use crate::python::Bound;
 use crate::text::{Edit, EditSet, Span};
 use crate::trace::{Finding, Form, Reach, Traced, Writing};
 
@@ -324,6 +325,7 @@ fn fitted(
         if changes && moves && !notes.iter().any(of_writer) {
             notes.push(groups::elsewhere(finding));
         }
+        notes.extend(planner.decisive_use(finding, decision.reason()));
     }
     Ok(Plan {
         decisions,
@@ -460,8 +462,33 @@ impl Planner<'_> {
     fn untaken(&mut self, finding: &Finding) -> Result<Draft, Decision> {
         match self.order.taken_back.get(&finding.fingerprint) {
             Some(reason) => Err(Decision::Refuse(*reason)),
-            None => self.chosen(finding).map_err(Decision::Refuse),
+            None => match self.chosen(finding) {
+                Ok(draft) if self.is_shadowed(&draft) => Err(Decision::Refuse(Reason::NameTaken)),
+                draft => draft.map_err(Decision::Refuse),
+            },
         }
+    }
+
+    /// Whether a module of the project, beside one of the files, takes the place of a library that `draft` needs there.
+    fn is_shadowed(&self, draft: &Draft) -> bool {
+        let own = |file: FileId, module: &str| {
+            let top = module.split('.').next().unwrap_or(module);
+            let libraries = self.model.frameworks.iter().flat_map(|f| &f.packages);
+            let is_library = || libraries.into_iter().any(|library| library == top);
+            self.project.module(file, top).is_some().then(is_library)
+        };
+        let mut needs = draft.needs.iter().flat_map(|(file, needs)| {
+            let modules = needs.iter().map(|need| need.module.as_str());
+            modules.map(|module| (*file, module))
+        });
+        needs.any(|(file, module)| own(file, module).is_some())
+            || draft.kept.iter().any(|(file, name)| {
+                let scopes = self.project.source(*file).scopes();
+                scopes.bound_in(0, name).iter().any(|bound| match bound {
+                    Bound::Import(import) => own(*file, &import.target) == Some(true),
+                    _ => false,
+                })
+            })
     }
 
     /// Whether what the transform called `id` gives reads what was read before, so that nobody who writes it has to

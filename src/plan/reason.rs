@@ -79,7 +79,7 @@ pub enum Reason {
     FormatOfAll,
     /// Whole numbers come back as floats.
     NumbersAreFloats,
-    /// The loaded value is tested for a type that JSON has not.
+    /// The loaded value is tested for, or used as, a type that JSON has not.
     ValueHasType,
     /// The name of the new module means something else there.
     NameTaken,
@@ -398,7 +398,7 @@ impl Reason {
             ),
             Reason::ValueHasType => (
                 "value-has-type",
-                "the loaded value is tested for a type that JSON does not have",
+                "the loaded value is tested for, or used as, a type that JSON does not have",
                 "run again with --to restricted for an allow-list Unpickler, or change the value to plain data",
             ),
             Reason::NameTaken => (

@@ -2,6 +2,7 @@
 
 use super::Reason;
 use super::load::function_of;
+use super::log::times_bound;
 use super::names::{Filled, Spelled, spell};
 use crate::pack::{Name, Piece, Template, Wording};
 use crate::python::{Bound, SourceFile};
@@ -93,7 +94,7 @@ pub(super) fn parameter(
     // A parameter that is bound again may be something else by now.
     let scope = file.scopes().at(statement.start);
     match file.scopes().bound_in(scope, name) {
-        [Bound::Other] => Ok(name),
+        [Bound::Other] if times_bound(&function.body, name) == 0 => Ok(name),
         _ => Err(Reason::NameTaken),
     }
 }

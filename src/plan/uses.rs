@@ -4,28 +4,116 @@
 
 use std::collections::HashSet;
 
-use super::Reason;
+use super::call::whole;
+use super::content::snippet;
+use super::groups::Note;
+use super::{Planner, Reason};
 use crate::pack::Rewrite;
 use crate::python::ast::visitor::{self, Visitor};
 use crate::python::ast::{AnyNodeRef, Expr, Stmt};
 use crate::python::{ScopeId, SourceFile, span};
 use crate::text::Span;
+use crate::trace::{Doing, Finding, Place};
 
-/// Whether what `load` gives, in `file`, is used in its function as the new call's values can be; where nothing is
-/// known of those, nothing is asked.
-pub(super) fn uses(file: &SourceFile, load: Span, rewrite: &Rewrite) -> Result<(), Reason> {
-    if rewrite.value_methods.is_empty() {
-        return Ok(());
+/// Whether what `load`, the call of `finding`, gives is used as the new call's values can be, in its own function and
+/// wherever else it goes; where nothing is known of those, nothing is asked.
+pub(super) fn uses(
+    file: &SourceFile,
+    finding: &Finding,
+    load: Span,
+    rewrite: &Rewrite,
+) -> Result<(), Reason> {
+    match obstacle(file, finding, load, rewrite) {
+        Some((reason, _)) => Err(reason),
+        None => Ok(()),
     }
+}
+
+/// The use that speaks against the new call.
+fn obstacle(
+    file: &SourceFile,
+    finding: &Finding,
+    load: Span,
+    rewrite: &Rewrite,
+) -> Option<(Reason, Place)> {
+    if rewrite.value_methods.is_empty() {
+        return None;
+    }
+    let here = nearby(file, load, rewrite).map(|(reason, span)| {
+        let file = finding.place.file;
+        (reason, Place { file, span })
+    });
+    let mut anywhere = finding.uses.iter();
+    here.or_else(|| anywhere.find_map(|used| Some((speaks(&used.doing, rewrite)?, used.at))))
+}
+
+impl Planner<'_> {
+    /// Which use of what `finding` loads is the reason for leaving it.
+    pub(super) fn decisive_use(&self, finding: &Finding, why: Option<Reason>) -> Option<Note> {
+        let (transform, sink) = self.model.sink_row(finding.sink)?;
+        let file = self.project.source(finding.place.file);
+        if file.unparsed().is_some() {
+            return None;
+        }
+        let load = whole(file, finding, sink).ok()?;
+        let rewrite = transform.rewrite.as_ref()?;
+        let (reason, at) = obstacle(file, finding, load, rewrite)?;
+        (why == Some(reason)).then(|| Note {
+            code: reason.code(),
+            text: format!(
+                "{}: a use of the loaded value",
+                snippet(self.project.source(at.file), at.span)
+            ),
+            at: Some(at),
+        })
+    }
+}
+
+/// Why values of the new call cannot be used so, if they cannot.
+fn speaks(doing: &Doing, rewrite: &Rewrite) -> Option<Reason> {
+    let listed = |rows: &[String], name: &String| {
+        rows.iter().any(|row| match row.strip_suffix('*') {
+            Some(start) => name.starts_with(start),
+            None => row == name,
+        })
+    };
+    // `datetime.now().isoformat()` is text.
+    let made = |rows: &[String], name: &String| {
+        let last = name.rsplit('.').next().unwrap_or(name);
+        listed(rows, name) && !rewrite.plain_methods.iter().any(|method| method == last)
+    };
+    let against = match doing {
+        Doing::Attribute(name) => return allowed(name, rewrite).err(),
+        Doing::Called => return Some(Reason::ValueIsCalled),
+        // `isinstance(x, (dict, Cart))` still works for one of them.
+        Doing::Tested(names) => !names.iter().any(|name| rewrite.value_types.contains(name)),
+        Doing::Beside(what) => {
+            made(&rewrite.foreign_terms, what) || made(&rewrite.foreign_factors, what)
+        }
+        Doing::Times(what) => made(&rewrite.foreign_factors, what),
+        Doing::Key(what) => listed(&rewrite.foreign_keys, what),
+        Doing::Given(name) => listed(&rewrite.foreign_arguments, name),
+    };
+    against.then_some(Reason::ValueHasType)
+}
+
+/// The same, in the function around `load` alone, by names.
+fn nearby(file: &SourceFile, load: Span, rewrite: &Rewrite) -> Option<(Reason, Span)> {
     let ancestors = file.ancestors(load);
     let mut nodes = ancestors.iter().rev().filter(|node| span(*node) != load);
     match nodes.next() {
-        Some(AnyNodeRef::ExprAttribute(node)) => allowed(&node.attr, rewrite)?,
-        Some(AnyNodeRef::ExprCall(node)) if span(&*node.func) == load => {
-            return Err(Reason::ValueIsCalled);
+        Some(AnyNodeRef::ExprAttribute(node)) => {
+            if let Err(reason) = allowed(&node.attr, rewrite) {
+                return Some((reason, span(*node)));
+            }
         }
-        Some(AnyNodeRef::ExprAwait(_)) => return Err(Reason::ValueIsCalled),
-        Some(AnyNodeRef::WithItem(_)) => return Err(Reason::ValueHasAttributes),
+        Some(AnyNodeRef::ExprCall(node)) if span(&*node.func) == load => {
+            return Some((Reason::ValueIsCalled, span(*node)));
+        }
+        Some(AnyNodeRef::ExprAwait(node)) => return Some((Reason::ValueIsCalled, span(*node))),
+        Some(AnyNodeRef::WithItem(node)) => {
+            return Some((Reason::ValueHasAttributes, span(*node)));
+        }
         _ => {}
     }
     let body = ancestors.iter().rev().find_map(|node| match node {
@@ -49,10 +137,7 @@ pub(super) fn uses(file: &SourceFile, load: Span, rewrite: &Rewrite) -> Result<(
             break;
         }
     }
-    match watch.obstacle {
-        Some(reason) => Err(reason),
-        None => Ok(()),
-    }
+    watch.obstacle
 }
 
 fn allowed(attribute: &str, rewrite: &Rewrite) -> Result<(), Reason> {
@@ -72,7 +157,7 @@ struct Watch<'f> {
     scope: ScopeId,
     load: Span,
     names: HashSet<String>,
-    obstacle: Option<Reason>,
+    obstacle: Option<(Reason, Span)>,
 }
 
 impl Watch<'_> {
@@ -114,8 +199,8 @@ impl Watch<'_> {
         }
     }
 
-    fn note(&mut self, reason: Reason) {
-        self.obstacle.get_or_insert(reason);
+    fn note(&mut self, reason: Reason, at: Span) {
+        self.obstacle.get_or_insert((reason, at));
     }
 }
 
@@ -134,7 +219,7 @@ impl<'a> Visitor<'a> for Watch<'_> {
             Stmt::With(node) => {
                 for item in &node.items {
                     if self.is_value(&item.context_expr) {
-                        self.note(Reason::ValueHasAttributes);
+                        self.note(Reason::ValueHasAttributes, span(item));
                     }
                 }
             }
@@ -154,11 +239,15 @@ impl<'a> Visitor<'a> for Watch<'_> {
         match expr {
             Expr::Attribute(node) if self.is_value(&node.value) => {
                 if let Err(reason) = allowed(&node.attr, self.rewrite) {
-                    self.note(reason);
+                    self.note(reason, span(expr));
                 }
             }
-            Expr::Call(node) if self.is_value(&node.func) => self.note(Reason::ValueIsCalled),
-            Expr::Await(node) if self.is_value(&node.value) => self.note(Reason::ValueIsCalled),
+            Expr::Call(node) if self.is_value(&node.func) => {
+                self.note(Reason::ValueIsCalled, span(expr));
+            }
+            Expr::Await(node) if self.is_value(&node.value) => {
+                self.note(Reason::ValueIsCalled, span(expr));
+            }
             Expr::Named(node) if self.is_value(&node.value) => self.hold(&node.target),
             Expr::Call(node) => {
                 let tested = node
@@ -179,7 +268,7 @@ impl<'a> Visitor<'a> for Watch<'_> {
                     };
                     // `isinstance(x, (dict, Cart))` still works for one of them.
                     if !kinds.iter().any(plain) {
-                        self.note(Reason::ValueHasType);
+                        self.note(Reason::ValueHasType, span(expr));
                     }
                 }
             }

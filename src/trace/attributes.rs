@@ -9,6 +9,7 @@ use super::known::{REFUSED, key_sham};
 use super::machine::{Machine, Owner};
 use super::queues::made_for;
 use super::taint::Taint;
+use super::uses::Doing;
 use super::value::{Arguments, Atom, Const, Container, Role, Value};
 use crate::pack::Shape;
 use crate::project::FileId;
@@ -24,6 +25,7 @@ impl<'a> Machine<'a> {
         at: At<'a>,
         env: &mut Env,
     ) -> Value {
+        self.note_use(owner, at.place, || Doing::Attribute(name.to_owned()));
         let mut out = Value::unknown();
         for atom in owner.atoms() {
             let found = match atom {

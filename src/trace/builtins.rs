@@ -364,6 +364,7 @@ impl<'a> Machine<'a> {
                     Some(several) => classes.extend(several),
                     None => classes.push(argument(1)?.clone()),
                 }
+                self.note_test(&first?.clone(), &classes, at.place);
                 let is_harmless = |class: &Value| {
                     let stops = |a: &Atom| matches!(a, Atom::External(n) if self.model.stops(n));
                     !class.is_empty() && class.atoms().iter().all(stops)

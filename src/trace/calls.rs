@@ -11,6 +11,7 @@ use super::machine::{Machine, Owner};
 use super::methods::{is_mutator, split_pieces};
 use super::queues::made_for;
 use super::taint::{Hop, HopKind, Place, Taint};
+use super::uses::Doing;
 use super::value::{Arguments, Atom, Const, Container, Kind, Role, Value};
 use crate::pack::{Shape, Trust};
 use crate::project::FileId;
@@ -227,6 +228,7 @@ impl<'a> Machine<'a> {
         self.addressed(attribute, name, arguments);
         // Whatever the receiver is: its methods' names say what they do.
         self.sends(&Value::unknown(), Some(name), owner, arguments);
+        self.note_method(owner, attribute, name, arguments, at);
         let mut out = Value::unknown();
         let mut after = Value::unknown();
         let mut changed = false;
@@ -264,6 +266,9 @@ impl<'a> Machine<'a> {
                     Some(Const::None.into())
                 }
                 Atom::Const(Const::Str(text) | Const::Bytes(text)) => {
+                    if name == "format" {
+                        self.note_format(text, arguments, at.place);
+                    }
                     Some(self.text_method(text, name, arguments, at))
                 }
                 // A method of `None` gives nothing.
@@ -467,6 +472,7 @@ impl<'a> Machine<'a> {
         at: At<'a>,
         env: &mut Env,
     ) -> Option<Value> {
+        self.note_use(callee, at.place, || Doing::Called);
         let mut out = None;
         for atom in callee.atoms() {
             let result = match atom {
@@ -788,6 +794,7 @@ impl<'a> Machine<'a> {
         if name == "pop" && fallback.is_none() {
             raises.extend(taint.on_missing.clone());
         }
+        let whole = taint;
         let widened = taint.widen(at.place, || self.snippet(at.place), shape);
         let mut taint = widened.unwrap_or_else(|| {
             let quiet = step.is_some_and(|s| s.quiet);
@@ -822,6 +829,13 @@ impl<'a> Machine<'a> {
             if taint.key.is_none() {
                 taint.key = Some(key);
             }
+        }
+        if matches!(
+            name,
+            "get" | "pop" | "items" | "values" | "copy" | "setdefault"
+        ) || self.is_reader(whole, name)
+        {
+            taint = taint.part_of(whole);
         }
         let is_open = taint.trust == Trust::Unknown && step.is_none();
         let mut value: Value = Atom::Untrusted(taint).into();

@@ -10,6 +10,7 @@ use super::env::{Env, Vars};
 use super::functions::{Binding, Code};
 use super::machine::{Class, Frame, Machine, Owner};
 use super::stores::keeps_files;
+use super::uses::Doing;
 use super::value::{Arguments, Atom, Const, Container, Def, Instance, Kind, Value};
 use crate::python::ast::name::Name;
 use crate::python::ast::{self, Expr, Stmt};
@@ -549,6 +550,7 @@ impl<'a> Machine<'a> {
         at: At<'a>,
         env: &mut Env,
     ) {
+        self.note_use(owner, at.place, || Doing::Attribute(name.to_owned()));
         for atom in owner.atoms() {
             let key = match atom {
                 Atom::Untrusted(row) => {

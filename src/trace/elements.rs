@@ -26,6 +26,7 @@ impl<'a> Machine<'a> {
             return self.sliced(&value, slice, place, env);
         }
         let key = self.value(&node.slice, env);
+        self.note_key(&value, &key, place);
         if let Some(known) = element_path(node, &key).and_then(|path| env.path(&path)) {
             return known.clone();
         }
@@ -175,6 +176,7 @@ impl<'a> Machine<'a> {
                         Shape::Bytes,
                         true,
                     ));
+                    part = part.part_of(taint);
                     part.text = None;
                     part.exact = false;
                     // What is known of the whole is known of the part, not the other way round.
@@ -292,7 +294,9 @@ impl<'a> Machine<'a> {
         let note = || self.snippet(place);
         let part = match taint.widen(place, note, shape) {
             Some(wider) => wider,
-            None => taint.then(Hop::new(place, HopKind::Step, note(), shape, true)),
+            None => taint
+                .then(Hop::new(place, HopKind::Step, note(), shape, true))
+                .part_of(taint),
         };
         let raises: Vec<Rc<str>> = part.on_missing.iter().cloned().collect();
         let mut part = Taint {

@@ -138,6 +138,7 @@ impl<'a> Machine<'a> {
             Expr::BinOp(node) => {
                 let left = self.value(&node.left, env);
                 let right = self.value(&node.right, env);
+                self.note_operands(node, &left, &right);
                 self.binary(node.op, &left, &right, self.place(expr))
             }
             Expr::Compare(node) => self.compare(node, env),
@@ -252,6 +253,7 @@ impl<'a> Machine<'a> {
                                     }
                                     ast::InterpolatedStringElement::Interpolation(part) => {
                                         let value = self.value(&part.expression, env);
+                                        self.note_shown(&value, part);
                                         let shown = value.constant().and_then(fold::shown);
                                         parts.push(shown.map_or(value, |text| Value::str(&text)));
                                     }

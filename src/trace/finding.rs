@@ -131,6 +131,7 @@ pub(super) fn finding(
         maybe_none,
         writers,
         sham: worst.and_then(|taint| taint.sham),
+        uses: Vec::new(),
         routes,
         test: false,
         complete: true,

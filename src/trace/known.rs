@@ -42,6 +42,7 @@ impl<'a> Machine<'a> {
             .into();
         }
         self.consumes(name, arguments);
+        self.note_given(name, arguments, at.place);
         if let Some(value) = self.call_builtin(name, arguments, at, env) {
             return value;
         }
@@ -299,7 +300,8 @@ impl<'a> Machine<'a> {
             None => (None, value),
         };
         self.record(at.place, sink, base, &value, safe, env);
-        Some(self.stepped(&value, Some(name), Shape::Any, false, at.place))
+        let out = self.stepped(&value, Some(name), Shape::Any, false, at.place);
+        Some(self.loaded(&out, at.place))
     }
 
     /// A load is called.
@@ -364,7 +366,7 @@ impl<'a> Machine<'a> {
                 false => inner,
             });
         }
-        out
+        self.loaded(&out, place)
     }
 
     /// Where the function stands among the arguments at `at`.

@@ -4,7 +4,7 @@
 //! stays, and nothing that was found is dropped.
 
 use std::cell::RefCell;
-use std::collections::{HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
 use std::rc::Rc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -19,6 +19,7 @@ use super::queues::Queues;
 use super::restricted::Restriction;
 use super::sites::{Form, Site};
 use super::taint::{Hop, HopKind, Place, Taint};
+use super::uses::Use;
 use super::value::{Atom, Def, FunctionId, Instance, Value};
 use super::writers::Written;
 use crate::pack::{FrameworkId, Model, Shape, SinkId, Trust};
@@ -186,6 +187,8 @@ pub(super) struct Machine<'a> {
     pub known_handlers: HashMap<Def, bool>,
     uses: FxHashMap<FileId, Rc<HashSet<FrameworkId>>>,
     pub visited: HashSet<Def>,
+    /// What was done with what each load gives.
+    pub(super) uses_of_loads: FxHashMap<Place, BTreeSet<Use>>,
     pub written: Vec<Written>,
     pub(super) queues: Queues,
     /// Where rows of a database are read, and of which class; nothing where they are of several.
@@ -251,6 +254,7 @@ impl<'a> Machine<'a> {
             known_handlers: HashMap::new(),
             uses: FxHashMap::default(),
             visited: HashSet::new(),
+            uses_of_loads: FxHashMap::default(),
             written: Vec::new(),
             queues: Queues::default(),
             rows: FxHashMap::default(),
@@ -429,6 +433,12 @@ impl<'a> Machine<'a> {
         }
     }
 
+    /// The sink that is called at `place`.
+    pub fn sink_at(&self, place: Place) -> Option<SinkId> {
+        let site = self.by_place.get(&place)?;
+        Some(self.sites.get(*site)?.sink)
+    }
+
     /// Notes that a load was reached with `value`.
     pub fn record(
         &mut self,
@@ -544,6 +554,17 @@ impl<'a> Machine<'a> {
             *before = after;
             self.stale |= grew && self.read.contains(&key);
         }
+    }
+
+    /// The fields that hold what loads gave.
+    pub fn kept_loads(&self) -> Vec<(Owner, Name)> {
+        let is_loaded =
+            |atom: &Atom| matches!(atom, Atom::Untrusted(taint) if taint.loaded.is_some());
+        let fields = self.fields.iter();
+        let kept = fields.filter(|(_, value)| value.any_atom(&is_loaded));
+        let mut kept: Vec<(Owner, Name)> = kept.map(|(key, _)| key.clone()).collect();
+        kept.sort_by_key(|(owner, name)| (format!("{owner:?}"), name.clone()));
+        kept
     }
 
     /// Untrusted data of `trust` that enters at `place`.

@@ -178,6 +178,7 @@ impl<'a> Machine<'a> {
             Pattern::MatchClass(node) => {
                 let at = At::place(place);
                 let class = self.value(&node.cls, env);
+                self.note_test(subject, std::slice::from_ref(&class), place);
                 let order: Vec<Name> = class
                     .atoms()
                     .iter()

@@ -41,6 +41,7 @@ mod statements;
 mod stores;
 mod taint;
 mod unknown;
+mod uses;
 mod value;
 mod writers;
 
@@ -57,6 +58,7 @@ pub use handlers::Handler;
 pub use machine::CallAt;
 pub use sites::Form;
 pub use taint::{Hop, HopKind, Place};
+pub use uses::{Doing, Use};
 pub use value::Def;
 pub use writers::{Content, Link, Writing};
 
@@ -154,6 +156,8 @@ pub struct Finding {
     pub writers: Vec<Link>,
     /// Why a signature check that was made does not count.
     pub sham: Option<&'static str>,
+    /// What is done with the value it gives, in whatever function.
+    pub uses: Vec<Use>,
     /// All ways from entry points to this load.
     pub routes: Vec<Route>,
     /// In test code or an example.
@@ -250,7 +254,7 @@ fn flows(project: &Project, model: &Model, most_each: usize) -> Traced {
         }
     }
     let rows = machine.sites.iter().zip(&by_site).enumerate();
-    let findings: Vec<Finding> = rows
+    let mut findings: Vec<Finding> = rows
         .map(|(n, (site, reached))| {
             let mut finding = finding::finding(site, reached, &machine);
             // What was not followed to its end may hide ways: nothing may be rewritten on half the evidence.
@@ -263,9 +267,14 @@ fn flows(project: &Project, model: &Model, most_each: usize) -> Traced {
             finding
         })
         .collect();
+    let writings = machine.writings();
+    machine.enter_readers();
+    for finding in &mut findings {
+        finding.uses = machine.uses_of(finding.place);
+    }
     Traced {
         findings,
-        writings: machine.writings(),
+        writings,
         writing_files,
         exhausted,
     }

@@ -198,10 +198,17 @@ impl<'a> Machine<'a> {
 
     pub(super) fn compare(&mut self, node: &'a ast::ExprCompare, env: &mut Env) -> Value {
         let mut left = self.value(&node.left, env);
+        let mut left_expr = &*node.left;
+        if let ([CmpOp::Is | CmpOp::IsNot | CmpOp::Eq | CmpOp::NotEq | CmpOp::In], [class]) =
+            (&*node.ops, &*node.comparators)
+        {
+            self.note_type(left_expr, class, env);
+        }
         let mut truth = Some(true);
         let mut out = Value::clean();
-        for (op, right) in node.ops.iter().zip(&node.comparators) {
-            let right = self.value(right, env);
+        for (op, right_expr) in node.ops.iter().zip(&node.comparators) {
+            let right = self.value(right_expr, env);
+            self.note_comparison(*op, (&left, left_expr), (&right, right_expr));
             let one = match (left.constant(), right.constant(), op) {
                 (None, None, _) if !matches!(op, CmpOp::In | CmpOp::NotIn) => {
                     compared(*op, &left, &right)
@@ -228,6 +235,7 @@ impl<'a> Machine<'a> {
                 }
             }
             left = right;
+            left_expr = right_expr;
         }
         match truth {
             Some(truth) => Value::bool(truth),
@@ -256,6 +264,7 @@ impl<'a> Machine<'a> {
                     shape: Shape::Bytes,
                     exact: false,
                     text: text.clone(),
+                    loaded: None,
                     ..taint.clone()
                 }));
             }

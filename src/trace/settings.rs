@@ -102,6 +102,7 @@ impl Look<'_> {
     fn finding(&self, sink: SinkId, row: &Setting, key: &str, value: &Expr) -> Finding {
         let channel = self.model.sink_row(sink).map_or("", |(_, s)| &s.channel);
         Finding {
+            uses: Vec::new(),
             place: Place {
                 file: self.id,
                 span: span(value),

@@ -46,7 +46,8 @@ impl<'a> Machine<'a> {
         };
         let note = format!("kept in {channel}{under}, read back here (second-order)");
         value.map_taints(&|taint| {
-            let mut after = taint.then(kept(at.place, note.clone(), shape));
+            let hop = kept(at.place, note.clone(), shape);
+            let mut after = taint.then(hop).part_of(taint);
             after.exact = false;
             after
         })

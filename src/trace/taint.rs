@@ -111,6 +111,8 @@ pub struct Taint {
     pub tame: bool,
     /// The text it is part of, as far as that is known: `\0` stands for what is not.
     pub text: Option<Rc<str>>,
+    /// The load that gave it, or the whole that it is a part of.
+    pub loaded: Option<Place>,
     pub(super) hops: Rc<Hops>,
 }
 
@@ -138,6 +140,7 @@ impl Taint {
             exact: true,
             tame: false,
             text: None,
+            loaded: None,
             hops: Rc::new(Hops {
                 hop: Hop::new(place, HopKind::Source, note, shape, false),
                 before: None,
@@ -148,18 +151,23 @@ impl Taint {
 
     /// The same value after one more station.
     pub fn then(&self, hop: Hop) -> Taint {
-        let keeps = matches!(hop.kind, HopKind::Call | HopKind::Return) || hop.quiet;
+        let passes = matches!(hop.kind, HopKind::Call | HopKind::Return);
+        let keeps = passes || hop.quiet;
+        // What is made of a loaded value is no loaded value.
+        let loaded = self.loaded.filter(|_| passes);
         // A long way is cut in the middle of nowhere rather than grown without bound.
         if self.hops.length >= 64 {
             return Taint {
                 shape: hop.shape,
                 tame: self.tame && keeps,
+                loaded,
                 ..self.clone()
             };
         }
         Taint {
             shape: hop.shape,
             tame: self.tame && keeps,
+            loaded,
             hops: Rc::new(Hops {
                 length: self.hops.length + 1,
                 hop,
@@ -211,6 +219,12 @@ impl Taint {
         hops
     }
 
+    /// The same, a part of what gave `whole`.
+    pub fn part_of(mut self, whole: &Taint) -> Taint {
+        self.loaded = whole.loaded;
+        self
+    }
+
     /// The same value; its last station is a call that nothing is known of.
     pub fn through_unknown(mut self) -> Taint {
         let mut hop = self.hops.hop.clone();
@@ -255,7 +269,7 @@ impl Taint {
             (&self.key, &self.queue),
             &self.part,
             self.sham,
-            (self.exact, self.tame, &self.text),
+            (self.exact, self.tame, &self.text, self.loaded),
         )
     }
 }

@@ -1,0 +1,436 @@
+//! What is done with the values that loads give, wherever they go: what `plan` judges the new call's values by.
+//!
+//! Invariant: only the value itself and its parts count, never what was made of them: `Cart(pickle.loads(x))` is a cart.
+
+use std::collections::BTreeSet;
+
+use memchr::memmem;
+
+use super::calls::At;
+use super::env::Env;
+use super::is_test;
+use super::iterators::in_order;
+use super::machine::{Machine, Owner};
+use super::taint::{Place, Taint};
+use super::value::{Arguments, Atom, Const, Def, Instance, Kind, Role, Value};
+use crate::project::FileId;
+use crate::python::ast::visitor::{self, Visitor};
+use crate::python::ast::{self, CmpOp, Expr, Operator, Stmt};
+use crate::python::span;
+
+/// Files that are looked through for one name under which a loaded value is kept.
+const MOST_FILES: usize = 50;
+/// Functions that are entered to see what they do with kept values.
+const MOST_FUNCTIONS: usize = 200;
+
+/// Something done with a loaded value, or with a part of it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum Doing {
+    /// An attribute or method so called is used.
+    Attribute(String),
+    /// It is called.
+    Called,
+    /// It is tested for one of these classes, by qualified name; a class of the project has none.
+    Tested(Vec<String>),
+    /// It is added to, or compared with, what this is or gives.
+    Beside(String),
+    /// It is multiplied with, or divided by, what this gives.
+    Times(String),
+    /// It is looked up under a key of this kind.
+    Key(String),
+    /// It is passed to a function outside of the project, so called.
+    Given(String),
+}
+
+/// Something done with a loaded value, and where.
+#[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub struct Use {
+    /// Where.
+    pub at: Place,
+    /// What.
+    pub doing: Doing,
+}
+
+/// Where what `value` can be was loaded.
+fn loads(value: &Value) -> impl Iterator<Item = Place> {
+    value.atoms().iter().filter_map(|atom| match atom {
+        Atom::Untrusted(taint) => taint.loaded,
+        _ => None,
+    })
+}
+
+impl<'a> Machine<'a> {
+    /// `value`, which the load at `place` gives.
+    pub(super) fn loaded(&self, value: &Value, place: Place) -> Value {
+        value.map_taints(&|taint| Taint {
+            loaded: Some(place),
+            ..taint.clone()
+        })
+    }
+
+    /// Notes what is done with `value`, if a load gave it.
+    pub(super) fn note_use(&mut self, value: &Value, at: Place, doing: impl Fn() -> Doing) {
+        for load in loads(value) {
+            let doing = doing();
+            self.uses_of_loads
+                .entry(load)
+                .or_default()
+                .insert(Use { at, doing });
+        }
+    }
+
+    /// Whether `taint` is what a call made that only gives a reader, and `method` the method of it that loads.
+    pub(super) fn is_reader(&self, taint: &Taint, method: &str) -> bool {
+        let sink = taint.loaded.and_then(|place| self.sink_at(place));
+        let row = sink.and_then(|sink| self.model.sink_row(sink));
+        row.is_some_and(|(_, sink)| sink.method.as_deref() == Some(method))
+    }
+
+    /// What is done with the value that the load at `place` gives.
+    pub(super) fn uses_of(&self, place: Place) -> Vec<Use> {
+        let uses = self.uses_of_loads.get(&place);
+        uses.into_iter().flatten().cloned().collect()
+    }
+
+    /// `isinstance(value, classes)`.
+    pub(super) fn note_test(&mut self, value: &Value, classes: &[Value], at: Place) {
+        let atoms = classes.iter().flat_map(Value::atoms);
+        let names: Option<Vec<String>> = atoms
+            .map(|atom| match atom {
+                Atom::External(name) => Some(name.to_string()),
+                Atom::Class(_) | Atom::Record(_) => Some(String::new()),
+                _ => None,
+            })
+            .collect();
+        if let Some(names) = names.filter(|names| !names.is_empty()) {
+            self.note_use(value, at, || Doing::Tested(names.clone()));
+        }
+    }
+
+    /// `value[key]`.
+    pub(super) fn note_key(&mut self, value: &Value, key: &Value, at: Place) {
+        let kind = match key.atoms() {
+            [Atom::Const(Const::Bytes(_))] => "bytes",
+            [Atom::Container(container)] if container.role == Role::Tuple => "a tuple",
+            _ => return,
+        };
+        self.note_use(value, at, || Doing::Key(kind.to_owned()));
+    }
+
+    /// `value.name(...)`.
+    pub(super) fn note_method(
+        &mut self,
+        value: &Value,
+        attribute: &ast::ExprAttribute,
+        name: &str,
+        arguments: &Arguments,
+        at: At<'a>,
+    ) {
+        let by_reader = |atom: &Atom| matches!(atom, Atom::Untrusted(t) if self.is_reader(t, name));
+        if loads(value).next().is_none() || value.any_atom(&by_reader) {
+            return;
+        }
+        self.note_use(value, self.place(attribute), || {
+            Doing::Attribute(name.to_owned())
+        });
+        let Some(key) = arguments.positional.first() else {
+            return;
+        };
+        if matches!(name, "get" | "pop" | "setdefault") {
+            self.note_key(value, key, at.place);
+        }
+        if matches!(name, "get" | "setdefault") {
+            let is_int = |expr: &Expr| {
+                let call = expr.as_call_expr();
+                call.and_then(|call| call.func.as_name_expr())
+                    .is_some_and(|name| name.id == "int")
+            };
+            let made = at.call.and_then(|call| call.arguments.args.first());
+            let number = |atom: &Atom| {
+                matches!(
+                    atom,
+                    Atom::Const(Const::Int(_) | Const::Bool(_)) | Atom::Number(_)
+                )
+            };
+            let all = !key.is_empty() && key.atoms().iter().all(number);
+            if all || made.is_some_and(is_int) {
+                self.note_use(value, at.place, || Doing::Key("a number".to_owned()));
+            }
+        }
+    }
+
+    /// A call of `name`, outside of the project.
+    pub(super) fn note_given(&mut self, name: &str, arguments: &Arguments, at: Place) {
+        for value in arguments.all() {
+            self.note_use(value, at, || Doing::Given(name.to_owned()));
+        }
+    }
+
+    /// `"{cart.total}".format(cart=value)`.
+    pub(super) fn note_format(&mut self, text: &str, arguments: &Arguments, at: Place) {
+        for (n, field) in text.split('{').skip(1).enumerate() {
+            let field = field.split(['}', ':', '!']).next().unwrap_or_default();
+            let Some((name, rest)) = field.split_once('.') else {
+                continue;
+            };
+            let value = match name.parse::<usize>() {
+                Ok(position) => arguments.positional.get(position),
+                Err(_) if name.is_empty() => arguments.positional.get(n),
+                Err(_) => arguments.named(name),
+            };
+            let attribute = rest.split(['.', '[']).next().unwrap_or_default();
+            if let Some(value) = value.cloned() {
+                self.note_use(&value, at, || Doing::Attribute(attribute.to_owned()));
+            }
+        }
+    }
+
+    /// `f"{value:%d.%m.%Y}"`, which is `value.strftime`.
+    pub(super) fn note_shown(&mut self, value: &Value, part: &'a ast::InterpolatedElement) {
+        let Some(spec) = &part.format_spec else {
+            return;
+        };
+        let is_date = spec.elements.iter().any(|element| match element {
+            ast::InterpolatedStringElement::Literal(text) => {
+                let mut after = text.value.split('%').skip(1);
+                after.any(|rest| rest.starts_with(|c: char| c.is_ascii_alphabetic()))
+            }
+            ast::InterpolatedStringElement::Interpolation(_) => false,
+        });
+        if is_date {
+            let at = self.place(part);
+            self.note_use(value, at, || Doing::Attribute("strftime".to_owned()));
+        }
+    }
+
+    /// `left op right`.
+    pub(super) fn note_operands(
+        &mut self,
+        node: &'a ast::ExprBinOp,
+        left: &Value,
+        right: &Value,
+    ) {
+        let at = self.place(node);
+        let is_set = matches!(
+            node.op,
+            Operator::BitOr | Operator::BitAnd | Operator::BitXor | Operator::Sub
+        );
+        for (value, other, expr) in [(left, right, &node.right), (right, left, &node.left)] {
+            if loads(value).next().is_none() {
+                continue;
+            }
+            match node.op {
+                Operator::Add | Operator::Sub => {
+                    if let Some(kind) = self.foreign(other, expr, is_set) {
+                        self.note_use(value, at, || Doing::Beside(kind.clone()));
+                    }
+                }
+                Operator::Mult | Operator::Div | Operator::FloorDiv | Operator::Pow => {
+                    if let Some(made) = self.given_by(other, expr) {
+                        self.note_use(value, at, || Doing::Times(made.clone()));
+                    }
+                }
+                _ if is_set => {
+                    if let Some("a set") = self.foreign(other, expr, true).as_deref() {
+                        self.note_use(value, at, || Doing::Beside("a set".to_owned()));
+                    }
+                }
+                _ => {}
+            }
+        }
+        // `"%s: %s" % pair`.
+        let places = left.text().map(|text| {
+            let plain = text.replace("%%", "");
+            plain.matches('%').count() - plain.matches("%(").count()
+        });
+        if node.op == Operator::Mod && places.is_some_and(|n| n > 1) {
+            self.note_use(right, at, || Doing::Beside("a tuple".to_owned()));
+        }
+    }
+
+    /// `left op right`, of a comparison.
+    pub(super) fn note_comparison(
+        &mut self,
+        op: CmpOp,
+        (left, left_expr): (&Value, &'a Expr),
+        (right, right_expr): (&Value, &'a Expr),
+    ) {
+        let is_in = matches!(op, CmpOp::In | CmpOp::NotIn);
+        if matches!(op, CmpOp::Is | CmpOp::IsNot) {
+            return;
+        }
+        let pairs = [(left, right, right_expr), (right, left, left_expr)];
+        for (value, other, expr) in pairs.into_iter().skip(usize::from(is_in)) {
+            if loads(value).next().is_none() {
+                continue;
+            }
+            if let Some(kind) = self.foreign(other, expr, !is_in) {
+                self.note_use(value, self.place(expr), || Doing::Beside(kind.clone()));
+            }
+        }
+    }
+
+    /// `type(value) is Cart`.
+    pub(super) fn note_type(&mut self, expr: &'a Expr, class: &'a Expr, env: &mut Env) {
+        let Some(call) = expr.as_call_expr() else {
+            return;
+        };
+        let is_type = call
+            .func
+            .as_name_expr()
+            .is_some_and(|name| name.id == "type");
+        if let ([value], true) = (&*call.arguments.args, is_type) {
+            let value = self.value(value, env);
+            let class = self.value(class, env);
+            let classes = in_order(&class).unwrap_or_else(|| vec![class]);
+            self.note_test(&value, &classes, self.place(expr));
+        }
+    }
+
+    /// What `other` is, if it is of a kind that is told apart.
+    fn foreign(&self, other: &Value, expr: &'a Expr, sets: bool) -> Option<String> {
+        let written = match expr {
+            Expr::BytesLiteral(_) => Some("bytes"),
+            Expr::Tuple(_) => Some("a tuple"),
+            Expr::Set(_) | Expr::SetComp(_) if sets => Some("a set"),
+            _ => None,
+        };
+        let kind = written.or(match other.atoms() {
+            [Atom::Const(Const::Bytes(_))] => Some("bytes"),
+            [Atom::Container(container)] => match (container.role, container.kind) {
+                (Role::Tuple, _) => Some("a tuple"),
+                (Role::Plain, Kind::Bag) if sets => Some("a set"),
+                _ => None,
+            },
+            _ => None,
+        });
+        kind.map(str::to_owned).or_else(|| self.given_by(other, expr))
+    }
+
+    /// The function outside of the project that gave `other`.
+    fn given_by(&self, other: &Value, expr: &'a Expr) -> Option<String> {
+        if let [Atom::Made(made)] = other.atoms() {
+            return Some(made.name.to_string());
+        }
+        let call = expr.as_call_expr()?;
+        let source = self.source();
+        let scope = source.scopes().at(span(call).start);
+        source.names(scope, &call.func).into_iter().next()
+    }
+
+    /// Enters the functions that read what loaded values are kept under, and that nothing led to: fields, variables of
+    /// modules, stores.
+    pub(super) fn enter_readers(&mut self) {
+        let mut known: BTreeSet<String> = BTreeSet::new();
+        let mut entered = 0;
+        // What they keep in turn is read elsewhere again.
+        for _ in 0..2 {
+            for (owner, name) in self.kept_loads() {
+                if !known.insert(format!("{owner:?} {name}")) {
+                    continue;
+                }
+                for file in self.where_read(&owner, &name) {
+                    for def in self.readers(file, &owner, &name) {
+                        if entered == MOST_FUNCTIONS {
+                            return;
+                        }
+                        let Some(id) = self.by_def.get(&def).copied() else {
+                            continue;
+                        };
+                        entered += 1;
+                        let arguments = self.outside_arguments(id);
+                        self.enter(id, None, &arguments);
+                        self.take_reached();
+                    }
+                }
+            }
+        }
+    }
+
+    /// Files that may read the field `name` of `owner`.
+    fn where_read(&self, owner: &Owner, name: &str) -> Vec<FileId> {
+        let mut files: BTreeSet<FileId> = self.modules.keys().copied().collect();
+        match owner {
+            Owner::Instance(Instance { class, .. }) => {
+                files.insert(class.file);
+            }
+            Owner::Module(file) => {
+                files.insert(*file);
+            }
+            Owner::External(_) | Owner::Store(_) => files.extend(self.project.ids()),
+        }
+        let spoken = |file: &FileId| {
+            let bytes = self.project.bytes(*file);
+            memmem::find(bytes, name.as_bytes()).is_some()
+        };
+        files
+            .into_iter()
+            .filter(|file| !is_test(self.project.path(*file)) && spoken(file))
+            .take(MOST_FILES)
+            .collect()
+    }
+
+    /// Functions of `file` that read the field `name` of an `owner` and were not interpreted.
+    fn readers(&mut self, file: FileId, owner: &Owner, name: &str) -> Vec<Def> {
+        let source = self.project.source(file);
+        let mut readers = Readers {
+            file,
+            name,
+            is_text: matches!(owner, Owner::Store(_)),
+            is_global: matches!(owner, Owner::Module(_)),
+            around: Vec::new(),
+            found: BTreeSet::new(),
+        };
+        readers.visit_body(&source.module().body);
+        let new: Vec<Def> = readers
+            .found
+            .into_iter()
+            .filter(|def| !self.visited.contains(def))
+            .collect();
+        if new.iter().any(|def| !self.by_def.contains_key(def)) {
+            self.whole_module(file);
+            self.take_reached();
+        }
+        new
+    }
+}
+
+/// Finds functions that read a name.
+struct Readers<'n> {
+    file: FileId,
+    name: &'n str,
+    /// The name is a text.
+    is_text: bool,
+    /// The name is a variable of a module.
+    is_global: bool,
+    around: Vec<Def>,
+    found: BTreeSet<Def>,
+}
+
+impl<'s> Visitor<'s> for Readers<'_> {
+    fn visit_stmt(&mut self, stmt: &'s Stmt) {
+        let Stmt::FunctionDef(node) = stmt else {
+            return visitor::walk_stmt(self, stmt);
+        };
+        self.around.push(Def {
+            file: self.file,
+            start: span(node).start,
+        });
+        visitor::walk_stmt(self, stmt);
+        self.around.pop();
+    }
+
+    fn visit_expr(&mut self, expr: &'s Expr) {
+        let reads = match expr {
+            Expr::Attribute(node) => !self.is_text && node.attr == *self.name,
+            Expr::Name(node) => self.is_global && node.id == *self.name,
+            Expr::StringLiteral(node) => self.is_text && node.value == *self.name,
+            _ => false,
+        };
+        if reads {
+            // A function within another is defined only when that runs.
+            self.found.extend(self.around.first());
+        }
+        visitor::walk_expr(self, expr);
+    }
+}
