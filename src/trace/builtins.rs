@@ -7,6 +7,7 @@ use super::env::Env;
 use super::fold;
 use super::iterators::{alternatives, in_order};
 use super::machine::{Machine, Owner};
+use super::uses::Doing;
 use super::value::{Arguments, Atom, Const, Container, Def, Instance, Kind, Partial, Role, Value};
 use crate::pack::Shape;
 use crate::python::ast::name::Name;
@@ -400,7 +401,11 @@ impl<'a> Machine<'a> {
                     all.join(&self.attribute(owner, name, at, env))
                 })
             }
-            None => self.any_attribute(owner, &fold::key_text(name), at, env),
+            None => {
+                let pattern = fold::key_text(name);
+                self.note_use(owner, at.place, || Doing::Attribute(pattern.to_string()));
+                self.any_attribute(owner, &pattern, at, env)
+            }
         };
         Some(found.join(&default))
     }

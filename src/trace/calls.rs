@@ -439,7 +439,13 @@ impl<'a> Machine<'a> {
         Some(
             taints
                 .into_iter()
-                .map(|taint| Atom::Untrusted(taint.clone()))
+                .map(|taint| {
+                    // The object is not what it holds.
+                    Atom::Untrusted(Taint {
+                        loaded: None,
+                        ..taint.clone()
+                    })
+                })
                 .collect(),
         )
     }
@@ -795,6 +801,10 @@ impl<'a> Machine<'a> {
             raises.extend(taint.on_missing.clone());
         }
         let whole = taint;
+        if let ("sort", Some(function)) = (name, arguments.named("key")) {
+            let item = self.item(&Atom::Untrusted(whole.clone()).into(), None, at.place);
+            self.apply(function, &Arguments::one(item), at.of_function(0), env);
+        }
         let widened = taint.widen(at.place, || self.snippet(at.place), shape);
         let mut taint = widened.unwrap_or_else(|| {
             let quiet = step.is_some_and(|s| s.quiet);

@@ -99,6 +99,7 @@ impl<'a> Machine<'a> {
     }
 
     fn add_handler(&mut self, handler: Handler) {
+        self.all_handlers.insert(handler.def, handler.clone());
         match self.known_handlers.get(&handler.def).copied() {
             None => {
                 self.known_handlers

@@ -185,6 +185,8 @@ pub(super) struct Machine<'a> {
     stale: bool,
     pub handlers: VecDeque<Handler>,
     pub known_handlers: HashMap<Def, bool>,
+    /// Those as well that lead to no load.
+    pub all_handlers: HashMap<Def, Handler>,
     uses: FxHashMap<FileId, Rc<HashSet<FrameworkId>>>,
     pub visited: HashSet<Def>,
     /// What was done with what each load gives.
@@ -252,6 +254,7 @@ impl<'a> Machine<'a> {
             stale: false,
             handlers: VecDeque::new(),
             known_handlers: HashMap::new(),
+            all_handlers: HashMap::new(),
             uses: FxHashMap::default(),
             visited: HashSet::new(),
             uses_of_loads: FxHashMap::default(),

@@ -4,6 +4,7 @@ use super::calls::At;
 use super::env::Env;
 use super::iterators::alternatives;
 use super::machine::Machine;
+use super::uses::Doing;
 use super::value::{Arguments, Atom, Const, Role, Value};
 use crate::python::ast::{self, ExceptHandler, Expr, Stmt};
 
@@ -70,6 +71,8 @@ impl<'a> Machine<'a> {
             Stmt::Raise(node) => {
                 for part in [&node.exc, &node.cause].into_iter().flatten() {
                     let raised = self.value(part, env);
+                    let error = || Doing::Tested(vec!["builtins.BaseException".to_owned()]);
+                    self.note_use(&raised, self.place(&**part), error);
                     self.raised = std::mem::take(&mut self.raised).join(&raised);
                 }
                 env.dead = true;

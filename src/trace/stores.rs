@@ -47,7 +47,10 @@ impl<'a> Machine<'a> {
         let note = format!("kept in {channel}{under}, read back here (second-order)");
         value.map_taints(&|taint| {
             let hop = kept(at.place, note.clone(), shape);
-            let mut after = taint.then(hop).part_of(taint);
+            let mut after = taint.then(hop);
+            if channel != LOCAL_FILE {
+                after = after.part_of(taint);
+            }
             after.exact = false;
             after
         })

@@ -204,12 +204,7 @@ impl<'a> Machine<'a> {
     }
 
     /// `left op right`.
-    pub(super) fn note_operands(
-        &mut self,
-        node: &'a ast::ExprBinOp,
-        left: &Value,
-        right: &Value,
-    ) {
+    pub(super) fn note_operands(&mut self, node: &'a ast::ExprBinOp, left: &Value, right: &Value) {
         let at = self.place(node);
         let is_set = matches!(
             node.op,
@@ -304,7 +299,8 @@ impl<'a> Machine<'a> {
             },
             _ => None,
         });
-        kind.map(str::to_owned).or_else(|| self.given_by(other, expr))
+        kind.map(str::to_owned)
+            .or_else(|| self.given_by(other, expr))
     }
 
     /// The function outside of the project that gave `other`.
@@ -338,8 +334,11 @@ impl<'a> Machine<'a> {
                             continue;
                         };
                         entered += 1;
-                        let arguments = self.outside_arguments(id);
-                        self.enter(id, None, &arguments);
+                        let (bound, arguments) = match self.all_handlers.get(&def).cloned() {
+                            Some(handler) => (handler.instance(), self.handler_arguments(&handler)),
+                            None => (None, self.outside_arguments(id)),
+                        };
+                        self.enter(id, bound, &arguments);
                         self.take_reached();
                     }
                 }
