@@ -26,6 +26,11 @@ impl<'a> Machine<'a> {
         env: &mut Env,
     ) -> Value {
         self.note_use(owner, at.place, || Doing::Attribute(name.to_owned()));
+        self.attribute_of(owner, name, at, env)
+    }
+
+    /// The same, where it is not known that `owner` itself is asked.
+    fn attribute_of(&mut self, owner: &Value, name: &str, at: At<'a>, env: &mut Env) -> Value {
         let mut out = Value::unknown();
         for atom in owner.atoms() {
             let found = match atom {
@@ -45,7 +50,7 @@ impl<'a> Machine<'a> {
                     if container.role == Role::Namespace
                         && !container.items.contains_key(&Const::Str(name.into())) =>
                 {
-                    self.attribute(&container.rest.clone(), name, at, env)
+                    self.attribute_of(&container.rest.clone(), name, at, env)
                 }
                 // A field of a named tuple.
                 Atom::Container(container) => container.at(Some(&Const::Str(name.into()))),

@@ -23,9 +23,12 @@ impl<'a> Machine<'a> {
     ) -> Option<Value> {
         let argument = |n: usize| arguments.positional.get(n);
         let first = argument(0);
-        if let "builtins.sorted" | "builtins.min" | "builtins.max" | "builtins.filter" = name {
+        if let "builtins.sorted" | "builtins.min" | "builtins.max" | "builtins.filter"
+        | "itertools.groupby" = name
+        {
             let (function, items) = match name {
                 "builtins.filter" => (first, argument(1)),
+                "itertools.groupby" => (arguments.get(1, "key"), first),
                 _ => (arguments.named("key"), first),
             };
             if let (Some(function), Some(items)) = (function, items) {

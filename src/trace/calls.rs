@@ -266,6 +266,9 @@ impl<'a> Machine<'a> {
                     Some(Const::None.into())
                 }
                 Atom::Const(Const::Str(text) | Const::Bytes(text)) => {
+                    if matches!(atom, Atom::Const(Const::Bytes(_))) {
+                        self.note_bytes(arguments, at.place);
+                    }
                     if name == "format" {
                         self.note_format(text, arguments, at.place);
                     }
@@ -274,6 +277,10 @@ impl<'a> Machine<'a> {
                 // A method of `None` gives nothing.
                 Atom::Const(Const::None) => Some(Value::unknown()),
                 Atom::Const(_) | Atom::Pattern(_) => {
+                    // An object that a framework gives.
+                    if let Some(apply) = self.model.apply("", name) {
+                        self.applied(apply, arguments, at, env);
+                    }
                     Some(self.text_method("\0", name, arguments, at))
                 }
                 Atom::Digest(check) if name == "update" => {

@@ -96,6 +96,7 @@ impl<'a> Machine<'a> {
             Expr::Subscript(node) => self.subscript(node, env),
             Expr::Await(node) => {
                 let value = self.value(&node.value, env);
+                self.note_entered(&value, &node.value, "__await__");
                 self.widened(&value, self.place(expr))
             }
             Expr::Named(node) => {

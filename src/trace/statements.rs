@@ -316,6 +316,7 @@ impl<'a> Machine<'a> {
         for item in &node.items {
             let value = self.value(&item.context_expr, env);
             let place = self.place(&item.context_expr);
+            self.note_entered(&value, &item.context_expr, "__enter__");
             let mut entered = Value::unknown();
             for atom in value.atoms() {
                 let Atom::Instance(instance) = atom else {

@@ -14,10 +14,13 @@ use super::machine::{Machine, Owner};
 use super::taint::{Place, Taint};
 use super::value::{Arguments, Atom, Const, Def, Instance, Kind, Role, Value};
 use crate::project::FileId;
+use crate::python::ast::name::Name;
 use crate::python::ast::visitor::{self, Visitor};
 use crate::python::ast::{self, CmpOp, Expr, Operator, Stmt};
 use crate::python::span;
 
+/// Values that readers keep or return are followed to their own readers so often.
+const MOST_ROUNDS: usize = 3;
 /// Files that are looked through for one name under which a loaded value is kept.
 const MOST_FILES: usize = 50;
 /// Functions that are entered to see what they do with kept values.
@@ -136,6 +139,9 @@ impl<'a> Machine<'a> {
         let Some(key) = arguments.positional.first() else {
             return;
         };
+        if matches!(key.atoms(), [Atom::Const(Const::Bytes(_))]) {
+            self.note_use(value, at.place, || Doing::Beside("bytes".to_owned()));
+        }
         if matches!(name, "get" | "pop" | "setdefault") {
             self.note_key(value, key, at.place);
         }
@@ -163,6 +169,26 @@ impl<'a> Machine<'a> {
     pub(super) fn note_given(&mut self, name: &str, arguments: &Arguments, at: Place) {
         for value in arguments.all() {
             self.note_use(value, at, || Doing::Given(name.to_owned()));
+        }
+    }
+
+    /// `b"".join(value)`: a method of bytes.
+    pub(super) fn note_bytes(&mut self, arguments: &Arguments, at: Place) {
+        for value in arguments.all() {
+            self.note_use(value, at, || Doing::Beside("bytes".to_owned()));
+        }
+    }
+
+    /// `await value`, `with value`, where it is a parameter: what a call gives may be a coroutine, or a generator's.
+    pub(super) fn note_entered(&mut self, value: &Value, expr: &'a Expr, method: &str) {
+        let rebound = self.frames.last().map(|frame| &frame.rebound);
+        let is_parameter = match (expr, rebound) {
+            (Expr::Name(name), Some(rebound)) => !rebound.contains(&name.id),
+            _ => false,
+        };
+        if is_parameter {
+            let at = self.place(expr);
+            self.note_use(value, at, || Doing::Attribute(method.to_owned()));
         }
     }
 
@@ -315,13 +341,16 @@ impl<'a> Machine<'a> {
     }
 
     /// Enters the functions that read what loaded values are kept under, and that nothing led to: fields, variables of
-    /// modules, stores.
+    /// modules, stores, and functions that give them.
     pub(super) fn enter_readers(&mut self) {
         let mut known: BTreeSet<String> = BTreeSet::new();
+        let mut given: Vec<(Owner, Name)> = Vec::new();
         let mut entered = 0;
         // What they keep in turn is read elsewhere again.
-        for _ in 0..2 {
-            for (owner, name) in self.kept_loads() {
+        for _ in 0..MOST_ROUNDS {
+            let mut kept = self.kept_loads();
+            kept.append(&mut given);
+            for (owner, name) in kept {
                 if !known.insert(format!("{owner:?} {name}")) {
                     continue;
                 }
@@ -338,8 +367,14 @@ impl<'a> Machine<'a> {
                             Some(handler) => (handler.instance(), self.handler_arguments(&handler)),
                             None => (None, self.outside_arguments(id)),
                         };
-                        self.enter(id, bound, &arguments);
+                        let value = self.enter(id, bound, &arguments);
                         self.take_reached();
+                        let is_loaded = |atom: &Atom| matches!(atom, Atom::Untrusted(taint) if taint.loaded.is_some());
+                        if let (true, Some(function)) =
+                            (value.any_atom(&is_loaded), self.function(id))
+                        {
+                            given.push((Owner::Module(def.file), Name::new(function.name())));
+                        }
                     }
                 }
             }
@@ -353,11 +388,11 @@ impl<'a> Machine<'a> {
             Owner::Instance(Instance { class, .. }) => {
                 files.insert(class.file);
             }
-            Owner::Module(file) => {
-                files.insert(*file);
+            Owner::Module(_) | Owner::External(_) | Owner::Store(_) => {
+                files.extend(self.project.ids())
             }
-            Owner::External(_) | Owner::Store(_) => files.extend(self.project.ids()),
         }
+        let name = name.trim_matches(['[', ']']);
         let spoken = |file: &FileId| {
             let bytes = self.project.bytes(*file);
             memmem::find(bytes, name.as_bytes()).is_some()
@@ -374,8 +409,9 @@ impl<'a> Machine<'a> {
         let source = self.project.source(file);
         let mut readers = Readers {
             file,
-            name,
-            is_text: matches!(owner, Owner::Store(_)),
+            name: name.trim_matches(['[', ']']),
+            // `app.config["user"]` is kept under `[user]`.
+            is_text: matches!(owner, Owner::Store(_)) || name.starts_with('['),
             is_global: matches!(owner, Owner::Module(_)),
             around: Vec::new(),
             found: BTreeSet::new(),
