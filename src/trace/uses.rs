@@ -367,6 +367,7 @@ impl<'a> Machine<'a> {
                             Some(handler) => (handler.instance(), self.handler_arguments(&handler)),
                             None => (None, self.outside_arguments(id)),
                         };
+                        self.grant();
                         let value = self.enter(id, bound, &arguments);
                         self.take_reached();
                         let is_loaded = |atom: &Atom| matches!(atom, Atom::Untrusted(taint) if taint.loaded.is_some());
