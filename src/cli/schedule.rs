@@ -72,16 +72,11 @@ pub(super) fn each(
     let worker = || {
         while let Some(n) = queue.next(host) {
             let target = &targets[n];
-            let row = std::panic::catch_unwind(std::panic::AssertUnwindSafe(|| {
-                let place = place(n);
-                queue.fetched(host(n));
-                pool.install(|| work(target, place))
-            }));
-            let row = row.unwrap_or_else(|_| {
-                let error =
-                    "depickle failed on it; please report this. The other projects are not affected";
-                ProjectRow::failed(&target.name(), error.to_owned())
-            });
+            let place = caught(|| place(n));
+            // Also after a panic: others wait for the place at the server.
+            queue.fetched(host(n));
+            let row = place.and_then(|place| caught(|| pool.install(|| work(target, place))));
+            let row = row.unwrap_or_else(|error| ProjectRow::failed(&target.name(), error));
             progress.done(&row.root, row.status);
             let _ = rows[n].set(row);
         }
@@ -108,6 +103,13 @@ pub(super) fn each(
     Ok(rows
         .map(|(row, target)| row.into_inner().unwrap_or_else(|| lost(target)))
         .collect())
+}
+
+/// What `work` gives; its panic is the failure of one repository.
+fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).map_err(|_| {
+        "depickle failed on it; please report this. The other projects are not affected".to_owned()
+    })
 }
 
 /// The address of `target`, if it is meant as one. A path that is there is a path.

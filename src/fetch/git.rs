@@ -64,8 +64,10 @@ impl Git<'_> {
         let refs = format!("+{wanted}:{base}");
         let shallow = ["--depth=1", "--filter=blob:none", "origin", &refs];
         match self.patiently(&[&FETCH[..], &shallow].concat(), None) {
-            // Servers of plain files give all or nothing.
+            // Servers of plain files give all or nothing. A clone that expects to fetch what it lacks would start
+            // git for each object that it looks up meanwhile, and that one git again.
             Err(FetchError::Git { said }) if said.contains("shallow") => {
+                self.run(&["config", "remote.origin.promisor", "false"], None)?;
                 self.patiently(&[&FETCH[..], &["origin", &refs]].concat(), None)
             }
             other => other,
@@ -126,6 +128,7 @@ impl Git<'_> {
         }
         git.current_dir(self.dir)
             .env("LC_ALL", "C")
+            .env("GIT_NO_LAZY_FETCH", "1")
             .env("GIT_ALLOW_PROTOCOL", "file:git:http:https:ssh")
             .args([
                 "-c",
@@ -174,9 +177,11 @@ impl Git<'_> {
 fn heart(text: &str) -> String {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let told = |line: &&str| {
-        ["fatal: ", "error: ", "remote: ", "ssh: "]
-            .iter()
-            .any(|word| line.starts_with(word))
+        let begins = ["fatal: ", "error: ", "remote: ", "ssh: "];
+        // Of ssh's own words these say most, and have no such beginning.
+        let holds = ["Permission denied", "Host key verification failed"];
+        begins.iter().any(|word| line.starts_with(word))
+            || holds.iter().any(|word| line.contains(word))
     };
     let lines: Vec<&str> = lines.collect();
     let mut parts: Vec<&str> = lines.iter().copied().filter(told).take(3).collect();
@@ -215,10 +220,10 @@ mod tests {
             heart(text),
             "remote: gone; fatal: repository 'https://h/a/' not found"
         );
-        assert_eq!(
-            heart("Permission denied (publickey).\n"),
-            "Permission denied (publickey)."
-        );
+        let text =
+            "me@h: Permission denied (publickey).\nfatal: Could not read from remote repository.\n";
+        assert!(heart(text).starts_with("me@h: Permission denied (publickey).; fatal: "));
+        assert_eq!(heart("no word of git\n"), "no word of git");
         assert_eq!(heart(""), "it gave no reason");
     }
 }

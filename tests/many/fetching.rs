@@ -15,7 +15,13 @@ struct Server {
 
 impl Drop for Server {
     fn drop(&mut self) {
-        let _ = self.child.kill();
+        // Asked, and not killed: some have children to end.
+        let asked = Command::new("kill")
+            .arg(self.child.id().to_string())
+            .status();
+        if !asked.is_ok_and(|status| status.success()) {
+            let _ = self.child.kill();
+        }
         let _ = self.child.wait();
     }
 }
@@ -68,6 +74,83 @@ fn web(home: &Home) -> Server {
         .arg(port.to_string())
         .arg(home.path("served"));
     started(command, port)
+}
+
+/// The server program `name` of Debian's packages; a machine without it says so and leaves the test out.
+fn installed(name: &str) -> Option<PathBuf> {
+    let found = Path::new("/usr/sbin").join(name);
+    if !found.is_file() {
+        eprintln!("{name} is not installed: this is not tested here");
+    }
+    found.is_file().then_some(found)
+}
+
+/// `git http-backend` behind Apache, with the same password.
+fn apache(home: &Home, program: &Path) -> Server {
+    let port = free();
+    let root = home.0.path().display();
+    let backend = git(home.0.path(), &["--exec-path"]);
+    let modules = [
+        "mpm_event",
+        "authn_core",
+        "authn_file",
+        "authz_core",
+        "authz_user",
+        "auth_basic",
+        "alias",
+        "env",
+        "cgid",
+    ];
+    let modules: String = modules
+        .iter()
+        .map(|name| format!("LoadModule {name}_module /usr/lib/apache2/modules/mod_{name}.so\n"))
+        .collect();
+    home.write("apache/users", "me:{SHA}5en6G6MezRroT3XKqkdPOmY/BfQ=\n");
+    let config = format!(
+        "{modules}ServerRoot {root}/apache\nServerName localhost\nListen 127.0.0.1:{port}\nPidFile {root}/apache/pid\n\
+         ErrorLog {root}/apache/log\nScriptSock {root}/apache/sock\nUser www-data\nGroup www-data\n\
+         SetEnv GIT_PROJECT_ROOT {root}/served\nSetEnv GIT_HTTP_EXPORT_ALL 1\nSetEnv GIT_CONFIG_COUNT 1\n\
+         SetEnv GIT_CONFIG_KEY_0 safe.directory\nSetEnv GIT_CONFIG_VALUE_0 *\n\
+         ScriptAlias / {}/git-http-backend/\n<Location />\nAuthType Basic\nAuthName git\n\
+         AuthUserFile {root}/apache/users\nRequire valid-user\n</Location>\n",
+        backend.trim()
+    );
+    home.write("apache/conf", config);
+    // Apache gives up its rights, and must still find the way.
+    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+    fs::set_permissions(home.0.path(), mode).unwrap();
+    let mut command = Command::new(program);
+    command
+        .arg("-DFOREGROUND")
+        .arg("-f")
+        .arg(home.path("apache/conf"));
+    started(command, port)
+}
+
+/// OpenSSH's server, for the key `client`; gives the command that git reaches it with.
+fn sshd(home: &Home, program: &Path) -> (Server, String) {
+    let port = free();
+    let root = home.0.path().display();
+    for key in ["host", "client"] {
+        let mut keygen = Command::new("ssh-keygen");
+        keygen
+            .args(["-q", "-t", "ed25519", "-N", "", "-f"])
+            .arg(home.path(key));
+        assert!(keygen.status().unwrap().success());
+    }
+    let config = format!(
+        "ListenAddress 127.0.0.1\nPort {port}\nHostKey {root}/host\nAuthorizedKeysFile {root}/client.pub\n\
+         StrictModes no\nPasswordAuthentication no\nAcceptEnv GIT_PROTOCOL\nPidFile none\n"
+    );
+    home.write("sshd.conf", config);
+    let host = fs::read_to_string(home.path("host.pub")).unwrap();
+    home.write("known", format!("[127.0.0.1]:{port} {host}"));
+    let mut command = Command::new(program);
+    command.arg("-D").arg("-f").arg(home.path("sshd.conf"));
+    let ssh = format!(
+        "ssh -F none -i {root}/client -o UserKnownHostsFile={root}/known -o StrictHostKeyChecking=yes -o BatchMode=yes"
+    );
+    (started(command, port), ssh)
 }
 
 /// A forge of each kind, whose `team` has what is served; see the script.
@@ -257,10 +340,8 @@ fn a_base_and_a_folder_can_be_each_repositorys_own() {
     );
 }
 
-#[test]
-fn a_password_comes_from_git_and_stands_nowhere() {
-    let home = serving(&["shop"]);
-    let server = web(&home);
+/// `url` wants the password that `me` has.
+fn wants_a_password(home: &Home, server: &Server) {
     home.write(
         "ask",
         "#!/bin/sh\ncase \"$1\" in Username*) echo me;; *) echo secret;; esac\n",
@@ -279,7 +360,8 @@ fn a_password_comes_from_git_and_stands_nowhere() {
     );
     let staged = home.run_with(&["stage", &url], &[("HOME", &own), ("GIT_ASKPASS", &ask)]);
     assert_eq!(code(&staged), 0, "{}", stdout(&staged));
-    assert_eq!(states(&home), [(url, "staged".to_owned())]);
+    assert_eq!(states(home), [(url, "staged".to_owned())]);
+    assert_eq!(inside(&clone_of(home)).1, 1);
     for folder in ["cache", "state"] {
         let found = Command::new("grep")
             .args(["-r", "secret"])
@@ -288,6 +370,48 @@ fn a_password_comes_from_git_and_stands_nowhere() {
             .unwrap();
         assert!(found.stdout.is_empty());
     }
+}
+
+#[test]
+fn a_password_comes_from_git_and_stands_nowhere() {
+    let home = serving(&["shop"]);
+    wants_a_password(&home, &web(&home));
+}
+
+#[test]
+fn apache_is_as_good_a_server() {
+    let Some(program) = installed("apache2") else {
+        return;
+    };
+    let home = serving(&["shop"]);
+    wants_a_password(&home, &apache(&home, &program));
+}
+
+#[test]
+fn ssh_is_as_git_has_it() {
+    let Some(program) = installed("sshd") else {
+        return;
+    };
+    let home = serving(&["shop"]);
+    let (server, ssh) = sshd(&home, &program);
+    let who = Command::new("id").arg("-un").output().unwrap();
+    let path = home.path("served/shop.git").display().to_string();
+    let url = format!(
+        "ssh://{}@127.0.0.1:{}{path}",
+        stdout(&who).trim(),
+        server.port
+    );
+    let staged = home.run_with(&["stage", &url], &[("GIT_SSH_COMMAND", &ssh)]);
+    assert_eq!(code(&staged), 0, "{}", stdout(&staged));
+    assert_eq!(inside(&clone_of(&home)).1, 1);
+    let strange = ssh.replace("/client ", "/host ");
+    let refused = home.run_with(&["scan", &url], &[("GIT_SSH_COMMAND", &strange)]);
+    assert_eq!(code(&refused), 3);
+    assert!(
+        stdout(&refused).contains("Permission denied"),
+        "{}",
+        stdout(&refused)
+    );
 }
 
 #[test]
@@ -317,6 +441,75 @@ fn servers_that_cannot_leave_files_out_give_all_of_them() {
     let run = home.json(&["scan", &url, "--format", "json"]);
     assert_eq!(run["projects"][0]["status"], "ok", "{run}");
     assert_eq!(inside(&clone_of(&home)).1, 0);
+}
+
+#[test]
+fn servers_that_leave_files_out_and_then_give_none_alone_are_asked_for_all() {
+    let home = serving(&["shop"]);
+    let url = format!("file://{}", home.path("served/shop.git").display());
+    // The first version of git's protocol gives only what a ref names.
+    let old = [
+        ("GIT_CONFIG_COUNT", "1"),
+        ("GIT_CONFIG_KEY_0", "protocol.version"),
+        ("GIT_CONFIG_VALUE_0", "0"),
+    ];
+    let output = home.run_with(&["scan", &url, "--format", "json"], &old);
+    let run: Value = serde_json::from_slice(&output.stdout).unwrap();
+    assert_eq!(run["projects"][0]["status"], "ok", "{run}");
+    assert_eq!(run["projects"][0]["findings"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_server_of_plain_files_will_do() {
+    let home = serving(&["shop"]);
+    git(&home.path("served/shop.git"), &["update-server-info"]);
+    let port = free();
+    let mut command = Command::new("python3");
+    command.args([
+        "-m",
+        "http.server",
+        "--bind",
+        "127.0.0.1",
+        &port.to_string(),
+    ]);
+    command.current_dir(home.path("served"));
+    let _server = started(command, port);
+    let run = home.json(&[
+        "scan",
+        &format!("http://127.0.0.1:{port}/shop.git"),
+        "--format",
+        "json",
+    ]);
+    assert_eq!(run["projects"][0]["status"], "ok", "{run}");
+    assert_eq!(run["projects"][0]["findings"].as_array().unwrap().len(), 2);
+}
+
+#[test]
+fn a_server_that_never_answers_holds_up_nobody() {
+    let home = Home::new();
+    home.repo("here", &[("app.py", GUIDE)]);
+    let silent = TcpListener::bind("127.0.0.1:0").unwrap();
+    let url = format!(
+        "git://127.0.0.1:{}/shop.git",
+        silent.local_addr().unwrap().port()
+    );
+    assert_eq!(
+        code(&home.run(&["stage", &url, "here", "--timeout", "1"])),
+        3
+    );
+    let run = run(&home);
+    let row = |n: usize| run["repositories"][n].clone();
+    assert_eq!(
+        (row(0)["state"].clone(), row(1)["state"].clone()),
+        ("failed".into(), "staged".into())
+    );
+    assert!(
+        row(0)["detail"]
+            .as_str()
+            .unwrap()
+            .contains("did not finish within 1 s"),
+        "{run}"
+    );
 }
 
 #[test]

@@ -129,6 +129,53 @@ fn a_stop_at_every_step_of_going_on_and_of_rolling_back_is_harmless() {
 }
 
 #[test]
+fn a_disk_that_gives_no_more_loses_nothing() {
+    let home = home();
+    let start = refs(home.0.path());
+    let whole = home.run_with(&STAGE, &[DATED]);
+    let (expected, run) = (ended(&home), id(&home));
+    assert_eq!(code(&whole), 3);
+    home.run(&["rollback", &run]);
+    // No file may grow over so many blocks of 512 bytes: journals, objects and packs stop in the middle.
+    for blocks in 0..14 {
+        forget(&home);
+        let _ = fs::remove_dir_all(home.path("cache"));
+        let limited = format!("trap '' XFSZ; ulimit -f {blocks}; exec \"$0\" \"$@\"");
+        let mut shell = std::process::Command::new("sh");
+        shell
+            .args(["-c", &limited, env!("CARGO_BIN_EXE_depickle")])
+            .args(STAGE);
+        for (name, value) in home.program(&[]).get_envs() {
+            shell.env(name, value.unwrap());
+        }
+        let stopped = shell
+            .current_dir(home.0.path())
+            .env(DATED.0, DATED.1)
+            .output()
+            .unwrap();
+        assert!(
+            matches!(code(&stopped), 2 | 3),
+            "{blocks}: {}",
+            stderr(&stopped)
+        );
+        if code(&home.run(&["runs", &run])) != 0 {
+            // Not even the beginning could be recorded: then nothing was done.
+            assert_eq!(refs(home.0.path()), start, "{blocks}");
+            continue;
+        }
+        home.run(&["stage", "--resume", &run]);
+        assert_eq!(
+            code(&home.run(&["stage", "--retry-failed", &run])),
+            3,
+            "{blocks}"
+        );
+        assert_eq!(ended(&home), expected, "{blocks}");
+        assert_eq!(code(&home.run(&["rollback", &run])), 0);
+        assert_eq!(refs(home.0.path()), start, "{blocks}");
+    }
+}
+
+#[test]
 fn kill_dash_nine_at_any_moment_loses_nothing() {
     let home = Home::new();
     let mut list = String::new();
