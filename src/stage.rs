@@ -249,7 +249,10 @@ pub fn settle(
     };
     let branch = made.reference.strip_prefix("refs/heads/");
     let branch = branch.unwrap_or(&made.reference);
-    let tip = Repo::open(Path::new(&made.repo)).and_then(|repo| repo.branch_tip(branch));
+    let tip = Repo::open(Path::new(&made.repo)).and_then(|repo| {
+        repo.recover_branch(branch, &made.new)?;
+        repo.branch_tip(branch)
+    });
     // A repository that cannot be read now says so when it is staged.
     if !matches!(tip, Ok(Some(tip)) if tip == made.new) {
         return Ok(None);
@@ -381,6 +384,10 @@ fn delete(journal: &Journal, run: &RunRecord, made: &RefRecord) -> Outcome {
         }
         Err(error) => return refused(error.to_string(), &by_hand),
     };
+    let halfway = matches!(made.state, RefState::Announced | RefState::DeleteAnnounced);
+    if halfway && let Err(error) = repo.recover_branch(branch, &made.new) {
+        return refused(error.to_string(), &again);
+    }
     match repo.branch_tip(branch) {
         Ok(None) => return Outcome::AlreadyGone,
         Ok(Some(tip)) if tip == made.new => {}

@@ -4,10 +4,14 @@
 //! to point where the caller says. libgit2's own branch deletion drops the reflog before it compares; this does not.
 
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use git2::{ConfigLevel, ErrorCode, Oid};
 
 use super::{Repo, RepoError};
+
+/// How long git's lock on one ref may be held by somebody who lives: far longer than it takes.
+const PATIENCE: Duration = Duration::from_secs(1);
 
 impl Repo {
     /// Whether a branch `name` could be made now.
@@ -120,6 +124,37 @@ impl Repo {
         self.git.reflog_delete(&full).map_err(failed)?;
         transaction.remove(&full).map_err(failed)?;
         transaction.commit().map_err(failed)
+    }
+
+    /// Clears away what was left by a process that was killed while it made the branch `name` at `expected` (hex), or
+    /// deleted it: git's lock on the ref, and a reflog of no ref. A lock of somebody who is at work goes away meanwhile,
+    /// or says something else.
+    ///
+    /// # Errors
+    /// [`RepoError::Io`], [`RepoError::Git`].
+    pub fn recover_branch(&self, name: &str, expected: &str) -> Result<(), RepoError> {
+        let lock = self.git_dir.join(format!("{}.lock", full(name)));
+        let ours = |text: &[u8]| format!("{expected}\n").as_bytes().starts_with(text);
+        let begun = Instant::now();
+        loop {
+            match std::fs::read(&lock) {
+                Ok(text) if !ours(&text) => break,
+                Ok(_) if begun.elapsed() < PATIENCE => std::thread::sleep(PATIENCE / 20),
+                Ok(_) => {
+                    std::fs::remove_file(&lock)
+                        .map_err(|source| RepoError::Io { path: lock, source })?;
+                    break;
+                }
+                // Not there, or not to be read: then git says why.
+                Err(_) => break,
+            }
+        }
+        if self.find(name)?.is_none() && self.git_dir.join("logs").join(full(name)).is_file() {
+            self.git
+                .reflog_delete(&full(name))
+                .map_err(|error| self.failed("delete the reflog", &error))?;
+        }
+        Ok(())
     }
 
     fn expect(&self, name: &str, expected: &str) -> Result<(), RepoError> {

@@ -101,6 +101,43 @@ fn after_a_crash_between_the_deletion_and_its_entry_the_record_is_completed() {
 }
 
 #[test]
+fn after_a_kill_in_the_middle_of_an_act_gits_lock_and_reflog_are_cleared_away() {
+    let place = place();
+    let before = surroundings(&place.root);
+    let repo = Repo::discover(&place.root).unwrap();
+    let new = commit(&repo, "app/views.py", "changed\n").unwrap();
+    let lock = format!(".git/refs/heads/{BRANCH}.lock");
+    // While it was made: the lock says where it was to point, and the reflog was written first.
+    place
+        .journal
+        .append(RUN, announcement(&repo, BRANCH, &new))
+        .unwrap();
+    write(&place.root, &lock, format!("{new}\n"));
+    write(&place.root, &format!(".git/logs/refs/heads/{BRANCH}"), "");
+    assert_eq!(undone(&place), Outcome::AlreadyGone);
+    assert_eq!(surroundings(&place.root), before);
+    // While it was deleted: the lock is empty.
+    staged(&place);
+    let entry = Entry::DeleteRef {
+        repo: repo.git_dir().to_str().unwrap().to_owned(),
+        reference: format!("refs/heads/{BRANCH}"),
+        expected: new.clone(),
+    };
+    place.journal.append(RUN, entry.clone()).unwrap();
+    write(&place.root, &lock, "");
+    assert_eq!(undone(&place), Outcome::Deleted);
+    assert_eq!(surroundings(&place.root), before);
+    // The lock of somebody else stays.
+    staged(&place);
+    place.journal.append(RUN, entry).unwrap();
+    write(&place.root, &lock, format!("{}\n", head(&repo).commit));
+    refused(undone(&place));
+    assert!(place.root.join(&lock).is_file());
+    fs::remove_file(place.root.join(&lock)).unwrap();
+    assert_eq!(undone(&place), Outcome::Deleted);
+}
+
+#[test]
 fn after_a_crash_at_every_byte_of_the_journal_rollback_restores_the_refs() {
     let place = place();
     let before = refs(&place.root);
