@@ -5,8 +5,10 @@
 
 use std::collections::{BTreeMap, HashMap};
 
+use memchr::memmem;
+
 use crate::pack::Model;
-use crate::plan::{Decision, Note, Order, Plan, Reason, plan};
+use crate::plan::{Changes, DUAL_READ, Decision, Note, Order, Plan, Reason, plan};
 use crate::project::{FileId, Project};
 use crate::trace::{Finding, Form, Reach, Traced, enclosing, trace};
 
@@ -107,7 +109,7 @@ pub fn check(
 ) -> Checked {
     let mut order = order.clone();
     let (files, suggestions) = loop {
-        let written = verify(project, model, &traced.findings, &now, &order);
+        let written = verify(project, model, &traced, &now, &order);
         let both = written.and_then(|files| match now.suggested.is_empty() {
             true => Ok((files, Vec::new())),
             false => {
@@ -116,7 +118,7 @@ pub fn check(
                     suggestions: true,
                     ..order.clone()
                 };
-                let suggested = verify(project, model, &traced.findings, &all, &order)?;
+                let suggested = verify(project, model, &traced, &all, &order)?;
                 let suggestions = besides(suggested, &files);
                 Ok((files, suggestions))
             }
@@ -204,10 +206,11 @@ fn finished(project: &Project, finding: &Finding, by: &str, notes: &[Note]) -> F
 fn verify<'f>(
     project: &Project,
     model: &Model,
-    findings: &'f [Finding],
+    traced: &'f Traced,
     plan: &Plan,
     order: &Order,
 ) -> Result<Vec<ChangedFile>, Vec<(&'f Finding, Reason)>> {
+    let findings = &traced.findings;
     let rewritten: Vec<(&Finding, &crate::plan::Changes)> = findings
         .iter()
         .zip(&plan.decisions)
@@ -260,20 +263,39 @@ fn verify<'f>(
         let missing = now < before && !(partly && by_flow.contains_key(key));
         missing || now > before + number(&settled, key)
     };
-    if let Some((file, ..)) = expected.keys().chain(found.keys()).find(differs) {
-        let blamed = touching(*file, Reason::CheckFailed);
-        return Err(match blamed.is_empty() {
-            true => gone.into_iter().map(|f| (f, Reason::CheckFailed)).collect(),
+    let blamed = |file: FileId, reason: Reason| {
+        let blamed = touching(file, reason);
+        match blamed.is_empty() {
+            true => gone.iter().map(|finding| (*finding, reason)).collect(),
             false => blamed,
-        });
+        }
+    };
+    if let Some((file, ..)) = expected.keys().chain(found.keys()).find(differs) {
+        return Err(blamed(*file, Reason::CheckFailed));
     }
     let second = crate::plan::plan(&after, model, &again, order);
     if let Some(file) = second.changes.keys().next() {
-        let blamed = touching(*file, Reason::CheckFailed);
-        return Err(match blamed.is_empty() {
-            true => gone.into_iter().map(|f| (f, Reason::CheckFailed)).collect(),
-            false => blamed,
-        });
+        return Err(blamed(*file, Reason::CheckFailed));
+    }
+    if order.dual_read {
+        let plain = Order {
+            dual_read: false,
+            ..order.clone()
+        };
+        let plain = with_changes(
+            project,
+            &crate::plan::plan(project, model, traced, &plain).changes,
+        );
+        let closed = closed(&after, model, &again, order);
+        let plain = match plain.ids().any(|id| has_a_window(&plain, id)) {
+            // One that was there before goes as well.
+            true => self::closed(&plain, model, &trace(&plain, model), order),
+            false => plain,
+        };
+        let differs = |id: &FileId| plain.bytes(*id) != closed.bytes(*id);
+        if let Some(file) = project.ids().find(differs) {
+            return Err(blamed(file, Reason::DualReadLeavesTraces));
+        }
     }
     let mut files: Vec<ChangedFile> = changes
         .into_iter()
@@ -285,6 +307,30 @@ fn verify<'f>(
         .collect();
     files.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(files)
+}
+
+fn has_a_window(project: &Project, file: FileId) -> bool {
+    memmem::find(project.bytes(file), DUAL_READ.as_bytes()).is_some()
+}
+
+/// `project` without the windows of `--dual-read`.
+fn closed(project: &Project, model: &Model, traced: &Traced, order: &Order) -> Project {
+    let order = Order {
+        dual_read: false,
+        finish_dual_read: true,
+        taken_back: HashMap::new(),
+        ..order.clone()
+    };
+    with_changes(project, &plan(project, model, traced, &order).changes)
+}
+
+/// `project` as `changes` leave it; a file that cannot hold them stays.
+fn with_changes(project: &Project, changes: &Changes) -> Project {
+    let bytes = changes.iter().filter_map(|(file, edits)| {
+        let source = project.source(*file);
+        Some((*file, source.encode(&edits.apply(source.text())).ok()?))
+    });
+    project.with(&bytes.collect())
 }
 
 /// Whether the call itself says that nothing dangerous is loaded.

@@ -217,6 +217,52 @@ impl EditSet {
         out.push_str(text.get(done..).unwrap_or_default());
         out
     }
+
+    /// These edits of `text` and then `next`, which were made for what these give, as one set.
+    pub fn then(&self, text: &str, next: &EditSet) -> EditSet {
+        let between = self.apply(text);
+        // Of each edit: its text in `between`, and how much longer that is than what it replaced.
+        let mut placed: Vec<(Span, usize, usize)> = Vec::new();
+        let (mut old, mut new) = (0, 0);
+        for edit in &self.edits {
+            let start = new + edit.span.start.saturating_sub(old);
+            let end = start + edit.text.len();
+            placed.push((Span::new(start, end), edit.span.start, edit.span.end));
+            (old, new) = (edit.span.end, end);
+        }
+        let mut spans: Vec<Span> = placed.iter().map(|(span, ..)| *span).collect();
+        spans.extend(next.edits.iter().map(|edit| edit.span));
+        spans.sort();
+        // What touches becomes one edit.
+        let mut joined: Vec<Span> = Vec::new();
+        for span in spans {
+            match joined.last_mut().filter(|last| span.start <= last.end) {
+                Some(last) => last.end = last.end.max(span.end),
+                None => joined.push(span),
+            }
+        }
+        let edits = joined.into_iter().map(|span| {
+            let before = placed.iter().rfind(|(p, ..)| p.end < span.start);
+            let within = placed.iter().rfind(|(p, ..)| span.contains(*p));
+            let back = |at: usize, edit: Option<&(Span, usize, usize)>| match edit {
+                Some((p, _, end)) => end + at.saturating_sub(p.end),
+                None => at,
+            };
+            let replaced = Span::new(back(span.start, before), back(span.end, within.or(before)));
+            let mut text = String::new();
+            let mut done = span.start;
+            for edit in next.edits.iter().filter(|edit| span.contains(edit.span)) {
+                text.push_str(between.get(done..edit.span.start).unwrap_or_default());
+                text.push_str(&edit.text);
+                done = edit.span.end;
+            }
+            text.push_str(between.get(done..span.end).unwrap_or_default());
+            Edit::replace(replaced, text)
+        });
+        EditSet {
+            edits: edits.collect(),
+        }
+    }
 }
 
 /// `text` as it may reach a terminal: control characters, which could drive it, and those that turn the

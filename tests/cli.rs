@@ -515,6 +515,56 @@ fn a_refused_request_is_logged_where_that_is_asked_for() {
 }
 
 #[test]
+fn old_data_is_read_on_until_that_is_finished() {
+    let home = Home::new();
+    let shop = r#"import pickle
+
+import redis
+from flask import Flask
+
+app = Flask(__name__)
+store = redis.Redis()
+
+
+@app.route("/cart/<name>")
+def show(name):
+    return {"cart": pickle.loads(store.get(name))}
+"#;
+    let root = home.repo("shop", &[("app.py", shop)]);
+    let shown = |branch: &str| git(&root, &["show", &format!("{branch}:app.py")]);
+
+    let plain = home.run(&["stage", "--trust", "stored", "--branch", "plain", "shop"]);
+    assert_eq!(code(&plain), 0, "{}", stderr(&plain));
+    let open = home.run(&["stage", "--dual-read", "--branch", "open", "shop"]);
+    assert_eq!(code(&open), 0, "{}", stderr(&open));
+    assert!(
+        shown("open").contains("cart = dual_loads(")
+            || shown("open").contains("loaded = dual_loads(")
+    );
+    let message = git(&root, &["log", "-1", "--format=%B", "open"]);
+    assert!(message.contains("still read, and logged"), "{message}");
+
+    git(&root, &["merge", "-q", "--ff-only", "open"]);
+    let again = home.run(&["diff", "--dual-read", "shop"]);
+    assert_eq!((code(&again), stdout(&again)), (0, String::new()));
+    let finished = home.run(&["stage", "--finish-dual-read", "shop"]);
+    assert_eq!(code(&finished), 0, "{}", stderr(&finished));
+    assert_eq!(shown("depickle/finish-dual-read"), shown("plain"));
+    let message = git(
+        &root,
+        &["log", "-1", "--format=%B", "depickle/finish-dual-read"],
+    );
+    assert!(
+        message.starts_with("Stop reading what was pickled before"),
+        "{message}"
+    );
+    assert!(message.contains("answered with 400 now"), "{message}");
+
+    let both = home.run(&["diff", "--dual-read", "--finish-dual-read", "shop"]);
+    assert_eq!(code(&both), 2);
+}
+
+#[test]
 fn everything_with_an_id_is_explained() {
     let home = Home::new();
     home.write("shop/app.py", GUIDE);

@@ -72,6 +72,18 @@ proptest! {
     }
 
     #[test]
+    fn one_set_then_another_is_one_set((text, edits) in text_and_edits(), cut in proptest::collection::vec((0..30usize, 0..4usize, "[0-9]{0,3}"), 0..4)) {
+        if let Ok(first) = EditSet::new(edits) {
+            let between = first.apply(&text);
+            let at = |n: usize| n.min(between.len());
+            let next = cut.into_iter().map(|(start, size, text)| Edit::replace(Span::new(at(start), at(start + size)), text));
+            if let Ok(next) = EditSet::new(next.collect()) {
+                prop_assert_eq!(first.then(&text, &next).apply(&text), next.apply(&between));
+            }
+        }
+    }
+
+    #[test]
     fn line_starts_and_ends_enclose_their_offset(text in "[ab\\r\\n]{0,30}", at in 0..30usize) {
         let at = at.min(text.len());
         let index = LineIndex::new(&text);

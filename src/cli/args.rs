@@ -100,6 +100,12 @@ pub struct Common {
     /// Log each refused request, before the answer; never what was sent
     #[arg(long)]
     pub log_rejects: bool,
+    /// Stored data (counts by default then): read what was pickled before, too, through an allow-list, and log it
+    #[arg(long, conflicts_with = "finish_dual_read")]
+    pub dual_read: bool,
+    /// Only take out again what --dual-read wrote
+    #[arg(long)]
+    pub finish_dual_read: bool,
     /// Write what is only suggested, too
     #[arg(long)]
     pub suggestions: bool,
@@ -226,6 +232,7 @@ impl Common {
             .collect();
         if levels.is_empty() {
             levels = Order::default().trust;
+            levels.extend(self.dual_read.then_some(Trust::Stored));
         }
         levels.sort();
         levels.dedup();
@@ -239,6 +246,8 @@ impl Common {
             message: self.message.clone(),
             to: self.to.map(|to| to.word().to_owned()),
             log_rejects: self.log_rejects,
+            dual_read: self.dual_read,
+            finish_dual_read: self.finish_dual_read,
             suggestions: self.suggestions,
             tests: self.include_tests,
             every: self.every_load,

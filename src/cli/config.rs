@@ -24,6 +24,8 @@ struct Config {
     to: Option<To>,
     #[serde(default)]
     log_rejects: bool,
+    #[serde(default)]
+    dual_read: bool,
     jobs: Option<usize>,
     cache: Option<CacheTable>,
     #[serde(default)]
@@ -81,6 +83,7 @@ impl Common {
         common.message = common.message.or(config.message);
         common.to = common.to.or(config.to);
         common.log_rejects |= config.log_rejects;
+        common.dual_read |= config.dual_read && !common.finish_dual_read;
         common.jobs = common.jobs.or(config.jobs);
         let folder = path.parent().unwrap_or(Path::new(""));
         let cache = config.cache.unwrap_or_default();

@@ -19,7 +19,7 @@ use crate::report::{ProjectRow, Run};
 use crate::stage::{Order as StageOrder, settle};
 
 /// Options that a run keeps from its start.
-const KEPT: [&str; 16] = [
+const KEPT: [&str; 18] = [
     "paths",
     "repos",
     "from",
@@ -33,6 +33,8 @@ const KEPT: [&str; 16] = [
     "message",
     "to",
     "log_rejects",
+    "dual_read",
+    "finish_dual_read",
     "suggestions",
     "branch",
     "author",
@@ -333,11 +335,20 @@ impl Work {
         let transforms = &self.model.transforms;
         let only = ids.first().filter(|_| ids.len() == 1);
         let only = only.and_then(|id| transforms.iter().find(|t| t.id == **id));
-        let (id, subject) = only.map_or(("safe-loads", "Make unsafe loads safe"), |transform| {
-            (transform.id.as_str(), transform.subject.as_str())
-        });
-        let notes = transforms.iter().filter(|t| ids.contains(t.id.as_str()));
-        let mut notes: Vec<&str> = notes.map(|t| t.note.as_str()).collect();
+        let (mut id, mut subject) = only
+            .map_or(("safe-loads", "Make unsafe loads safe"), |transform| {
+                (transform.id.as_str(), transform.subject.as_str())
+            });
+        let did = transforms.iter().filter(|t| ids.contains(t.id.as_str()));
+        let mut notes: Vec<&str> = did.clone().map(|t| t.note.as_str()).collect();
+        if self.order.finish_dual_read {
+            id = "finish-dual-read";
+            let windows: Vec<_> = did.filter_map(|t| t.dual_read.as_ref()).collect();
+            subject = windows
+                .first()
+                .map_or(subject, |w| w.finish_subject.as_str());
+            notes = windows.iter().map(|w| w.finish_note.as_str()).collect();
+        }
         notes.retain(|note| !note.is_empty());
         let note = notes.iter().map(|note| format!("{note}\n")).collect();
         let branch = self.settings.how.branch.clone();
@@ -398,6 +409,7 @@ fn inputs(targets: &[Target], settings: &Settings) -> Vec<String> {
         format!("{:?} {:?}", common.levels(), common.message),
         format!("{:?} {}", common.to, common.suggestions),
         format!("log rejects {}", common.log_rejects),
+        format!("dual read {} {}", common.dual_read, common.finish_dual_read),
         format!("{:?} {:?}", common.include, common.exclude),
     ];
     for target in targets {

@@ -50,6 +50,14 @@ pub enum PackError {
         /// The other transform.
         name: String,
     },
+    /// A part of a `[dual-read]` uses one that is not there.
+    #[error("{file}: [dual-read] has no part `{name}`; add one, or correct the name")]
+    UnknownPart {
+        /// The file.
+        file: String,
+        /// The part.
+        name: String,
+    },
     /// A type is used that no `[[object]]` defines.
     #[error("{file}: no [[object]] defines the type `{name}`; add one, or correct the name")]
     UnknownType {
@@ -125,6 +133,7 @@ impl Model {
             }
         }
         model.check_types()?;
+        model.check_parts()?;
         model.share_rewrites()?;
         Ok(model)
     }
@@ -229,6 +238,21 @@ impl Model {
                 file: format!("transforms/{}/transform.toml", transform.id),
                 name: name.clone(),
             })?);
+        }
+        Ok(())
+    }
+
+    fn check_parts(&self) -> Result<(), PackError> {
+        for transform in &self.transforms {
+            let parts = transform.dual_read.iter().flat_map(|dual| &dual.parts);
+            let names: Vec<&str> = parts.clone().map(|part| part.name.as_str()).collect();
+            let mut used = parts.flat_map(|part| &part.uses);
+            if let Some(name) = used.find(|name| !names.contains(&name.as_str())) {
+                return Err(PackError::UnknownPart {
+                    file: format!("transforms/{}/transform.toml", transform.id),
+                    name: name.clone(),
+                });
+            }
         }
         Ok(())
     }

@@ -620,6 +620,8 @@ pub struct Transform {
     /// What the change means to others, for the commit.
     #[serde(default)]
     pub note: String,
+    /// How what was written in the old format is read for a while beside the new one.
+    pub dual_read: Option<DualRead>,
     /// Settings that choose a dangerous format.
     #[serde(default, rename = "setting")]
     pub settings: Vec<Setting>,
@@ -629,6 +631,37 @@ pub struct Transform {
     /// Calls that write what the sinks read.
     #[serde(default, rename = "writer")]
     pub writers: Vec<Writer>,
+}
+
+/// `[dual-read]`: what reads both the new format and, for a while, data that was stored in the old one.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct DualRead {
+    /// The comment in the handler as long as both are read.
+    pub comment: String,
+    /// Subject of the commit that ends it.
+    pub finish_subject: String,
+    /// What that means to others.
+    pub finish_note: String,
+    /// Functions and classes, in the order in which they stand in a module.
+    #[serde(rename = "part")]
+    pub parts: Vec<DualPart>,
+}
+
+/// `[[dual-read.part]]`: a function or class of its own in the module of the load.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct DualPart {
+    /// Its name, where that is free. As long as what it stands for, lines break alike with both.
+    pub name: String,
+    /// The call of the new format that it stands for; none for what only other parts use.
+    #[serde(default)]
+    pub stands_for: String,
+    /// Names of parts that it uses.
+    #[serde(default)]
+    pub uses: Vec<String>,
+    /// Its code, with `{module.name}`, the names of parts as `{name}`, and `{log}` for a logger of the module.
+    pub code: String,
 }
 
 /// How a load is rewritten.

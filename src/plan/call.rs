@@ -92,14 +92,22 @@ pub(super) fn whole(file: &SourceFile, finding: &Finding, sink: &Sink) -> Result
     }
 }
 
-/// The load of `finding`, if its form is one that can be rewritten; what it needs goes into `draft`. `class` is the name
-/// of the class that the new code uses.
+/// Names of the module's own that new code uses.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Own<'n> {
+    /// Of the class that it makes.
+    pub class: &'n str,
+    /// Of a function that is called where the new call would be.
+    pub reader: Option<&'n str>,
+}
+
+/// The load of `finding`, if its form is one that can be rewritten; what it needs goes into `draft`.
 pub(super) fn load(
     file: &SourceFile,
     finding: &Finding,
     sink: &Sink,
     rewrite: &Rewrite,
-    class: &str,
+    own: Own<'_>,
     draft: &mut Draft,
 ) -> Result<Load, Reason> {
     let whole = whole(file, finding, sink)?;
@@ -116,17 +124,18 @@ pub(super) fn load(
             draft.keep(place.file, spelled.kept());
             draft.need(place.file, spelled.need);
             draft.gone.push((place.file, span(&*call.func)));
+            let text = own.reader.map_or(spelled.text, str::to_owned);
             if sink.method.is_none() {
-                edits.push(Edit::replace(span(&*call.func), spelled.text));
+                edits.push(Edit::replace(span(&*call.func), text));
                 edits.extend(unnamed(data));
                 New::Edits(edits)
             } else {
-                New::Code(format!("{}({ARGUMENT})", spelled.text))
+                New::Code(format!("{text}({ARGUMENT})"))
             }
         }
         Becomes::Code(code) => {
             let filled = fill(file, at, code, true, |placeholder| match placeholder {
-                "class" => class.to_owned(),
+                "class" => own.class.to_owned(),
                 _ => format!("{{{placeholder}}}"),
             })?;
             draft.gone.push((place.file, span(&*call.func)));

@@ -1,6 +1,9 @@
 //! What a load is to become: what was asked for, else what its own transform says, else what can come in its place.
 
+use std::borrow::Cow;
+
 use super::classes::{OWN_MODULE, classes};
+use super::dual::{self, Names};
 use super::names::{Fresh, fill};
 use super::{Draft, Planner, Reason};
 use crate::pack::{Arrives, Rewrite, Sink, Transform};
@@ -60,11 +63,35 @@ impl Planner<'_> {
             true => sink.clone(),
             false => instead(sink, rewrite),
         };
-        let mut draft = self.rewrite(finding, &sink, rewrite)?;
+        let reader = self.reader(finding, transform, &sink);
+        let open = transform.dual_read.as_ref().filter(|_| reader.is_some());
+        let rewrite = match open {
+            Some(dual) => Cow::Owned(Rewrite {
+                comment: dual.comment.clone(),
+                ..rewrite.clone()
+            }),
+            None => Cow::Borrowed(rewrite),
+        };
+        let mut draft = self.rewrite(finding, &sink, &rewrite, reader.as_deref())?;
         draft.by = Some(transform.id.clone());
+        draft.dual_read = reader.is_some();
         let always = rewrite.suggest.as_deref().and_then(Reason::by_code);
         draft.suggest = draft.suggest.or(always);
         Ok(draft)
+    }
+
+    /// The function that reads for `finding` both what `transform` makes of `sink` and what was stored before, if it gets one.
+    fn reader(&mut self, finding: &Finding, transform: &Transform, sink: &Sink) -> Option<String> {
+        let dual = transform.dual_read.as_ref()?;
+        if !self.order.dual_read || !(self.order.every || dual::is_kept(finding)) {
+            return None;
+        }
+        let id = finding.place.file;
+        let file = self.project.source(id);
+        let fresh = self.fresh.entry(id).or_insert_with(|| Fresh::of(file));
+        let names = self.windows.entry((id, transform.id.clone()));
+        let names = names.or_insert_with(|| Names::of(file, dual, |name| fresh.take(name)));
+        names.for_call(dual, &sink.becomes).map(str::to_owned)
     }
 
     /// The name of the class that the new call at `load` needs, which goes before the statement around it.
@@ -96,8 +123,7 @@ impl Planner<'_> {
                 (name, at)
             }
         };
-        let style = file.style();
-        let unit = "    ";
+        let unit = INDENT;
         let listed: String = key
             .1
             .iter()
@@ -124,19 +150,33 @@ impl Planner<'_> {
             },
         )?;
         let text = draft.take(id, filled);
-        let mut lines = String::new();
-        for line in text.lines() {
-            let code = line.trim_start_matches(unit);
-            let depth = (line.len() - code.len()) / unit.len();
-            lines.push_str(&style.indent.repeat(depth));
-            lines.push_str(&code.replace('"', &style.quote.to_string()));
-            lines.push_str(style.newline);
-        }
+        let lines = dressed(file, &text);
         let (before, after) = gaps(file, at);
         let text = format!("{before}{lines}{after}");
         draft.edit(id, [Edit::insert(at, -5, text)]);
         Ok(Some(name))
     }
+}
+
+/// The indentation of code in packs.
+const INDENT: &str = "    ";
+
+/// `code` of a pack, indented, quoted and ended as `file` is.
+pub(super) fn dressed(file: &SourceFile, code: &str) -> String {
+    let style = file.style();
+    let mut lines = String::new();
+    for line in code.lines() {
+        let code = line.trim_start_matches(INDENT);
+        let depth = (line.len() - code.len()) / INDENT.len();
+        lines.push_str(&style.indent.repeat(depth));
+        match code.starts_with("\"\"\"") {
+            // Formatters leave no other quotes around a docstring.
+            true => lines.push_str(code),
+            false => lines.push_str(&code.replace('"', &style.quote.to_string())),
+        }
+        lines.push_str(style.newline);
+    }
+    lines
 }
 
 /// `sink` as another transform treats it.
@@ -160,7 +200,7 @@ fn instead(sink: &Sink, rewrite: &Rewrite) -> Sink {
 
 /// The start of the line above which a class for the load at `load` goes: that of the top-level statement around it,
 /// with the comments on the lines before.
-fn above(file: &SourceFile, load: Span) -> Option<usize> {
+pub(super) fn above(file: &SourceFile, load: Span) -> Option<usize> {
     let body = file.module().body.iter();
     let around = body.map(span).find(|extent| extent.contains(load))?;
     let index = file.index();

@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::call::load;
+use super::call::{Own, load};
 use super::content::{Judged, snippet};
 use super::load::function_of;
 use super::{Decision, Draft, Planner, Reason};
@@ -305,7 +305,7 @@ impl Planner<'_> {
         let rewrite = transform.rewrite.as_ref().ok_or(Reason::NoRewrite)?;
         let file = self.project.source(finding.place.file);
         let mut draft = Draft::default();
-        let load = load(file, finding, sink, rewrite, "", &mut draft)?;
+        let load = load(file, finding, sink, rewrite, Own::default(), &mut draft)?;
         draft.by = Some(transform.id.clone());
         super::uses::uses(file, finding, load.whole, rewrite)?;
         draft.edit(finding.place.file, load.in_place(file, None));
@@ -483,6 +483,26 @@ fn is_pair(writer: &(Option<String>, String), reader: &(Option<String>, String))
         .map(|(a, b)| (a.as_str(), b.as_str()))
         .collect();
     matches!(different.as_slice(), [pair] if PAIRS.contains(pair))
+}
+
+/// What is said of what was stored before a load `moves` to another format, where old data was asked to be read on.
+pub(super) fn of_old_data(dual_read: bool, moves: bool) -> Option<Note> {
+    let (code, text) = match dual_read {
+        true => (
+            "dual-read",
+            "what was pickled before is still read, and logged, until `depickle stage --finish-dual-read`",
+        ),
+        false if moves => (
+            "dual-read-not-for-clients",
+            "a client or peer can send what is read here: pickles are refused from now on, old ones too",
+        ),
+        false => return None,
+    };
+    Some(Note {
+        code,
+        text: text.to_owned(),
+        at: None,
+    })
 }
 
 /// Notes on loads that are rewritten and that nothing in the project writes for.

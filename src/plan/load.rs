@@ -1,7 +1,7 @@
 //! One load rewritten: the call itself, and the guard around it where its own function answers.
 
 use super::attempt::{Attempt, attempt};
-use super::call::{Load, call_at, load, whole};
+use super::call::{Load, Own, call_at, load, whole};
 use super::callers::{Answering, answer_at, in_function, not_a_generator};
 use super::guard::Asked;
 use super::names::{Filled, Fresh};
@@ -48,12 +48,13 @@ impl<'p> Planner<'p> {
             })
     }
 
-    /// The change that makes `sink`'s call of `finding` safe.
+    /// The change that makes `sink`'s call of `finding` safe; `reader` is a function that takes the new call's place.
     pub(super) fn rewrite(
         &mut self,
         finding: &Finding,
         sink: &Sink,
         rewrite: &Rewrite,
+        reader: Option<&str>,
     ) -> Result<Draft, Reason> {
         let id = finding.place.file;
         let file = self.project.source(id);
@@ -69,7 +70,11 @@ impl<'p> Planner<'p> {
         let whole = whole(file, finding, sink)?;
         let class = self.class(finding, file, whole, rewrite, &mut draft)?;
         let class = class.unwrap_or_default();
-        let mut load = load(file, finding, sink, rewrite, &class, &mut draft)?;
+        let names = Own {
+            class: &class,
+            reader,
+        };
+        let mut load = load(file, finding, sink, rewrite, names, &mut draft)?;
         if sink.arrives == Arrives::Bytes && !rewrite.same_format && self.is_buffer(finding) {
             load = load.of_bytes(file)?;
         }

@@ -6,6 +6,7 @@ use super::Reason;
 use super::guard::Asked;
 use super::names::{Filled, fill, spell};
 use super::template::literal;
+use crate::pack::Model;
 use crate::python::ast::visitor::{self, Visitor};
 use crate::python::ast::{self, ExceptHandler, Expr, ExprContext, Pattern, Stmt};
 use crate::python::{Bound, SourceFile, span};
@@ -15,7 +16,8 @@ use crate::text::Span;
 /// by one made there.
 pub(super) fn logged(asked: Asked<'_>, says: &str) -> Result<Filled, Reason> {
     let file = asked.file;
-    let mut logger = match own(asked).or_else(|| of_framework(asked)) {
+    let own = own(asked.model, file, asked.statement);
+    let mut logger = match own.or_else(|| of_framework(asked)) {
         Some(logger) => logger,
         None => made(file, asked.statement)?,
     };
@@ -24,13 +26,18 @@ pub(super) fn logged(asked: Asked<'_>, says: &str) -> Result<Filled, Reason> {
     Ok(logger)
 }
 
+/// A logger for code of the module at `statement`: the module's own, else one made there.
+pub(super) fn logger(model: &Model, file: &SourceFile, statement: Span) -> Result<Filled, Reason> {
+    own(model, file, statement).map_or_else(|| made(file, statement), Ok)
+}
+
 /// A logger of the module; the one that has the module's name before others.
-fn own(asked: Asked<'_>) -> Option<Filled> {
-    let frameworks = asked.model.frameworks.iter();
+fn own(model: &Model, file: &SourceFile, statement: Span) -> Option<Filled> {
+    let frameworks = model.frameworks.iter();
     let makers: Vec<&str> = frameworks
         .flat_map(|f| f.logger_makers.iter().map(String::as_str))
         .collect();
-    let found = results(asked.file, asked.statement, &makers);
+    let found = results(file, statement, &makers);
     let by_name = |call: &ast::ExprCall| {
         let mut arguments = call.arguments.args.iter();
         arguments.any(|a| a.as_name_expr().is_some_and(|name| name.id == "__name__"))

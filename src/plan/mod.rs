@@ -9,6 +9,7 @@ mod callers;
 mod choice;
 mod classes;
 mod content;
+mod dual;
 mod groups;
 mod guard;
 mod imports;
@@ -38,10 +39,12 @@ use crate::text::{Edit, EditSet, Span};
 use crate::trace::{Finding, Form, Reach, Traced, Writing};
 
 pub use callers::{OtherCaller, other_callers};
+pub use dual::MARK as DUAL_READ;
 pub use groups::Note;
 pub use reason::Reason;
 
 use classes::Allowed;
+use dual::Windows;
 use names::{Fresh, Need};
 
 /// What is asked for.
@@ -55,6 +58,10 @@ pub struct Order {
     pub to: Option<String>,
     /// A refused request is logged, before the answer.
     pub log_rejects: bool,
+    /// Stored data is read in the old format too, through an allow-list, until that is finished.
+    pub dual_read: bool,
+    /// Such reading ends; nothing else changes.
+    pub finish_dual_read: bool,
     /// What is only suggested is rewritten too.
     pub suggestions: bool,
     /// Test code and examples are treated too.
@@ -72,6 +79,8 @@ impl Default for Order {
             message: None,
             to: None,
             log_rejects: false,
+            dual_read: false,
+            finish_dual_read: false,
             suggestions: false,
             tests: false,
             every: false,
@@ -151,6 +160,8 @@ struct Draft {
     suggest: Option<Reason>,
     /// The transform, if not the sink's own.
     by: Option<String>,
+    /// It reads both formats for a while.
+    dual_read: bool,
     /// Names that the new text uses: their imports stay.
     kept: BTreeSet<(FileId, String)>,
 }
@@ -197,8 +208,15 @@ impl Joined {
         Some(own)
     }
 
-    /// Adds the imports, where they belong; gives the files in which they cannot be written beside the loads.
-    fn finish(&mut self, project: &Project, known: &imports::Known) -> Vec<FileId> {
+    /// Adds the imports, where they belong, and the functions of `windows`; gives the files in which they cannot be
+    /// written beside the loads.
+    fn finish(
+        &mut self,
+        project: &Project,
+        model: &Model,
+        known: &imports::Known,
+        windows: &Windows,
+    ) -> Vec<(FileId, Reason)> {
         let mut failed = Vec::new();
         let nothing = BTreeSet::new();
         let files: BTreeSet<FileId> = self.changes.keys().copied().collect();
@@ -213,7 +231,20 @@ impl Joined {
                 Ok(edits) => {
                     self.changes.insert(file, edits);
                 }
-                Err(_) => failed.push(file),
+                Err(_) => failed.push((file, Reason::CheckFailed)),
+            }
+        }
+        for ((file, transform), names) in windows {
+            let transform = model.transforms.iter().find(|t| t.id == *transform);
+            let dual = transform.and_then(|t| t.dual_read.as_ref());
+            let (Some(edits), Some(dual)) = (self.changes.get(file), dual) else {
+                continue;
+            };
+            match dual::opened(project, model, *file, edits, (dual, names), known) {
+                Some(edits) => {
+                    self.changes.insert(*file, edits);
+                }
+                None => failed.push((*file, Reason::DualReadLeavesTraces)),
             }
         }
         failed
@@ -250,6 +281,7 @@ fn fitted(
         writing_files: &traced.writing_files,
         fresh: HashMap::new(),
         classes: HashMap::new(),
+        windows: Windows::new(),
     };
     let mut by = Vec::with_capacity(findings.len());
     let mut drafts = Vec::with_capacity(findings.len());
@@ -265,6 +297,8 @@ fn fitted(
         let now = draft.as_ref().ok().and_then(|draft| draft.by.clone());
         *by = now.unwrap_or_else(|| std::mem::take(by));
     }
+    let dual_read = |draft: &Result<Draft, Decision>| draft.as_ref().is_ok_and(|d| d.dual_read);
+    let dual_read: Vec<bool> = drafts.iter().map(dual_read).collect();
     let mut accepted = Joined::default();
     let mut doubtful = Vec::new();
     let mut decisions = Vec::with_capacity(findings.len());
@@ -289,8 +323,12 @@ fn fitted(
             },
         });
     }
+    let mut old = model.sink_modules();
+    if order.finish_dual_read {
+        old.extend(dual::imported(project));
+    }
     let known = imports::Known {
-        old: model.sink_modules(),
+        old,
         stdlib: model
             .frameworks
             .iter()
@@ -308,24 +346,30 @@ fn fitted(
     }
     let mut suggested = Changes::new();
     if decisions.iter().any(|d| matches!(d, Decision::Suggest(..))) {
-        match all.finish(project, &known).is_empty() {
+        let failed = all.finish(project, model, &known, &planner.windows);
+        match failed.is_empty() {
             true => suggested = all.changes,
             false => withdraw(&mut decisions),
         }
     }
-    if let Some(file) = accepted.finish(project, &known).first() {
+    let failed = accepted.finish(project, model, &known, &planner.windows);
+    if let Some((file, reason)) = failed.first() {
         // The imports cannot be written beside the loads: nothing in this file is.
-        return Err(touching(findings, &decisions, *file));
+        return Err(touching(findings, &decisions, *file, *reason));
     }
     let rows = findings.iter().zip(&decisions).zip(&by).zip(&mut notes);
-    for (((finding, decision), by), notes) in rows {
-        let moves = !planner.same_format(by);
+    for ((((finding, decision), by), notes), dual_read) in rows.zip(dual_read) {
+        let moves = !planner.same_format(by) && !order.finish_dual_read;
         let changes = matches!(decision, Decision::Rewrite(_) | Decision::Suggest(..));
         let of_writer = |note: &groups::Note| note.code.starts_with("writer-");
         if changes && moves && !notes.iter().any(of_writer) {
             notes.push(groups::elsewhere(finding));
         }
         notes.extend(planner.decisive_use(finding, decision.reason()));
+        if changes && order.dual_read {
+            notes.extend(groups::of_old_data(dual_read, moves));
+            notes.retain(|note| !dual_read || note.code != "old-data");
+        }
     }
     Ok(Plan {
         decisions,
@@ -363,14 +407,19 @@ fn clashes(needs: &BTreeMap<FileId, BTreeSet<Need>>, draft: &Draft) -> bool {
 }
 
 /// The rewrites that touch `file`.
-fn touching(findings: &[Finding], decisions: &[Decision], file: FileId) -> Vec<(String, Reason)> {
+fn touching(
+    findings: &[Finding],
+    decisions: &[Decision],
+    file: FileId,
+    reason: Reason,
+) -> Vec<(String, Reason)> {
     let rows = findings.iter().zip(decisions);
     let touches = rows.filter(|(_, decision)| match decision {
         Decision::Rewrite(changes) => changes.contains_key(&file),
         _ => false,
     });
     touches
-        .map(|(finding, _)| (finding.fingerprint.clone(), Reason::CheckFailed))
+        .map(|(finding, _)| (finding.fingerprint.clone(), reason))
         .collect()
 }
 
@@ -397,11 +446,16 @@ struct Planner<'p> {
     fresh: HashMap<FileId, Fresh>,
     /// Classes to be added, by what they allow: name and place.
     classes: HashMap<(FileId, Allowed), (String, usize)>,
+    /// What reads both formats, by file.
+    windows: Windows,
 }
 
 impl Planner<'_> {
     /// The rewrite of `finding`, or the decision where there is none.
     fn draft(&mut self, finding: &Finding) -> Result<Draft, Decision> {
+        if let Some(windowed) = self.in_window(finding) {
+            return windowed;
+        }
         match finding.reach {
             _ if self.order.every => {}
             Reach::Guarded => return Err(Decision::Guarded(Reason::SignatureChecked)),
@@ -461,6 +515,7 @@ impl Planner<'_> {
     /// The rewrite of `finding`, unless it was tried and taken back.
     fn untaken(&mut self, finding: &Finding) -> Result<Draft, Decision> {
         match self.order.taken_back.get(&finding.fingerprint) {
+            _ if self.order.finish_dual_read => Err(Decision::Refuse(Reason::OnlyFinishing)),
             Some(reason) => Err(Decision::Refuse(*reason)),
             None => match self.chosen(finding) {
                 Ok(draft) if self.is_shadowed(&draft) => Err(Decision::Refuse(Reason::NameTaken)),

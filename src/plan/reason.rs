@@ -13,6 +13,14 @@ pub enum Reason {
     RestrictedUnpickler,
     /// The call's own arguments make it safe.
     SafeArguments,
+    /// It reads what was pickled before, as `--dual-read` left it.
+    DualRead,
+    /// What `--dual-read` wrote is used in a way that cannot be undone.
+    DualReadInUse,
+    /// What `--dual-read` would write could not be taken out again without a trace.
+    DualReadLeavesTraces,
+    /// Only `--finish-dual-read` was asked for.
+    OnlyFinishing,
     /// There is no rewrite for this call.
     NoRewrite,
     /// In test code or an example.
@@ -123,12 +131,16 @@ pub enum Reason {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Reason; 58] = [
+    pub const ALL: [Reason; 62] = [
         Reason::ConstantInput,
         Reason::OwnRoundTrip,
         Reason::SignatureChecked,
         Reason::RestrictedUnpickler,
         Reason::SafeArguments,
+        Reason::DualRead,
+        Reason::DualReadInUse,
+        Reason::DualReadLeavesTraces,
+        Reason::OnlyFinishing,
         Reason::NoRewrite,
         Reason::TestCode,
         Reason::LocalFile,
@@ -235,6 +247,26 @@ impl Reason {
                 "test-code",
                 "it is test code, an example or documentation, which nobody deploys",
                 "run again with --include-tests to treat it too",
+            ),
+            Reason::DualRead => (
+                "dual-read",
+                "it reads what was pickled before, through an allow-list, as --dual-read left it",
+                "when its warnings have stopped, run depickle stage --finish-dual-read",
+            ),
+            Reason::DualReadInUse => (
+                "dual-read-in-use",
+                "what --dual-read wrote is used in another way than it was written, so it cannot be taken out",
+                "use its functions in their own module alone, or take them out by hand",
+            ),
+            Reason::DualReadLeavesTraces => (
+                "dual-read-leaves-traces",
+                "the reading of old pickles could not be taken out here later without a trace",
+                "drop imports that nothing uses, put the load into a function, or run without --dual-read",
+            ),
+            Reason::OnlyFinishing => (
+                "only-finishing",
+                "nothing but the end of dual reading was asked for",
+                "run depickle without --finish-dual-read",
             ),
             Reason::NoRewrite => (
                 "no-rewrite",

@@ -8,7 +8,7 @@ mod text;
 
 use serde::Serialize;
 
-use crate::check::{ChangedFile, Checked};
+use crate::check::{ChangedFile, Checked, is_settled};
 use crate::pack::{Model, Trust};
 use crate::plan::{Decision, Note, OtherCaller, other_callers};
 use crate::project::Project;
@@ -511,6 +511,10 @@ fn message(finding: &Finding, decision: &Decision, result: &str) -> String {
         _ => "",
     };
     match decision {
+        // Nothing is owed for it: it is a window of `--dual-read`.
+        Decision::Rewrite(_) if is_settled(finding) => {
+            format!("{name} goes: what was pickled before is not read any more")
+        }
         Decision::Rewrite(_) => {
             format!("{who} {name}{sham}; it becomes {result}")
         }

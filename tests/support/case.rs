@@ -43,6 +43,8 @@ pub struct Request {
     /// `valid` is the base64 of what is sent.
     #[serde(default)]
     pub valid_base64: bool,
+    /// Plain data that was pickled before, as JSON: it is read after the change too, and logged.
+    pub legacy: Option<String>,
     /// A request by which the project itself writes what this one then reads: the answers are the same before and after.
     pub first: Option<First>,
 }
@@ -75,6 +77,10 @@ pub struct Case {
     pub to: Option<String>,
     /// `--log-rejects`.
     pub log_rejects: bool,
+    /// `--dual-read`.
+    pub dual_read: bool,
+    /// `--finish-dual-read`.
+    pub finish_dual_read: bool,
     /// `--suggestions`.
     pub suggestions: bool,
     /// `--trust`: this level too.
@@ -94,6 +100,8 @@ impl Case {
             request: None,
             to: None,
             log_rejects: false,
+            dual_read: false,
+            finish_dual_read: false,
             suggestions: false,
             trust: None,
         };
@@ -123,6 +131,9 @@ impl Case {
                     case.request = Some(toml::from_str(&body).map_err(|e| e.to_string())?)
                 }
                 ["trust", "stored"] => case.trust = Some(depickle::pack::Trust::Stored),
+                ["trust", "file"] => case.trust = Some(depickle::pack::Trust::File),
+                ["dual-read"] => case.dual_read = true,
+                ["finish-dual-read"] => case.finish_dual_read = true,
                 ["log-rejects"] => case.log_rejects = true,
                 ["suggestions"] => case.suggestions = true,
                 ["to", word] => case.to = Some((*word).to_owned()),
@@ -145,6 +156,8 @@ impl Case {
         let mut order = depickle::plan::Order {
             to: self.to.clone(),
             log_rejects: self.log_rejects,
+            dual_read: self.dual_read,
+            finish_dual_read: self.finish_dual_read,
             suggestions: self.suggestions,
             ..depickle::plan::Order::default()
         };

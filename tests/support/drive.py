@@ -16,7 +16,9 @@ import importlib
 import inspect
 import io
 import json
+import logging
 import os
+import pickle
 import signal
 import sys
 import tempfile
@@ -73,6 +75,10 @@ class Call:
             kind = "Content-Type: application/octet-stream\r\n\r\n"
             self.body = f"{head}{kind}".encode() + data + b"\r\n--part--\r\n"
             self.headers["Content-Type"] = "multipart/form-data; boundary=part"
+        elif channel == "kept":
+            # The application's own file, as somebody left it.
+            with open(name, "wb") as file:
+                file.write(data)
         else:
             raise LookupError(f"unknown channel {channel}")
         if self.body:
@@ -523,6 +529,21 @@ def wrong(request, server, kind):
     return outcome
 
 
+def legacy(request, server):
+    """Status for plain data of every protocol that Python 3 writes by itself, and how often the application logs it."""
+    records = []
+    handler = logging.Handler()
+    handler.emit = records.append
+    logging.getLogger().addHandler(handler)
+    value = json.loads(request["legacy"])
+    statuses = {
+        str(protocol): sent(request, server, wrapped(request, pickle.dumps(value, protocol))) for protocol in range(2, 6)
+    }
+    logging.getLogger().removeHandler(handler)
+    logged = sum("still pickled" in record.getMessage() for record in records)
+    return {"legacy": statuses, "logged": logged}
+
+
 def drive(job):
     root, request = job["root"], job["request"]
     sys.path.insert(0, root)
@@ -537,7 +558,9 @@ def drive(job):
             for attack in outcome["attacks"].values():
                 attack["status"] = "read as plain data"
         outcome["wrong"] = wrong(request, reached, kind)
-        if not getattr(kind, "nothing_is_valid", False):
+        if request.get("legacy"):
+            outcome.update(legacy(request, reached))
+        if not getattr(kind, "nothing_is_valid", False) and request["channel"] != "kept":
             outcome["missing"] = sent(request, reached, None)
         valid = request["valid"].encode()
         if request.get("valid_base64"):

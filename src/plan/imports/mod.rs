@@ -43,21 +43,9 @@ pub(super) fn imports<'p>(
     kept: &BTreeSet<&str>,
     known: &'p Known,
 ) -> Vec<Edit> {
-    let file = project.source(id);
-    let mut imports = Imports {
-        project,
-        known,
-        id,
-        file,
-        newline: file.style().newline,
-        edits: Vec::new(),
-        modules: needs
-            .iter()
-            .filter(|need| need.name.is_none())
-            .map(|need| need.module.clone())
-            .collect(),
-        retaken: Vec::new(),
-    };
+    let mut imports = Imports::of(project, id, known);
+    let modules = needs.iter().filter(|need| need.name.is_none());
+    imports.modules = modules.map(|need| need.module.clone()).collect();
     let unused = imports.unused(gone, kept);
     let (needs, unused) = imports.exchange(needs, unused);
     imports.drop(&unused);
@@ -77,7 +65,31 @@ pub(super) fn imports<'p>(
     imports.edits
 }
 
+/// Whether other code may reach what the module `id` calls `local`.
+pub(super) fn exported(project: &Project, id: FileId, local: &str) -> bool {
+    let known = Known {
+        old: Vec::new(),
+        stdlib: Vec::new(),
+    };
+    Imports::of(project, id, &known).exported(0, local)
+}
+
 impl<'p> Imports<'p> {
+    /// No change yet.
+    fn of(project: &'p Project, id: FileId, known: &'p Known) -> Imports<'p> {
+        let file = project.source(id);
+        Imports {
+            project,
+            known,
+            id,
+            file,
+            newline: file.style().newline,
+            edits: Vec::new(),
+            modules: Vec::new(),
+            retaken: Vec::new(),
+        }
+    }
+
     /// The run of `import x` lines around the top-level statement at `extent`, with the module each names first.
     fn block_around(&self, extent: Span) -> Vec<(Span, String)> {
         let blocks = self.blocks();
