@@ -564,6 +564,105 @@ def show(name):
     assert_eq!(code(&both), 2);
 }
 
+/// Checks before or beside a load that prove nothing, and a word of why.
+const SHAMS: [(&str, &str); 11] = [
+    (
+        "if not same(sign(b'dev', data)): abort(403)",
+        "its key in the code",
+    ),
+    (
+        "if not same(sign(os.environ.get('K', 'dev').encode(), data)): abort(403)",
+        "default key",
+    ),
+    (
+        "if not same(sign(request.args['key'].encode(), data)): abort(403)",
+        "that the client sends",
+    ),
+    (
+        "if not hmac.compare_digest(sign(KEY, data), sign(KEY, data)): abort(403)",
+        "compared with itself",
+    ),
+    ("same(sign(KEY, data))", "does not depend"),
+    (
+        "if not same(sign(KEY, data)): app.logger.warning('bad')",
+        "does not depend",
+    ),
+    (
+        "if request.headers.get('X-Tag') and not same(sign(KEY, data)): abort(403)",
+        "does not depend",
+    ),
+    (
+        "try: Signer(KEY).unsign(data)\n    except BadSignature: pass",
+        "does not depend",
+    ),
+    (
+        "if not same(sign(KEY, request.args['id'].encode())): abort(403)",
+        "of other data",
+    ),
+    (
+        "if not same(sign(KEY, data[:16])): abort(403)",
+        "of other data",
+    ),
+    (
+        "if not same(hashlib.sha256(data).hexdigest()): abort(403)",
+        "has no key",
+    ),
+];
+
+#[test]
+fn a_check_that_proves_nothing_is_told_with_its_reason() {
+    let home = Home::new();
+    let program = |check: &str| {
+        format!(
+            r#"import hashlib
+import hmac
+import os
+import pickle
+
+from flask import Flask, abort, request
+from itsdangerous import BadSignature, Signer
+
+app = Flask(__name__)
+KEY = os.environ["KEY"].encode()
+
+
+def sign(key, data):
+    return hmac.new(key, data, "sha256").hexdigest()
+
+
+def same(tag):
+    return hmac.compare_digest(tag, request.headers["X-Tag"])
+
+
+@app.route("/load", methods=["POST"])
+def load():
+    data = request.get_data()
+    {check}
+    return str(pickle.loads(data))
+"#
+        )
+    };
+    let told = |name: &str, check: &str| {
+        home.write(&format!("{name}/app.py"), program(check));
+        let run = home.json(&["scan", name, "--format", "json"]);
+        let finding = run["projects"][0]["findings"][0].clone();
+        let text = |key: &str| finding[key].as_str().unwrap_or_default().to_owned();
+        (text("status"), text("message"))
+    };
+    let (status, _) = told("real", "if not same(sign(KEY, data)): abort(403)");
+    assert_eq!(status, "guarded");
+    let (_, message) = told("none", "pass");
+    assert!(
+        !message.contains("; the") && !message.contains("; its"),
+        "{message}"
+    );
+    for (n, (check, why)) in SHAMS.iter().enumerate() {
+        let (status, message) = told(&format!("sham{n}"), check);
+        assert_eq!(status, "rewrite", "{check}: {message}");
+        assert!(message.contains(why), "{check}: {message}");
+    }
+}
+
 #[test]
 fn everything_with_an_id_is_explained() {
     let home = Home::new();

@@ -499,6 +499,19 @@ fn message(finding: &Finding, decision: &Decision, result: &str) -> String {
         Some("key-of-the-client") => {
             "; the signature that is checked first is made with a key that the client sends"
         }
+        Some("default-key") => {
+            "; the signature that is checked first has a default key in the code: where no other is set, anybody can sign"
+        }
+        Some("compared-with-itself") => {
+            "; the signature that is checked first is compared with itself"
+        }
+        Some("check-without-effect") => {
+            "; its signature is checked, but the load does not depend on what comes out: it runs before, or all the same"
+        }
+        Some("check-of-other-data") => "; the signature that is checked beside it is of other data",
+        Some("digest-without-key") => {
+            "; the digest that is compared has no key, so anybody can make it"
+        }
         Some("no-find-class") => {
             "; its Unpickler subclass has no find_class, so it refuses nothing"
         }

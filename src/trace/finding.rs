@@ -5,6 +5,7 @@ use std::collections::{BTreeSet, HashMap, HashSet};
 use sha2::{Digest, Sha256};
 
 use super::env::{Verdict, verdict};
+use super::guards::in_vain;
 use super::handlers::Handler;
 use super::known::NAMED_SOURCE;
 use super::machine::{Machine, Reached, Safe};
@@ -63,7 +64,13 @@ pub(super) fn finding(
                     sham: Some(sham),
                     ..(*taint).clone()
                 }),
-                Some(Verdict::Harmless) | None => open.push((*taint).clone()),
+                Some(Verdict::Harmless) => open.push((*taint).clone()),
+                None => open.push(Taint {
+                    sham: taint
+                        .sham
+                        .or_else(|| in_vain(&machine.looked, taint, reached.holder)),
+                    ..(*taint).clone()
+                }),
             }
         }
         levels.extend(taints.iter().map(|taint| taint.trust));

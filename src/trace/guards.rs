@@ -1,15 +1,80 @@
 //! What a test says of the values in it, on the side where it holds and on the other.
 
+use rustc_hash::FxHashSet;
+
 use super::env::{Env, Verdict};
 use super::known::compared_digests;
 use super::machine::Machine;
 use super::operators::all_constant;
 use super::taint::{Identity, Taint};
-use super::value::{Atom, Const, Role, Value};
+use super::value::{Atom, Const, Def, Role, Value};
 use crate::python::ast::name::Name;
 use crate::python::ast::{self, CmpOp, Expr};
 
+/// Data whose digest or signature was looked at, whatever came of that: who did, and what is to be said where a load does
+/// not depend on it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub(super) struct Looked {
+    of: Identity,
+    by: Option<Def>,
+    why: &'static str,
+}
+
+/// It is compared, and whatever comes out, the load may follow.
+const NO_EFFECT: &str = "check-without-effect";
+
+/// Why a check that was made counts for nothing where `taint` is loaded by `holder`, if one was `looked` at.
+pub(super) fn in_vain(
+    looked: &FxHashSet<Looked>,
+    taint: &Taint,
+    holder: Option<Def>,
+) -> Option<&'static str> {
+    let (source, part) = taint.identity();
+    let covers = |of: &Identity| of.0 == source && part.starts_with(&*of.1);
+    let own = looked.iter().filter(|one| covers(&one.of));
+    let beside = |one: &&Looked| holder.is_some() && one.by == holder && one.why == NO_EFFECT;
+    own.map(|one| one.why).min().or_else(|| {
+        let other = looked.iter().find(beside);
+        other.map(|_| "check-of-other-data")
+    })
+}
+
 impl<'a> Machine<'a> {
+    /// What comparing `left` and `right` says; that they were compared is remembered.
+    pub(super) fn compared(&mut self, left: &Value, right: &Value) -> Value {
+        for (mine, other) in [(left, right), (right, left)] {
+            for atom in mine.atoms() {
+                if let Atom::Digest(check) = atom {
+                    let why = match check.keyless && other.is_untrusted() {
+                        true => "digest-without-key",
+                        false => NO_EFFECT,
+                    };
+                    self.looked_at(&check.of, why);
+                }
+            }
+        }
+        compared_digests(left, right)
+    }
+
+    /// The signature of `given` is checked, and what is signed is what that gives.
+    pub(super) fn verified(&mut self, given: &Value) {
+        let of: Vec<Identity> = given.taints().into_iter().map(Taint::identity).collect();
+        self.looked_at(&of, NO_EFFECT);
+    }
+
+    fn looked_at(&mut self, of: &[Identity], why: &'static str) {
+        // A helper checks for those that call it.
+        let frames = self.frames.iter().map(|frame| frame.def);
+        let rows = frames.flat_map(|by| {
+            of.iter().map(move |of| Looked {
+                of: of.clone(),
+                by,
+                why,
+            })
+        });
+        self.looked.extend(rows);
+    }
+
     /// What holds in `env` when `test` turned out as `truth`.
     pub(super) fn refine(&mut self, test: &'a Expr, truth: bool, env: &mut Env) {
         match test {
@@ -187,7 +252,7 @@ impl<'a> Machine<'a> {
             CmpOp::In | CmpOp::NotIn => self.iterated(&right_value, self.place(right)),
             _ => right_value.clone(),
         };
-        let checked = compared_digests(&left, &right_any);
+        let checked = self.compared(&left, &right_any);
         self.hold(&checked, env);
         let (data, expr, known) = match (left.is_untrusted(), right_value.is_untrusted(), op) {
             (true, false, _) => (&left, &*node.left, &right_value),

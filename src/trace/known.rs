@@ -106,7 +106,7 @@ impl<'a> Machine<'a> {
         }
         if model.compares_digests(name) {
             return match arguments.positional.as_slice() {
-                [left, right] => compared_digests(left, right),
+                [left, right] => self.compared(left, right),
                 _ => Value::clean(),
             };
         }
@@ -131,7 +131,9 @@ impl<'a> Machine<'a> {
                     });
             let sham = key.and_then(key_sham);
             // Options that may turn the check off.
-            let sham = sham.or(arguments.named("options").map(|_| "unverified"));
+            let off = arguments.named("verify").and_then(Value::truth) == Some(false);
+            let options = off || arguments.named("options").is_some();
+            let sham = sham.or(options.then_some("unverified"));
             let Some(why) = sham else {
                 // What was refused is still in the exception.
                 let refused = Atom::Made(Rc::new(Made {
@@ -139,6 +141,7 @@ impl<'a> Machine<'a> {
                     arguments: Arguments::one(given),
                 }));
                 self.raised.add(refused);
+                self.verified(&arguments.any());
                 return Atom::Verified.into();
             };
             let out = self.stepped(&given, Some(name), Shape::Any, false, at.place);
@@ -713,19 +716,32 @@ pub(super) fn key_sham(key: &Value) -> Option<&'static str> {
         .taints()
         .iter()
         .any(|taint| taint.trust <= Trust::Network);
-    from_client.then_some("key-of-the-client")
+    if from_client {
+        return Some("key-of-the-client");
+    }
+    // `os.environ.get("KEY", "dev")`; an empty text is what stands there before there is one.
+    let default = |atom: &Atom| match atom {
+        Atom::Const(Const::Str(text) | Const::Bytes(text)) => !text.is_empty(),
+        _ => false,
+    };
+    key.atoms().iter().any(default).then_some("default-key")
 }
 
 /// What comparing two values says, when one of them is a digest.
 pub(super) fn compared_digests(left: &Value, right: &Value) -> Value {
     let mut out = Value::unknown();
     for (mine, other) in [(left, right), (right, left)] {
-        let trusted = !other.is_untrusted() && !other.is_empty();
+        let made = |atom: &Atom| matches!(atom, Atom::Digest(check) if !check.of.is_empty());
+        let trusted = !other.is_untrusted() && !other.is_empty() && !other.atoms().iter().any(made);
         for atom in mine.atoms() {
             if let Atom::Digest(check) = atom
                 && (!check.keyless || trusted)
             {
+                let itself =
+                    |atom: &Atom| matches!(atom, Atom::Digest(other) if other.of == check.of);
+                let itself = !check.of.is_empty() && other.atoms().iter().any(itself);
                 let sham = match check.keyless {
+                    _ if itself => Some("compared-with-itself"),
                     // Equal to a known digest: what it is of is known.
                     true => None,
                     false => check.sham,
@@ -744,8 +760,17 @@ pub(super) fn compared_digests(left: &Value, right: &Value) -> Value {
 }
 
 fn identities(data: Option<&Value>) -> Vec<super::taint::Identity> {
-    let taints = data.into_iter().flat_map(|v| v.taints());
-    taints.map(Taint::identity).collect()
+    let Some(data) = data else {
+        return Vec::new();
+    };
+    let mut all: Vec<_> = data.taints().into_iter().map(Taint::identity).collect();
+    for atom in data.atoms() {
+        // A digest of a digest.
+        if let Atom::Digest(check) = atom {
+            all.extend(check.of.iter().cloned());
+        }
+    }
+    all
 }
 
 /// What is remembered of an argument: enough to know a literal, a path, a class.

@@ -12,6 +12,7 @@ use rustc_hash::{FxHashMap, FxHashSet};
 use super::bounds::Bounds;
 use super::env::{Checked, Env, Scope, Vars, Verdict};
 use super::functions::{Calling, Code, Function, Summary};
+use super::guards::Looked;
 use super::handlers::Handler;
 use super::lazy::{Deferred, Yields};
 use super::modules::Names;
@@ -195,6 +196,7 @@ pub(super) struct Machine<'a> {
     pub(super) queues: Queues,
     /// Where rows of a database are read, and of which class; nothing where they are of several.
     pub(super) rows: FxHashMap<Place, Option<Def>>,
+    pub looked: FxHashSet<Looked>,
     /// What each writer was given.
     pub dumped: FxHashMap<Place, Value>,
     pub frames: Vec<Frame>,
@@ -261,6 +263,7 @@ impl<'a> Machine<'a> {
             written: Vec::new(),
             queues: Queues::default(),
             rows: FxHashMap::default(),
+            looked: FxHashSet::default(),
             dumped: FxHashMap::default(),
             frames: Vec::new(),
             contexts: 0,

@@ -5,7 +5,6 @@ use std::rc::Rc;
 use super::env::Env;
 use super::fold;
 use super::iterators::in_order;
-use super::known::compared_digests;
 use super::layouts::{carried, numbers};
 use super::machine::Machine;
 use super::taint::{Place, Taint};
@@ -231,7 +230,7 @@ impl<'a> Machine<'a> {
                 }
                 // `digest == given` is a check too, if a slow one; so is `digest in known`.
                 if matches!(op, CmpOp::Eq) {
-                    out = out.join(&compared_digests(&left, &right));
+                    out = out.join(&self.compared(&left, &right));
                 }
             }
             left = right;
