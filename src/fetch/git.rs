@@ -189,7 +189,7 @@ fn heart(text: &str) -> String {
         parts.extend(lines.last());
     }
     match parts.is_empty() {
-        true => "it gave no reason".to_owned(),
+        true => "it gave no reason; the disk of the cache may be full".to_owned(),
         false => parts.join("; ").chars().take(400).collect(),
     }
 }
@@ -224,6 +224,9 @@ mod tests {
             "me@h: Permission denied (publickey).\nfatal: Could not read from remote repository.\n";
         assert!(heart(text).starts_with("me@h: Permission denied (publickey).; fatal: "));
         assert_eq!(heart("no word of git\n"), "no word of git");
-        assert_eq!(heart(""), "it gave no reason");
+        assert_eq!(
+            heart(""),
+            "it gave no reason; the disk of the cache may be full"
+        );
     }
 }

@@ -549,6 +549,44 @@ fn an_empty_repository_and_a_half_made_clone_are_no_obstacle() {
 }
 
 #[test]
+fn the_cache_has_limits_and_leaves_what_is_in_use() {
+    let home = serving(&["shop"]);
+    let url = format!("file://{}", home.path("served/shop.git").display());
+    home.run(&["scan", &url]);
+    let clone = clone_of(&home);
+    // Within the limits nothing goes, and nothing that another process has.
+    home.run(&["cache", "prune"]);
+    let lock = fs::File::create(clone.with_extension("lock")).unwrap();
+    lock.lock().unwrap();
+    let kept = home.run(&["cache", "clear"]);
+    assert_eq!(code(&kept), 3);
+    assert!(
+        stdout(&kept).contains("another depickle uses it"),
+        "{}",
+        stdout(&kept)
+    );
+    home.run(&["cache", "prune", "--max-age", "0d"]);
+    assert!(clone.is_dir());
+    drop(lock);
+    let pruned = home.run(&["cache", "prune", "--max-size", "1K"]);
+    assert!(
+        stdout(&pruned).contains(&url) && !clone.is_dir(),
+        "{}",
+        stdout(&pruned)
+    );
+    assert_eq!(
+        code(&home.run(&["cache", "prune", "--max-size", "much"])),
+        2
+    );
+    // The limits of the configuration hold after every run.
+    home.write("depickle.toml", "[cache]\nmax-size = \"0\"\n");
+    assert_eq!(code(&home.run(&["scan", &url])), 1);
+    assert!(!clone.is_dir());
+    assert_eq!(code(&home.run(&["stage", &url])), 0);
+    assert!(clone.is_dir(), "a staged branch is kept");
+}
+
+#[test]
 fn what_the_environment_says_of_another_repository_does_not_count() {
     let home = serving(&["shop", "other"]);
     let url = format!("file://{}", home.path("served/shop.git").display());
