@@ -290,6 +290,24 @@ fn a_fingerprint_survives_unrelated_lines() {
 }
 
 #[test]
+fn a_file_that_cannot_be_read_may_pickle_what_is_loaded() {
+    let home = Home::new();
+    home.write("shop/app.py", GUIDE);
+    let finding = |home: &Home| {
+        home.json(&["scan", "shop", "--format", "json"])["projects"][0]["findings"][0].clone()
+    };
+    assert_eq!(finding(&home)["status"], "rewrite");
+    assert_eq!(finding(&home)["notes"][0]["code"], "writer-elsewhere");
+    home.write(
+        "shop/old.py",
+        "import pickle\nprint 'old'\nsend(pickle.dumps(1))\n",
+    );
+    assert_eq!(finding(&home)["status"], "suggest");
+    assert_eq!(finding(&home)["reason"], "writer-untraced");
+    assert_eq!(finding(&home)["notes"][0]["file"], "old.py");
+}
+
+#[test]
 fn exit_codes_say_what_happened() {
     let home = Home::new();
     home.write("clean/app.py", "print(1)\n");

@@ -53,6 +53,7 @@ pub(super) struct Index {
     pub carrier_methods: Names,
     pub queues: Names,
     pub tables: HashSet<String>,
+    pub queries: HashSet<String>,
     pub store_reads: Names,
     pub store_writes: Names,
     pub store_subscripts: Names,
@@ -100,6 +101,7 @@ impl Index {
             names.for_each(|name| self.queues.add(name, (id, n)));
         }
         self.tables.extend(framework.tables.iter().cloned());
+        self.queries.extend(framework.queries.iter().cloned());
         for (n, row) in framework.stores.iter().enumerate() {
             row.reads
                 .iter()

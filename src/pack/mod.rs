@@ -426,6 +426,11 @@ impl Model {
         self.index.objects.get(name).map(|row| row.0)
     }
 
+    /// Whether a method called `name`, of what a database found, finds some of it or more.
+    pub fn is_query(&self, name: &str) -> bool {
+        self.index.queries.contains(name)
+    }
+
     /// Whether instances of classes derived from `base` are rows of a database.
     pub fn is_table(&self, base: &str) -> bool {
         self.index.tables.contains(base)

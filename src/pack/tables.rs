@@ -117,6 +117,9 @@ pub struct Framework {
     /// Base classes of rows of a database, whose attributes are columns.
     #[serde(default)]
     pub tables: Vec<String>,
+    /// Methods of what a database found that find some of it, or more.
+    #[serde(default)]
+    pub queries: Vec<String>,
     /// Packages that give binary columns as `memoryview`, which only some calls read.
     #[serde(default)]
     pub buffers: Vec<String>,

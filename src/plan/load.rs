@@ -26,26 +26,26 @@ pub(super) struct Placed {
 }
 
 impl<'p> Planner<'p> {
-    /// Whether what arrives may be a `memoryview`: a binary column, just as a driver gives it.
+    /// Whether what arrives may be a `memoryview`: a binary column, just as a driver gives it that the project uses.
     fn is_buffer(&self, finding: &Finding) -> bool {
-        let packages: Vec<&String> = self
-            .model
-            .frameworks
-            .iter()
-            .flat_map(|f| &f.buffers)
-            .collect();
         let mut paths = finding.routes.iter().flat_map(|route| &route.paths);
-        finding.channel == "database"
-            && paths.any(|path| {
-                let hops = path.hops();
-                let stepped = hops
-                    .iter()
-                    .any(|hop| hop.kind == HopKind::Step && !hop.quiet);
-                let source = hops.first().map(|hop| self.project.source(hop.place.file));
-                let imported = source.into_iter().flat_map(|file| file.scopes().imports());
-                let mut roots = imported.map(|import| import.target.split('.').next());
-                !stepped && roots.any(|root| packages.iter().any(|p| Some(p.as_str()) == root))
-            })
+        let as_given = paths.any(|path| {
+            let hops = path.hops();
+            !hops
+                .iter()
+                .any(|hop| hop.kind == HopKind::Step && !hop.quiet)
+        });
+        if finding.channel != "database" || !as_given {
+            return false;
+        }
+        let packages = self.model.frameworks.iter().flat_map(|f| &f.buffers);
+        let imports = packages.flat_map(|name| [format!("import {name}"), format!("from {name}")]);
+        let imports: Vec<String> = imports.collect();
+        let mut files = self.project.ids().map(|file| self.project.bytes(file));
+        files.any(|bytes| {
+            let mut imports = imports.iter();
+            imports.any(|import| memchr::memmem::find(bytes, import.as_bytes()).is_some())
+        })
     }
 
     /// The change that makes `sink`'s call of `finding` safe; `reader` is a function that takes the new call's place.

@@ -2,6 +2,7 @@
 
 use std::rc::Rc;
 
+use super::columns::DATABASE;
 use super::env::Env;
 use super::expressions::dotted_path;
 use super::fold;
@@ -812,9 +813,10 @@ impl<'a> Machine<'a> {
             let item = self.item(&Atom::Untrusted(whole.clone()).into(), None, at.place);
             self.apply(function, &Arguments::one(item), at.of_function(0), env);
         }
+        let queries = *taint.channel == *DATABASE && self.model.is_query(name);
         let widened = taint.widen(at.place, || self.snippet(at.place), shape);
         let mut taint = widened.unwrap_or_else(|| {
-            let quiet = step.is_some_and(|s| s.quiet);
+            let quiet = queries || step.is_some_and(|s| s.quiet);
             let note = self.snippet(at.place);
             taint.then(Hop::new(at.place, HopKind::Step, note, shape, quiet))
         });
@@ -825,7 +827,7 @@ impl<'a> Machine<'a> {
             taint.known_as = None;
             taint.origin = at.place;
         }
-        if step.is_none() {
+        if step.is_none() && !queries {
             taint = taint.through_unknown();
         }
         let is_lookup = matches!(name, "get" | "getlist" | "pop");

@@ -193,6 +193,10 @@ pub(super) struct Machine<'a> {
     /// What was done with what each load gives.
     pub(super) uses_of_loads: FxHashMap<Place, BTreeSet<Use>>,
     pub written: Vec<Written>,
+    /// Stores, and keys in them, that the program reads.
+    pub(super) looked_up: HashSet<(Rc<str>, Rc<str>)>,
+    /// Writers that also write what nobody in the project reads.
+    pub(super) elsewhere: HashSet<Place>,
     pub(super) queues: Queues,
     /// Where rows of a database are read, and of which class; nothing where they are of several.
     pub(super) rows: FxHashMap<Place, Option<Def>>,
@@ -261,6 +265,8 @@ impl<'a> Machine<'a> {
             visited: HashSet::new(),
             uses_of_loads: FxHashMap::default(),
             written: Vec::new(),
+            looked_up: HashSet::new(),
+            elsewhere: HashSet::new(),
             queues: Queues::default(),
             rows: FxHashMap::default(),
             looked: FxHashSet::default(),

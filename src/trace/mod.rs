@@ -253,6 +253,7 @@ fn flows(project: &Project, model: &Model, most_each: usize) -> Traced {
             all.push(one);
         }
     }
+    machine.elsewhere = machine.writes_elsewhere(&by_site);
     let rows = machine.sites.iter().zip(&by_site).enumerate();
     let mut findings: Vec<Finding> = rows
         .map(|(n, (site, reached))| {

@@ -37,6 +37,7 @@ impl<'a> Machine<'a> {
         shape: Shape,
         at: At<'a>,
     ) -> Value {
+        self.looked_up.insert((channel.into(), key.into()));
         let Some(value) = self.field(&Owner::Store(channel.into()), key) else {
             return Value::unknown();
         };

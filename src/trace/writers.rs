@@ -2,6 +2,9 @@
 //!
 //! Invariant: errs towards linking. Where channel, key or address are not known, a writer may feed a load.
 
+use std::collections::HashSet;
+use std::rc::Rc;
+
 use super::calls::At;
 use super::columns::{Column, DATABASE};
 use super::env::Env;
@@ -385,6 +388,34 @@ fn texts(value: &Value) -> Vec<Place> {
 }
 
 impl Machine<'_> {
+    /// Writers that go several ways, of which one leads to no load or look-up in the project: who reads that is not known.
+    pub(super) fn writes_elsewhere(
+        &self,
+        by_site: &[Vec<&(Option<Handler>, Reached)>],
+    ) -> HashSet<Place> {
+        let met = |written: &Written| {
+            let key = written.key.as_deref().unwrap_or_default();
+            let place = (Rc::from(written.channel.as_str()), Rc::from(key));
+            written.channel == NOWHERE
+                || self.looked_up.contains(&place)
+                || by_site.iter().any(|reached| {
+                    let values = reached.iter().map(|(_, reached)| &reached.value);
+                    let mut taints = values.flat_map(Value::taints);
+                    taints.any(|taint| self.meets(taint, written, reached) == Leads::There)
+                })
+        };
+        let several = |written: &&Written| {
+            let mut others = self.written.iter();
+            others.any(|other| other.place == written.place && other != *written)
+        };
+        let open = self
+            .written
+            .iter()
+            .filter(several)
+            .filter(|written| !met(written));
+        open.map(|written| written.place).collect()
+    }
+
     /// The writers that may feed a load which `taints` and pickled values reach.
     pub(super) fn links(
         &self,
@@ -399,7 +430,7 @@ impl Machine<'_> {
         };
         for (_, reached) in reached {
             for place in reached.value.pickled_at() {
-                link(place, true);
+                link(place, !self.elsewhere.contains(&place));
             }
         }
         for written in &self.written {
@@ -409,7 +440,7 @@ impl Machine<'_> {
             match all.max().unwrap_or(Leads::Not) {
                 Leads::Not => {}
                 Leads::Perhaps => link(written.place, false),
-                Leads::There => link(written.place, true),
+                Leads::There => link(written.place, !self.elsewhere.contains(&written.place)),
             }
         }
         links.sort();
