@@ -40,6 +40,14 @@ impl Common {
         }
         let mut seen = HashSet::new();
         targets.retain(|target| seen.insert(target.clone()));
+        // The record tells them apart by name: `a@b` may be a folder, or `a` at `b`.
+        let mut names = HashSet::new();
+        if let Some(twice) = targets.iter().find(|target| !names.insert(target.name())) {
+            anyhow::bail!(
+                "{} names two things; write one as a full path",
+                twice.name()
+            );
+        }
         Ok(targets)
     }
 
@@ -132,6 +140,27 @@ fn entry(line: &str) -> Option<Target> {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn each_is_asked_for_once_and_no_two_go_by_one_name() {
+        let mut common = Common {
+            listed: ["a", "a", "a@b"].map(Target::new).to_vec(),
+            ..Common::default()
+        };
+        assert_eq!(common.targets().unwrap().len(), 2);
+        let at = Target {
+            base: Some("b".to_owned()),
+            ..Target::new("a")
+        };
+        common.listed.push(at);
+        assert!(
+            common
+                .targets()
+                .unwrap_err()
+                .to_string()
+                .contains("a@b names two things")
+        );
+    }
 
     #[test]
     fn a_line_is_a_place_and_maybe_a_base() {
