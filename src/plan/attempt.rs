@@ -1,9 +1,10 @@
-//! A load that already stands in a `try`: whether a handler there catches what JSON raises, or can be made to.
+//! A load that already stands in a `try`, or under `contextlib.suppress`: whether that catches what JSON raises, or can be
+//! made to.
 
 use super::Reason;
 use super::raised::{Catch, Raised};
 use crate::pack::Rewrite;
-use crate::python::ast::{self, AnyNodeRef, ExceptHandler, Expr};
+use crate::python::ast::{self, AnyNodeRef, ExceptHandler, Expr, Stmt};
 use crate::python::{SourceFile, span};
 use crate::text::{Edit, Span};
 
@@ -25,13 +26,9 @@ pub(super) fn attempt(
     catch: &Catch,
     rewrite: &Rewrite,
 ) -> Attempt {
-    for node in around(file, statement) {
-        let names: Vec<Vec<String>> = node
-            .handlers
-            .iter()
-            .map(|handler| caught(file, handler))
-            .collect();
-        let alone = matches!(node.body.as_slice(), [only] if span(only) == statement);
+    for catcher in around(file, statement) {
+        let names = catcher.caught(file);
+        let alone = matches!(catcher.body(), [only] if span(only) == statement);
         let all: Vec<String> = names.iter().flatten().cloned().collect();
         let amendable = names.iter().position(|names| {
             let old = names.iter().any(|name| rewrite.errors.contains(name));
@@ -42,8 +39,7 @@ pub(super) fn attempt(
         let old_named = all.iter().any(|name| rewrite.errors.contains(name));
         match amendable {
             Some(n) if alone && (old_named || !everything) => {
-                let handler = node.handlers.get(n);
-                let edit = handler.and_then(|h| amend(file, h, &catch.all, rewrite));
+                let edit = catcher.amend(file, n, &catch.all, rewrite);
                 match edit {
                     Some(edit) => return Attempt::Amend(edit),
                     None if everything => return Attempt::Caught,
@@ -60,12 +56,8 @@ pub(super) fn attempt(
 /// Whether a `try` around `place`, in its function, catches all of `errors`.
 pub(super) fn catches(file: &SourceFile, place: Span, errors: &[String]) -> bool {
     let statement = super::wrap::statement_of(file, place).map_or(place, |(span, _)| span);
-    around(file, statement).into_iter().any(|node| {
-        let names: Vec<String> = node
-            .handlers
-            .iter()
-            .flat_map(|handler| caught(file, handler))
-            .collect();
+    around(file, statement).into_iter().any(|catcher| {
+        let names: Vec<String> = catcher.caught(file).concat();
         let errors = errors.iter().map(|error| Raised {
             text: error.clone(),
             name: error.clone(),
@@ -76,44 +68,113 @@ pub(super) fn catches(file: &SourceFile, place: Span, errors: &[String]) -> bool
 
 /// Whether an exception raised at `statement` could be caught before the framework sees it.
 pub(super) fn swallowed(file: &SourceFile, statement: Span) -> Result<(), Reason> {
-    for node in around(file, statement) {
-        for handler in &node.handlers {
-            let names = caught(file, handler);
+    for catcher in around(file, statement) {
+        let Catcher::Handlers(_) = catcher else {
+            return Err(Reason::ReplySwallowed);
+        };
+        for names in catcher.caught(file) {
             let foreign = names.is_empty() || names.iter().any(|n| !n.starts_with("builtins."));
             if foreign {
                 return Err(Reason::ReplySwallowed);
             }
         }
     }
-    let suppressed = function_ancestors(file, statement)
-        .into_iter()
-        .any(|node| match node {
-            AnyNodeRef::StmtWith(node) => node.items.iter().any(|item| {
-                let scope = file.scopes().at(statement.start);
-                let call = item.context_expr.as_call_expr();
-                call.is_some_and(|call| {
-                    let names = file.names(scope, &call.func);
-                    names.iter().any(|name| name == "contextlib.suppress")
-                })
-            }),
-            _ => false,
-        });
-    match suppressed {
-        true => Err(Reason::ReplySwallowed),
-        false => Ok(()),
+    Ok(())
+}
+
+/// Whether `statement` runs in a handler of `except*`: nothing may be returned there, and what is raised is put into a
+/// group.
+pub(super) fn in_a_group(file: &SourceFile, statement: Span) -> bool {
+    let mut nodes = function_ancestors(file, statement).into_iter();
+    nodes.any(|node| match node {
+        AnyNodeRef::StmtTry(node) if node.is_star => {
+            node.handlers.iter().any(|h| span(h).contains(statement))
+        }
+        _ => false,
+    })
+}
+
+/// What catches exceptions of the statements in it.
+enum Catcher<'f> {
+    Handlers(&'f ast::StmtTry),
+    /// `with contextlib.suppress(...)`.
+    Suppress(&'f ast::StmtWith, &'f ast::ExprCall),
+}
+
+impl<'f> Catcher<'f> {
+    fn body(&self) -> &'f [Stmt] {
+        match self {
+            Catcher::Handlers(node) => &node.body,
+            Catcher::Suppress(node, _) => &node.body,
+        }
+    }
+
+    /// Qualified names of what is caught, by handler.
+    fn caught(&self, file: &SourceFile) -> Vec<Vec<String>> {
+        match self {
+            Catcher::Handlers(node) => node.handlers.iter().map(|h| caught(file, h)).collect(),
+            Catcher::Suppress(_, call) => {
+                let errors = call.arguments.args.iter();
+                vec![errors.map(|error| name_of(file, error)).collect()]
+            }
+        }
+    }
+
+    /// The edit that makes the `n`th handler catch `needed`.
+    fn amend(
+        &self,
+        file: &SourceFile,
+        n: usize,
+        needed: &[Raised],
+        rewrite: &Rewrite,
+    ) -> Option<Edit> {
+        match self {
+            Catcher::Handlers(node) => {
+                let ExceptHandler::ExceptHandler(handler) = node.handlers.get(n)?;
+                let kind = handler.type_.as_deref()?;
+                let parts = match kind {
+                    Expr::Tuple(tuple) => tuple.elts.as_slice(),
+                    one => std::slice::from_ref(one),
+                };
+                let text = match amended(file, parts, needed, rewrite).as_slice() {
+                    [one] => one.clone(),
+                    many => format!("({})", many.join(", ")),
+                };
+                changed(file, span(kind), text)
+            }
+            Catcher::Suppress(_, call) => {
+                let errors = &*call.arguments.args;
+                let extent = Span::new(span(errors.first()?).start, span(errors.last()?).end);
+                let text = amended(file, errors, needed, rewrite).join(", ");
+                changed(file, extent, text)
+            }
+        }
     }
 }
 
-/// `try` statements in whose body `statement` stands, innermost first, up to its function.
-fn around(file: &SourceFile, statement: Span) -> Vec<&ast::StmtTry> {
-    let in_body = |node: &ast::StmtTry| node.body.iter().any(|s| span(s).contains(statement));
-    function_ancestors(file, statement)
-        .into_iter()
-        .filter_map(|node| match node {
-            AnyNodeRef::StmtTry(node) if in_body(node) => Some(node),
-            _ => None,
-        })
-        .collect()
+/// What catches exceptions of `statement`, innermost first, up to its function.
+fn around(file: &SourceFile, statement: Span) -> Vec<Catcher<'_>> {
+    let holds = |body: &[Stmt]| body.iter().any(|s| span(s).contains(statement));
+    let mut found = Vec::new();
+    for node in function_ancestors(file, statement) {
+        match node {
+            AnyNodeRef::StmtTry(node) if holds(&node.body) => found.push(Catcher::Handlers(node)),
+            AnyNodeRef::StmtWith(node) if holds(&node.body) => {
+                let calls = node.items.iter().rev();
+                let calls = calls.filter_map(|item| item.context_expr.as_call_expr());
+                let suppress = calls.filter(|call| suppresses(file, call));
+                found.extend(suppress.map(|call| Catcher::Suppress(node, call)));
+            }
+            _ => {}
+        }
+    }
+    found
+}
+
+fn suppresses(file: &SourceFile, call: &ast::ExprCall) -> bool {
+    let scope = file.scopes().at(span(call).start);
+    let names = file.names(scope, &call.func);
+    names.iter().any(|name| name == "contextlib.suppress")
 }
 
 /// Nodes around `statement`, innermost first, up to its function.
@@ -132,38 +193,24 @@ pub(super) fn function_ancestors(file: &SourceFile, statement: Span) -> Vec<AnyN
 /// Qualified names of what `handler` catches; everything, for a bare `except`, is `BaseException`.
 fn caught(file: &SourceFile, handler: &ExceptHandler) -> Vec<String> {
     let ExceptHandler::ExceptHandler(handler) = handler;
-    let scope = file.scopes().at(span(handler).start);
-    let name = |expr: &Expr| {
-        let mut names = file.names(scope, expr);
-        names.sort();
-        names.into_iter().next().unwrap_or_default()
-    };
     match handler.type_.as_deref() {
         None => vec!["builtins.BaseException".to_owned()],
-        Some(Expr::Tuple(tuple)) => tuple.elts.iter().map(name).collect(),
-        Some(expr) => vec![name(expr)],
+        Some(Expr::Tuple(tuple)) => tuple.elts.iter().map(|e| name_of(file, e)).collect(),
+        Some(expr) => vec![name_of(file, expr)],
     }
 }
 
-/// The edit that makes `handler` catch `needed` and no longer what only the old library raised.
-fn amend(
-    file: &SourceFile,
-    handler: &ExceptHandler,
-    needed: &[Raised],
-    rewrite: &Rewrite,
-) -> Option<Edit> {
-    let ExceptHandler::ExceptHandler(handler) = handler;
-    let kind = handler.type_.as_deref()?;
-    let parts = match kind {
-        Expr::Tuple(tuple) => tuple.elts.as_slice(),
-        one => std::slice::from_ref(one),
-    };
-    let scope = file.scopes().at(span(handler).start);
-    let old = |expr: &Expr| {
-        file.names(scope, expr)
-            .iter()
-            .any(|n| rewrite.errors.contains(n))
-    };
+/// The qualified name of an exception, empty when it is not known.
+fn name_of(file: &SourceFile, error: &Expr) -> String {
+    let scope = file.scopes().at(span(error).start);
+    let mut names = file.names(scope, error);
+    names.sort();
+    names.into_iter().next().unwrap_or_default()
+}
+
+/// `parts`, which are caught, with `needed` and without what only the old library raised.
+fn amended(file: &SourceFile, parts: &[Expr], needed: &[Raised], rewrite: &Rewrite) -> Vec<String> {
+    let old = |expr: &Expr| rewrite.errors.contains(&name_of(file, expr));
     let mut texts: Vec<String> = parts
         .iter()
         .filter(|part| !old(part))
@@ -171,10 +218,9 @@ fn amend(
         .filter(|text| !needed.iter().any(|error| error.text == *text))
         .collect();
     texts.extend(needed.iter().map(|error| error.text.clone()));
-    let text = match texts.as_slice() {
-        [one] => one.clone(),
-        many => format!("({})", many.join(", ")),
-    };
-    let extent = span(kind);
+    texts
+}
+
+fn changed(file: &SourceFile, extent: Span, text: String) -> Option<Edit> {
     (file.slice(extent) != text).then(|| Edit::replace(extent, text))
 }

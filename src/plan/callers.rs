@@ -1,6 +1,6 @@
 //! Who answers when a load fails, and the guards around the calls by which handlers come to a load in a helper.
 
-use super::attempt::{Attempt, attempt, catches, function_ancestors};
+use super::attempt::{Attempt, attempt, catches, function_ancestors, in_a_group};
 use super::call::call_at;
 use super::guard::{Asked, answer};
 use super::load::{Placed, function_of};
@@ -260,6 +260,9 @@ fn awaited(file: &SourceFile, inner: Span) -> Option<Span> {
 
 /// The answer that is asked for, if nothing there stops it.
 pub(super) fn answer_at(asked: Asked<'_>) -> Result<Filled, Reason> {
+    if in_a_group(asked.file, asked.statement) {
+        return Err(Reason::ReplySwallowed);
+    }
     let mut in_finally = false;
     for node in function_ancestors(asked.file, asked.statement) {
         let AnyNodeRef::StmtTry(node) = node else {

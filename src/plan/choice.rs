@@ -117,7 +117,7 @@ impl Planner<'_> {
         let (name, at) = match made {
             Some(made) => made,
             None => {
-                let name = fresh.take("RestrictedUnpickler");
+                let name = fresh.take("RestrictedUnpickler", None);
                 let at = above(file, load).ok_or(Reason::NoHandler)?;
                 self.classes.insert(key.clone(), (name.clone(), at));
                 (name, at)

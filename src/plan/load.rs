@@ -220,7 +220,8 @@ impl<'p> Planner<'p> {
         let alone = self.alone(id, position.statement);
         let fresh = self.fresh.entry(id).or_insert_with(|| Fresh::of(file));
         let stirring = load.filter(|(_, stirs)| *stirs);
-        let payload = stirring.map(|(load, _)| (fresh.take("payload"), load.argument));
+        let home = function_around(file, position.statement);
+        let payload = stirring.map(|(load, _)| (fresh.take("payload", home), load.argument));
         let name = payload.as_ref().map(|(name, _)| name.as_str());
         let guarded = Guarded {
             position,
@@ -314,6 +315,15 @@ pub(super) fn function_of(file: &SourceFile, place: Span) -> Option<&ast::StmtFu
             AnyNodeRef::StmtFunctionDef(node) => Some(node),
             _ => None,
         })
+}
+
+/// The innermost function around `statement`, which may be a function itself.
+pub(super) fn function_around(file: &SourceFile, statement: Span) -> Option<Span> {
+    let mut outer = file.ancestors(statement).into_iter().rev();
+    outer.find_map(|node| match node {
+        AnyNodeRef::StmtFunctionDef(_) if span(&node) != statement => Some(span(&node)),
+        _ => None,
+    })
 }
 
 /// JSON reads a file to its end: several loads from one file object cannot become several JSON loads.

@@ -155,10 +155,11 @@ pub(super) fn fill(
     Ok(Filled { text, needs, kept })
 }
 
-/// Names that are free in one file.
+/// Names that are free in one file, and in each of its functions.
 #[derive(Debug)]
 pub(super) struct Fresh {
     used: HashSet<String>,
+    taken: HashSet<(Option<Span>, String)>,
 }
 
 impl Fresh {
@@ -169,18 +170,18 @@ impl Fresh {
             .split(|c: char| !(c.is_alphanumeric() || c == '_'));
         Fresh {
             used: words.map(str::to_owned).collect(),
+            taken: HashSet::new(),
         }
     }
 
-    /// `wanted`, or `wanted_2` and so on; taken from now on.
-    pub fn take(&mut self, wanted: &str) -> String {
+    /// `wanted`, or `wanted_2` and so on; taken from now on in `function`, or outside of all.
+    pub fn take(&mut self, wanted: &str, function: Option<Span>) -> String {
         let mut name = wanted.to_owned();
         let mut n = 2;
-        while self.used.contains(&name) {
+        while self.used.contains(&name) || !self.taken.insert((function, name.clone())) {
             name = format!("{wanted}_{n}");
             n += 1;
         }
-        self.used.insert(name.clone());
         name
     }
 }

@@ -95,7 +95,7 @@ fn step_out(
         false => Step::Sometimes(Reason::ConditionalEvaluation),
     };
     match node {
-        AnyNodeRef::ExprLambda(_) => Step::Never(Reason::InLambda),
+        AnyNodeRef::ExprLambda(node) if holds(Some(&node.body)) => Step::Never(Reason::InLambda),
         AnyNodeRef::ExprBoolOp(node) => always(holds(node.values.first())),
         AnyNodeRef::ExprIf(node) => always(holds(Some(&node.test))),
         AnyNodeRef::ExprCompare(node) => {
@@ -111,7 +111,9 @@ fn step_out(
         AnyNodeRef::ExprGenerator(_) => Step::Never(Reason::InComprehension),
         _ if shows_its_text(node) => Step::Never(Reason::InDebugText),
         AnyNodeRef::ElifElseClause(_) => Step::Never(Reason::InElif),
-        AnyNodeRef::MatchCase(_) => Step::Never(Reason::ConditionalEvaluation),
+        AnyNodeRef::MatchCase(_) | AnyNodeRef::ExceptHandlerExceptHandler(_) => {
+            Step::Never(Reason::ConditionalEvaluation)
+        }
         AnyNodeRef::Parameter(_) | AnyNodeRef::TypeParams(_) => Step::Never(Reason::InDefinition),
         _ => Step::Always,
     }

@@ -1,6 +1,7 @@
 //! What a load without anybody to answer 400 to may become, for a person to decide: the message is dropped as its context
 //! drops messages, or the error rises.
 
+use super::attempt::in_a_group;
 use super::call::Load;
 use super::callers::not_a_generator;
 use super::load::{Placed, function_of};
@@ -51,6 +52,7 @@ impl Planner<'_> {
     /// `continue`, if `load` takes part in a loop that receives what is loaded, and whose rest settles nothing.
     fn next_turn(&self, file: &SourceFile, load: Span, finding: &Finding) -> Option<Filled> {
         let source = finding.path.as_ref()?.hops().first()?.place;
+        let holds = |stmt: &Stmt| span(stmt).contains(load);
         let mut finals = Vec::new();
         for node in file.ancestors(load).into_iter().rev() {
             let body = match node {
@@ -58,7 +60,8 @@ impl Planner<'_> {
                 AnyNodeRef::StmtWhile(node) => &node.body,
                 AnyNodeRef::StmtTry(node) => {
                     // What is done in any case is not passed over.
-                    if node.finalbody.iter().any(|s| span(s).contains(load)) {
+                    let grouped = node.is_star && !node.body.iter().any(holds);
+                    if node.finalbody.iter().any(holds) || grouped {
                         return None;
                     }
                     finals.extend(node.finalbody.iter().map(span));
@@ -69,7 +72,7 @@ impl Planner<'_> {
                 | AnyNodeRef::ExprLambda(_) => return None,
                 _ => continue,
             };
-            let inside = body.iter().any(|stmt| span(stmt).contains(load));
+            let inside = body.iter().any(holds);
             let receives = source.file == finding.place.file && span(&node).contains(source.span);
             let settles = |method: &str| {
                 let mut packs = self.model.frameworks.iter();
@@ -92,7 +95,7 @@ impl Planner<'_> {
 
 /// How a handler of `framework` that holds `load` refuses a message.
 fn dropped(file: &SourceFile, load: Span, framework: &Framework) -> Option<Filled> {
-    let function = function_of(file, load)?;
+    let function = function_of(file, load).filter(|_| !in_a_group(file, load))?;
     not_a_generator(file, load).ok()?;
     let called = Calls::below(&function.body);
     framework.replies.iter().find_map(|reply| {

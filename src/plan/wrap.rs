@@ -1,6 +1,7 @@
 //! The edits that put a load into a `try`: the load alone, and the answer.
 
 use super::lines::{broken, too_wide};
+use super::load::function_around;
 use super::names::Fresh;
 use super::position::Position;
 use super::quiet::{emptied, first_source};
@@ -87,7 +88,7 @@ pub(super) fn wrap(
         edits.push(Edit::insert(end, order, format!("{newline}{handler}")));
         edits.extend(room.after);
     } else {
-        let name = fresh.take("loaded");
+        let name = fresh.take("loaded", function_around(file, statement));
         let text = changed(file, target, guarded.in_place)?;
         let text = lines(
             &rebased(file, target, &format!("{name} = {text}"), &inner),
@@ -292,7 +293,7 @@ pub(super) fn statement_of(file: &SourceFile, target: Span) -> Option<(Span, boo
         }
         let outer = ancestors.get(..n).unwrap_or_default();
         deferred |= match node {
-            AnyNodeRef::ExprLambda(_) => true,
+            AnyNodeRef::ExprLambda(node) => span(&*node.body).contains(child),
             AnyNodeRef::ExprGenerator(_) => {
                 !first_source(*node, child) && !emptied(file, *node, outer)
             }

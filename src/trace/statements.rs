@@ -171,6 +171,11 @@ impl<'a> Machine<'a> {
             }
             Stmt::Assert(node) => {
                 self.value(&node.test, env);
+                if let Some(message) = &node.msg {
+                    let mut failed = env.clone();
+                    self.refine(&node.test, false, &mut failed);
+                    self.value(message, &mut failed);
+                }
                 self.refine(&node.test, true, env);
             }
             Stmt::Pass(_) | Stmt::TypeAlias(_) | Stmt::IpyEscapeCommand(_) => {}
@@ -410,6 +415,9 @@ impl<'a> Machine<'a> {
         for handler in &node.handlers {
             let ExceptHandler::ExceptHandler(handler) = handler;
             let mut caught = raised.clone();
+            if let Some(kind) = &handler.type_ {
+                self.value(kind, &mut caught);
+            }
             if let Some(name) = &handler.name {
                 self.bind(&name.id.clone(), caught_value.clone(), &mut caught);
             }
