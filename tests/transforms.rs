@@ -19,6 +19,8 @@ mod case;
 mod layout;
 #[path = "support/python.rs"]
 mod python;
+#[path = "support/replies.rs"]
+mod replies;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
@@ -63,6 +65,14 @@ fn main() {
             false => Err(spoiled.join("\n").into()),
         }
     }));
+    let sides = good.clone();
+    trials.push(Trial::test(
+        "every_reply_has_a_case",
+        move || match replies::missing(&sides)? {
+            missing if missing.is_empty() => Ok(()),
+            missing => Err(missing.join("\n").into()),
+        },
+    ));
     trials.push(Trial::test("every_reason_has_a_case", move || {
         Ok(reasons(&good)?)
     }));

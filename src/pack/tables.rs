@@ -169,6 +169,9 @@ pub struct Source {
     pub shape: Shape,
     /// The value is an object of this type instead.
     pub is: Option<String>,
+    /// It is a part of the request that is being answered: who reads it can answer by raising.
+    #[serde(default)]
+    pub of_request: bool,
 }
 
 /// `[[object]]`: a type with untrusted members.

@@ -87,7 +87,7 @@ impl<'p> Planner<'p> {
         let same_function = source.file == finding.place.file
             && function_of(file, source.span) == function_of(file, finding.place.span)
             && function_of(file, source.span).is_some();
-        let object = same_function.then(|| {
+        let read = same_function.then(|| {
             file.scopes().chains().iter().find_map(|chain| {
                 let inside = source.span.contains(chain.span) || chain.span.contains(source.span);
                 // `request.data` and `flask.request.data` alike.
@@ -95,14 +95,16 @@ impl<'p> Planner<'p> {
                     let names = file.scopes().resolve(chain.scope, chain.parts.get(..n)?);
                     names.iter().find_map(|name| self.model.source(name))
                 })?;
-                inside.then_some(source.is.as_deref()).flatten()
+                inside.then_some(source)
             })
         })??;
-        let framework = self
-            .model
-            .frameworks
-            .iter()
-            .find(|framework| framework.objects.iter().any(|o| o.name == object))?;
+        let framework = self.model.frameworks.iter().find(|framework| {
+            let own = || framework.sources.iter().any(|row| row.names == read.names);
+            match &read.is {
+                Some(object) => framework.objects.iter().any(|o| o.name == *object),
+                None => read.of_request && own(),
+            }
+        })?;
         Some(framework.id.as_str())
     }
 

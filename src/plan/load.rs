@@ -173,9 +173,7 @@ impl<'p> Planner<'p> {
                 return Ok(draft);
             }
         };
-        if in_handler {
-            not_a_generator(file, load.whole)?;
-        }
+        not_a_generator(file, load.whole)?;
         let (position, catch) = self.position(&cause, load.whole, region, hoisted)?;
         in_function(file, statement)?;
         let asked = Asked {

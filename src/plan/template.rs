@@ -101,6 +101,14 @@ pub(super) fn parameter(
 
 /// `text` as a Python literal.
 pub(super) fn literal(text: &str, quote: char, bytes: bool) -> String {
+    let other = if quote == '"' { '\'' } else { '"' };
+    let times = |quote: char| text.matches(quote).count();
+    // The fewer backslashes, as the common formatters have it.
+    let quote = if times(quote) > times(other) {
+        other
+    } else {
+        quote
+    };
     let mut out = String::from(if bytes { "b" } else { "" });
     out.push(quote);
     for c in text.chars() {

@@ -83,6 +83,8 @@ pub struct Case {
     pub finish_dual_read: bool,
     /// `--suggestions`.
     pub suggestions: bool,
+    /// `--message`.
+    pub message: Option<String>,
     /// `--trust`: this level too.
     pub trust: Option<depickle::pack::Trust>,
 }
@@ -103,6 +105,7 @@ impl Case {
             dual_read: false,
             finish_dual_read: false,
             suggestions: false,
+            message: None,
             trust: None,
         };
         if !text.starts_with("# ") {
@@ -134,6 +137,7 @@ impl Case {
                 ["trust", "file"] => case.trust = Some(depickle::pack::Trust::File),
                 ["dual-read"] => case.dual_read = true,
                 ["finish-dual-read"] => case.finish_dual_read = true,
+                ["message"] => case.message = Some(body.trim_end().to_owned()),
                 ["log-rejects"] => case.log_rejects = true,
                 ["suggestions"] => case.suggestions = true,
                 ["to", word] => case.to = Some((*word).to_owned()),
@@ -159,6 +163,7 @@ impl Case {
             dual_read: self.dual_read,
             finish_dual_read: self.finish_dual_read,
             suggestions: self.suggestions,
+            message: self.message.clone(),
             ..depickle::plan::Order::default()
         };
         order.trust.extend(self.trust);

@@ -436,6 +436,12 @@ def validated(app):
     return Wsgi(validator(app))
 
 
+def functions_framework(function):
+    from functions_framework import create_app
+
+    return Wsgi(create_app(function.__name__, sys.modules[function.__module__].__file__))
+
+
 # How each framework is reached, and what is imported before the fork.
 FRAMEWORKS = {
     "aiohttp": (aiohttp, "aiohttp.web"),
@@ -454,16 +460,22 @@ FRAMEWORKS = {
     "falcon-asgi": (Asgi, "falcon.asgi"),
     "fastapi": (Asgi, "fastapi"),
     "flask": (flask, "flask"),
+    "flask-smorest": (flask, "flask_smorest"),
+    "functions-framework": (functions_framework, "functions_framework"),
     "grpc": (grpc_server, ""),
     "grpc-aio": (grpc_aio, ""),
     "http-server": (http_server, "http.server"),
     "litestar": (Asgi, "litestar"),
     "pyramid": (Wsgi, "pyramid.config pyramid.view pyramid.httpexceptions"),
     "quart": (Asgi, "quart"),
+    "responder": (Asgi, "responder"),
     "sanic": (Asgi, "sanic"),
     "starlette": (Asgi, "starlette.applications starlette.responses starlette.exceptions"),
     "tornado": (tornado, "tornado.web tornado.httpserver"),
+    "turbogears": (Wsgi, "tg"),
     "twisted": (twisted, "twisted.web"),
+    "webargs": (flask, "webargs.flaskparser"),
+    "webob": (Wsgi, "webob.dec"),
     "webpy": (lambda app: Wsgi(app.wsgifunc()), "web"),
     "werkzeug": (Wsgi, "werkzeug"),
     "wsgi": (validated, ""),
