@@ -90,7 +90,7 @@ impl Planner<'_> {
         let file = self.project.source(id);
         let fresh = self.fresh.entry(id).or_insert_with(|| Fresh::of(file));
         let names = self.windows.entry((id, transform.id.clone()));
-        let names = names.or_insert_with(|| Names::of(file, dual, |name| fresh.take(name)));
+        let names = names.or_insert_with(|| Names::of(file, dual, |name| fresh.take(name, None)));
         names.for_call(dual, &sink.becomes).map(str::to_owned)
     }
 
