@@ -514,7 +514,7 @@ fn the_message_and_the_trust_can_be_configured() {
     );
     home.write("shop/old/app.py", GUIDE);
     let patch = stdout(&home.run(&["diff", "shop"]));
-    assert!(patch.contains(r#"return "Bad \"data\"", 400"#), "{patch}");
+    assert!(patch.contains(r#"return 'Bad "data"', 400"#), "{patch}");
     assert!(!patch.contains("old/"), "{patch}");
 }
 

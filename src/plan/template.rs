@@ -141,8 +141,9 @@ mod tests {
 
     #[test]
     fn a_message_is_a_literal_whatever_it_holds() {
-        assert_eq!(literal("it's \"bad\"\n", '"', false), r#""it's \"bad\"\n""#);
-        assert_eq!(literal("it's\0", '\'', false), r"'it\'s\x00'");
+        assert_eq!(literal("it's \"bad\"\n", '"', false), r#"'it\'s "bad"\n'"#);
+        assert_eq!(literal("it's 'bad'\\", '"', false), r#""it's 'bad'\\""#);
+        assert_eq!(literal("it's\0", '\'', false), r#""it's\x00""#);
         assert_eq!(literal("schön", '"', true), r#"b"sch\xc3\xb6n""#);
     }
 }
