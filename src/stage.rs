@@ -1,16 +1,21 @@
-//! A proven change onto a new branch, with a receipt; and back.
+//! A proven change onto a new branch, with a receipt, or into files ([`apply()`]); and back.
 //!
 //! Invariant: per repository exactly one ref is made and nothing else moves; the journal knows it before git does.
 //! Rollback deletes a ref only while it points where the run left it, and may be repeated after a crash at any point.
 #![expect(
     clippy::disallowed_methods,
-    reason = "asks which repositories are still there"
+    reason = "asks which repositories are still there; writes files"
 )]
 
+mod apply;
+
 use std::fmt::Write;
-use std::path::Path;
+use std::io;
+use std::path::{Path, PathBuf};
 
 use thiserror::Error;
+
+pub use apply::{apply, restore};
 
 use crate::check::{Changeset, Finished};
 use crate::journal::{Entry, Journal, JournalError, RefRecord, RefState, RunRecord};
@@ -62,12 +67,12 @@ pub struct Undone {
     pub outcome: Outcome,
 }
 
-/// The outcome of rolling back one ref.
+/// The outcome of rolling back one ref, or one file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Outcome {
-    /// It pointed where the run left it, and is deleted.
+    /// It was as the run left it, and is deleted; of a file: put back.
     Deleted,
-    /// It was not there: rolled back before, deleted by hand, or never made.
+    /// It was not there: rolled back before, deleted by hand, or never made. Of a file: it is what it was.
     AlreadyGone,
     /// It was left alone.
     Refused {
@@ -108,6 +113,26 @@ pub enum StageError {
         /// Root of the repository, as far as it can be shown.
         root: String,
     },
+    /// A file cannot be replaced.
+    #[error("{}: {reason}", path.display())]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// Why: one sentence, lower case.
+        reason: String,
+        /// What to do about it.
+        next: String,
+    },
+    /// The file system refuses.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// A verb.
+        action: &'static str,
+        /// The file or folder.
+        path: PathBuf,
+        /// Why not.
+        source: io::Error,
+    },
     /// The branch was made, and the record of it could not be completed.
     #[error("the branch {branch} was made, but the journal could not be completed: {source}")]
     Unrecorded {
@@ -136,7 +161,8 @@ impl StageError {
             StageError::BaseDiffers { .. } => Some("run it again".into()),
             StageError::NotUtf8Path { .. } => Some("move the repository to another path".into()),
             StageError::Unrecorded { run, .. } => Some(format!("to undo: depickle rollback {run}")),
-            StageError::Nothing { .. } => None,
+            StageError::File { next, .. } => Some(next.clone()),
+            StageError::Nothing { .. } | StageError::Io { .. } => None,
         }
     }
 }

@@ -6,6 +6,7 @@
     reason = "is where arguments, files and the environment come in"
 )]
 
+mod apply;
 mod args;
 mod cache;
 mod config;
@@ -64,6 +65,8 @@ enum Command {
     Diff(args::Common),
     /// Commit that patch on a new branch in each repository
     Stage(stage::Args),
+    /// Write that patch into the files themselves, in folders with or without git; rollback puts them back
+    Apply(apply::Args),
     /// Undo a run: delete the branches it made, if they are still as it left them
     Rollback(rollback::Args),
     /// The runs on record and their state
@@ -110,6 +113,7 @@ fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Scan(args) => scan::scan(&args),
         Command::Diff(args) => scan::diff(&args),
         Command::Stage(args) => stage::stage(&args),
+        Command::Apply(args) => apply::apply(&args),
         Command::Rollback(args) => rollback::rollback(&args),
         Command::Runs(args) => runs::runs(&args),
         Command::Cache(args) => cache::cache(&args),

@@ -1,7 +1,7 @@
-//! `rollback`: takes a run back, everywhere it staged.
+//! `rollback`: takes a run back, everywhere it staged or wrote.
 
 use super::Exit;
-use crate::stage::{Outcome, rollback as undo};
+use crate::stage::{Outcome, restore, rollback as undo};
 use crate::text::printable;
 
 #[derive(Debug, clap::Args)]
@@ -24,7 +24,7 @@ pub(super) fn rollback(args: &Args) -> anyhow::Result<Exit> {
     let run = super::recorded(&journal, Some(&run.id))?.unwrap_or(run);
     let mut refused = false;
     anstream::println!("run {}", run.id);
-    if run.refs.is_empty() {
+    if run.refs.is_empty() && run.files.is_empty() {
         anstream::println!("  it staged nothing; there is nothing to undo");
     }
     for undone in undo(&journal, &run) {
@@ -36,6 +36,18 @@ pub(super) fn rollback(args: &Args) -> anyhow::Result<Exit> {
                 refused = true;
                 let (reason, next) = (printable(&reason), printable(&next));
                 anstream::println!("  {place}: left as it is: {reason}\n    next: {next}");
+            }
+        }
+    }
+    for (path, outcome) in restore(&journal, &run) {
+        let path = printable(&path);
+        match outcome {
+            Outcome::Deleted => anstream::println!("  {path}: put back"),
+            Outcome::AlreadyGone => anstream::println!("  {path}: is what it was"),
+            Outcome::Refused { reason, next } => {
+                refused = true;
+                let (reason, next) = (printable(&reason), printable(&next));
+                anstream::println!("  {path}: left as it is: {reason}\n    next: {next}");
             }
         }
     }

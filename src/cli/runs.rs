@@ -28,12 +28,13 @@ enum Format {
 }
 
 /// In the order in which a repository comes to them.
-const STATES: [State; 11] = [
+const STATES: [State; 12] = [
     State::Queued,
     State::Cloned,
     State::Clean,
     State::Findings,
     State::Staged,
+    State::Applied,
     State::Pushed,
     State::Opened,
     State::Merged,
@@ -91,7 +92,9 @@ fn table(run: &RunRecord) {
         }
         anstream::println!("{}", printable(&line));
     }
-    if !run.finished {
+    if run.settings.is_null() && !run.files.is_empty() {
+        anstream::println!("  to undo: depickle rollback {}", run.id);
+    } else if !run.finished {
         anstream::println!("  to go on: depickle stage --resume {}", run.id);
     } else if run.count(State::Failed) > 0 {
         anstream::println!(
@@ -120,12 +123,12 @@ fn summary(run: &RunRecord) -> String {
 /// One word for a whole run.
 fn state(run: &RunRecord) -> &'static str {
     let count = |word: &str| {
-        run.refs
-            .iter()
-            .filter(|r| self::word(&r.state) == word)
+        run.states()
+            .filter(|state| self::word(state) == word)
             .count()
     };
-    match (run.refs.len(), count("rolled back"), count("staged")) {
+    let all = run.states().count();
+    match (all, count("rolled back"), count("staged")) {
         (0, ..) => "nothing staged",
         (all, gone, _) if all == gone => "rolled back",
         (all, _, staged) if all == staged => "staged",
@@ -150,6 +153,9 @@ fn as_json(run: &RunRecord) -> serde_json::Value {
             "commit": staged.new, "base": staged.base, "state": word(&staged.state),
         })
     });
+    let files = run.files.iter().map(
+        |made| json!({ "target": made.target, "path": made.path, "state": word(&made.state) }),
+    );
     let repositories = run.repositories.iter().map(|one| {
         json!({
             "repository": one.target, "state": one.state, "detail": one.detail, "commit": one.commit,
@@ -158,7 +164,8 @@ fn as_json(run: &RunRecord) -> serde_json::Value {
     });
     json!({
         "run": run.id, "started": run.started, "version": run.tool_version, "finished": run.finished,
-        "state": state(run), "refs": refs.collect::<Vec<_>>(), "repositories": repositories.collect::<Vec<_>>(),
+        "state": state(run), "refs": refs.collect::<Vec<_>>(), "files": files.collect::<Vec<_>>(),
+        "repositories": repositories.collect::<Vec<_>>(),
     })
 }
 

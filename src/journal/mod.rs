@@ -11,6 +11,7 @@
 
 #[cfg(debug_assertions)]
 mod fault;
+mod originals;
 mod record;
 
 use std::fs::{self, File, OpenOptions};
@@ -22,7 +23,8 @@ use thiserror::Error;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
-pub use record::{RefRecord, RefState, RepoRecord, RunRecord, State, Target};
+pub use originals::digest;
+pub use record::{FileRecord, RefRecord, RefState, RepoRecord, RunRecord, State, Target};
 
 /// The journals of all runs of one user.
 #[derive(Debug, Clone)]
@@ -132,6 +134,43 @@ pub enum Entry {
         repo: String,
         /// Full name.
         reference: String,
+        /// Why.
+        reason: String,
+    },
+    /// Announces that a file is about to be replaced.
+    WriteFile {
+        /// [`Target::name`] of what it belongs to.
+        target: String,
+        /// Absolute.
+        path: String,
+        /// Digest of what it holds, by which [`Journal::kept`] gives it.
+        original: String,
+        /// Digest of what it will hold.
+        new: String,
+        /// When it was last modified: since 1970 UTC.
+        seconds: u64,
+        /// What is beyond the last whole second.
+        nanoseconds: u32,
+    },
+    /// The file was replaced.
+    FileWritten {
+        /// As in the announcement.
+        path: String,
+    },
+    /// Announces that a file is about to be put back.
+    RestoreFile {
+        /// Absolute.
+        path: String,
+    },
+    /// The file is what it was: put back now, or found to be so.
+    FileRestored {
+        /// Absolute.
+        path: String,
+    },
+    /// The file was left alone.
+    RestoreRefused {
+        /// Absolute.
+        path: String,
         /// Why.
         reason: String,
     },
@@ -347,7 +386,7 @@ impl Journal {
             .ok_or_else(|| JournalError::UnknownRun { run: id.to_owned() })
     }
 
-    /// The newest run that still has refs in repositories, else the newest; none when there is none.
+    /// The newest run that still has refs or files to take back, else the newest; none when there is none.
     ///
     /// # Errors
     /// [`JournalError::Io`], [`JournalError::BadLine`].
@@ -355,7 +394,7 @@ impl Journal {
         let mut newest = None;
         for id in self.ids()? {
             let Some(run) = self.read(&id)? else { continue };
-            if run.refs.iter().any(|made| made.state != RefState::Deleted) {
+            if run.states().any(|state| *state != RefState::Deleted) {
                 return Ok(Some(run));
             }
             newest = newest.or(Some(run));
@@ -460,7 +499,7 @@ fn drop_torn_line(file: &mut File) -> io::Result<u64> {
 }
 
 /// A new file survives a crash only when its folder is written, too.
-fn sync_folder(folder: &Path) -> io::Result<()> {
+pub(crate) fn sync_folder(folder: &Path) -> io::Result<()> {
     match cfg!(unix) {
         true => File::open(folder)?.sync_all(),
         false => Ok(()),

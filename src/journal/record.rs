@@ -53,6 +53,8 @@ pub enum State {
     Findings,
     /// The change is on a branch.
     Staged,
+    /// The change is in the files.
+    Applied,
     /// The branch is where the repository came from.
     Pushed,
     /// A pull request is open.
@@ -76,6 +78,7 @@ impl State {
             State::Clean => "clean",
             State::Findings => "findings",
             State::Staged => "staged",
+            State::Applied => "applied",
             State::Pushed => "pushed",
             State::Opened => "opened",
             State::Merged => "merged",
@@ -144,6 +147,8 @@ pub struct RunRecord {
     pub command: Vec<String>,
     /// Every ref it made or meant to make, in the order of the announcements.
     pub refs: Vec<RefRecord>,
+    /// Every file it replaced or meant to replace, in the order of the announcements.
+    pub files: Vec<FileRecord>,
     /// Every repository that was asked for, in that order.
     pub repositories: Vec<RepoRecord>,
     /// The folder that relative paths start from.
@@ -173,7 +178,26 @@ pub struct RefRecord {
     pub state: RefState,
 }
 
-/// What the entries say about a ref; the repository itself has the last word.
+/// A file of a run.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct FileRecord {
+    /// [`Target::name`] of what it belongs to.
+    pub target: String,
+    /// Absolute.
+    pub path: String,
+    /// Digest of what it held.
+    pub original: String,
+    /// Digest of what the run left there.
+    pub new: String,
+    /// When it was last modified before: since 1970 UTC.
+    pub seconds: u64,
+    /// What is beyond the last whole second.
+    pub nanoseconds: u32,
+    /// What became of it; deleted is put back.
+    pub state: RefState,
+}
+
+/// What the entries say about a ref or a file; the repository or the folder itself has the last word.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 #[serde(tag = "state", content = "reason", rename_all = "kebab-case")]
 pub enum RefState {
@@ -197,11 +221,18 @@ impl RunRecord {
             tool_version: String::new(),
             command: Vec::new(),
             refs: Vec::new(),
+            files: Vec::new(),
             repositories: Vec::new(),
             folder: String::new(),
             settings: serde_json::Value::Null,
             finished: false,
         }
+    }
+
+    /// What became of each ref and file.
+    pub fn states(&self) -> impl Iterator<Item = &RefState> {
+        let files = self.files.iter().map(|made| &made.state);
+        self.refs.iter().map(|made| &made.state).chain(files)
     }
 
     /// How many repositories are in `state`.
@@ -312,6 +343,43 @@ impl RunRecord {
                 reference,
                 reason,
             } => self.turn(&repo, &reference, RefState::Refused(reason)),
+            Entry::WriteFile {
+                target,
+                path,
+                original,
+                new,
+                seconds,
+                nanoseconds,
+            } => {
+                self.repository(&target);
+                let before = self.files.iter().position(|made| made.path == path);
+                let before = before.map(|at| self.files.remove(at));
+                let made = FileRecord {
+                    target,
+                    path,
+                    original,
+                    new,
+                    seconds,
+                    nanoseconds,
+                    state: RefState::Announced,
+                };
+                // Written twice by one run: what it was at first counts.
+                self.files.push(match before {
+                    Some(first) if first.new == made.original => FileRecord {
+                        original: first.original,
+                        seconds: first.seconds,
+                        nanoseconds: first.nanoseconds,
+                        ..made
+                    },
+                    _ => made,
+                });
+            }
+            Entry::FileWritten { path } => self.turn_file(&path, RefState::Created),
+            Entry::RestoreFile { path } => self.turn_file(&path, RefState::DeleteAnnounced),
+            Entry::FileRestored { path } => self.turn_file(&path, RefState::Deleted),
+            Entry::RestoreRefused { path, reason } => {
+                self.turn_file(&path, RefState::Refused(reason));
+            }
         }
     }
 
@@ -328,6 +396,25 @@ impl RunRecord {
         let one = self.repository(&target);
         match state {
             RefState::Created => (one.state, one.detail) = (State::Staged, None),
+            RefState::Deleted if !left && one.state != State::Failed => {
+                (one.state, one.detail) = (State::RolledBack, None)
+            }
+            RefState::Refused(reason) => one.detail = Some(format!("not rolled back: {reason}")),
+            _ => {}
+        }
+    }
+
+    /// The file comes to `state`, and with it what it belongs to; that is applied only when all its files are.
+    fn turn_file(&mut self, path: &str, state: RefState) {
+        let Some(made) = self.files.iter_mut().find(|made| made.path == path) else {
+            return;
+        };
+        made.state = state.clone();
+        let target = made.target.clone();
+        let others = |made: &FileRecord| made.target == target && made.state != RefState::Deleted;
+        let left = self.files.iter().any(others);
+        let one = self.repository(&target);
+        match state {
             RefState::Deleted if !left && one.state != State::Failed => {
                 (one.state, one.detail) = (State::RolledBack, None)
             }

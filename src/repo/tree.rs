@@ -185,21 +185,7 @@ impl Repo {
         if self.is_bare() {
             return Ok(Vec::new());
         }
-        let mut options = StatusOptions::new();
-        options
-            .include_untracked(true)
-            .recurse_untracked_dirs(true)
-            .exclude_submodules(true)
-            .include_ignored(false)
-            .update_index(false)
-            .disable_pathspec_match(true);
-        if !prefix.is_empty() {
-            options.pathspec(prefix);
-        }
-        let statuses = self
-            .git
-            .statuses(Some(&mut options))
-            .map_err(|error| self.failed("compare the work tree", &error))?;
+        let statuses = self.statuses(prefix)?;
         let gone =
             |status: Status| status.contains(Status::WT_DELETED) || status == Status::INDEX_DELETED;
         let parent = prefix.rfind('/').map_or("", |slash| &prefix[..=slash]);
@@ -216,6 +202,35 @@ impl Repo {
         dirty.sort();
         dirty.dedup();
         Ok(dirty)
+    }
+
+    /// Everything that the work tree or the index has otherwise than HEAD, what git ignores left aside: paths relative
+    /// to the root. Never writes the index.
+    ///
+    /// # Errors
+    /// [`RepoError::Git`].
+    pub fn unclean(&self) -> Result<Vec<String>, RepoError> {
+        let statuses = self.statuses("")?;
+        let path =
+            |entry: git2::StatusEntry<'_>| String::from_utf8_lossy(entry.path_bytes()).into_owned();
+        Ok(statuses.iter().map(path).collect())
+    }
+
+    fn statuses(&self, prefix: &str) -> Result<git2::Statuses<'_>, RepoError> {
+        let mut options = StatusOptions::new();
+        options
+            .include_untracked(true)
+            .recurse_untracked_dirs(true)
+            .exclude_submodules(true)
+            .include_ignored(false)
+            .update_index(false)
+            .disable_pathspec_match(true);
+        if !prefix.is_empty() {
+            options.pathspec(prefix);
+        }
+        self.git
+            .statuses(Some(&mut options))
+            .map_err(|error| self.failed("compare the work tree", &error))
     }
 }
 

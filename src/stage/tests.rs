@@ -217,3 +217,65 @@ fn a_prefix_that_is_a_file_stands_for_its_folder() {
     assert_eq!(below("app/a.py", "a.py"), "app/a.py");
     assert_eq!(below("a.py", "a.py"), "a.py");
 }
+
+fn files(changed: &[(&str, &str, &str)]) -> Changeset {
+    let changed = changed.iter().map(|(path, before, after)| ChangedFile {
+        path: (*path).to_owned(),
+        before: before.as_bytes().to_vec(),
+        after: after.as_bytes().to_vec(),
+    });
+    Changeset::for_tests(None, changed.collect(), Vec::new())
+}
+
+#[test]
+fn python_never_takes_old_compiled_code_for_the_new() {
+    let place = place();
+    let path = place.root.join("other.py");
+    let was = fs::metadata(&path).unwrap().modified().unwrap();
+    let change = files(&[("other.py", "other\n", "after\n")]);
+    apply(&place.root, &change, &order().run, "shop", &place.journal).unwrap();
+    let now = fs::metadata(&path).unwrap().modified().unwrap();
+    assert_eq!(now.duration_since(was).unwrap().as_secs(), 1);
+    let run = place.journal.run(&order().run).unwrap();
+    assert_eq!(restore(&place.journal, &run)[0].1, Outcome::Deleted);
+    assert_eq!(fs::metadata(&path).unwrap().modified().unwrap(), was);
+    assert_eq!(fs::read(&path).unwrap(), b"other\n");
+}
+
+#[test]
+fn a_failure_on_the_way_puts_back_what_was_written() {
+    let place = place();
+    let run = order().run;
+    // Nothing can be written beside the second file.
+    let blocked = place.root.join(format!(".other.py.depickle-{run}"));
+    fs::create_dir(&blocked).unwrap();
+    let change = files(&[
+        ("app/views.py", "before\n", "longer than before\n"),
+        ("other.py", "other\n", "changed\n"),
+    ]);
+    let failed = apply(&place.root, &change, &run, "shop", &place.journal);
+    assert!(matches!(failed, Err(StageError::Io { .. })), "{failed:?}");
+    let record = place.journal.run(&run).unwrap();
+    assert_eq!(record.files.len(), 2);
+    assert_eq!(record.files[0].state, RefState::Deleted);
+    let read = |path: &str| fs::read(place.root.join(path)).unwrap();
+    assert_eq!(read("app/views.py"), b"before\n");
+    assert_eq!(read("other.py"), b"other\n");
+}
+
+#[test]
+fn a_file_that_was_saved_meanwhile_keeps_what_it_holds() {
+    let place = place();
+    let change = files(&[
+        ("app/views.py", "before\n", "after\n"),
+        ("other.py", "not this\n", "changed\n"),
+    ]);
+    let failed = apply(&place.root, &change, &order().run, "shop", &place.journal);
+    assert!(matches!(failed, Err(StageError::File { .. })), "{failed:?}");
+    assert_eq!(
+        fs::read(place.root.join("app/views.py")).unwrap(),
+        b"before\n"
+    );
+    // Nothing was begun.
+    assert!(place.journal.run(&order().run).is_err());
+}
