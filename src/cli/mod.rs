@@ -7,11 +7,13 @@
 )]
 
 mod apply;
+mod approve;
 mod args;
 mod cache;
 mod config;
 mod demo;
 mod explain;
+mod pinned;
 mod progress;
 mod rollback;
 mod runs;
@@ -20,6 +22,7 @@ mod schedule;
 mod stage;
 mod target;
 mod targets;
+mod window;
 
 use std::ffi::OsString;
 use std::process::ExitCode;
@@ -62,7 +65,9 @@ enum Command {
     /// Find every load; say which an attacker can reach, and by which way
     Scan(args::Common),
     /// Dry run: print the patch that stage would commit; write nothing
-    Diff(args::Common),
+    Diff(scan::DiffArgs),
+    /// Sign what diff --save wrote, so that stage --plan --require-approval takes it
+    Approve(approve::Args),
     /// Commit that patch on a new branch in each repository
     Stage(stage::Args),
     /// Write that patch into the files themselves, in folders with or without git; rollback puts them back
@@ -112,6 +117,7 @@ fn run(command: Command) -> anyhow::Result<Exit> {
     match command {
         Command::Scan(args) => scan::scan(&args),
         Command::Diff(args) => scan::diff(&args),
+        Command::Approve(args) => approve::approve(&args),
         Command::Stage(args) => stage::stage(&args),
         Command::Apply(args) => apply::apply(&args),
         Command::Rollback(args) => rollback::rollback(&args),

@@ -1,7 +1,12 @@
 //! `scan` and `diff`: the pipeline without its last stage.
 
+use std::path::PathBuf;
+
+use anyhow::Context;
+
 use super::Exit;
 use super::args::{Common, Format};
+use super::pinned::{Pinned, PinnedRepo};
 use super::schedule::each;
 use super::target::{Reading, read, run_id, run_time};
 use crate::fetch::Url;
@@ -9,29 +14,50 @@ use crate::journal::Target;
 use crate::pack::Model;
 use crate::report::{self, Look, ProjectRow, Run};
 
+#[derive(Debug, clap::Args)]
+pub struct DiffArgs {
+    #[command(flatten)]
+    common: Common,
+    /// Write a plan there, of what is committed: to be approved, and staged exactly so
+    #[arg(long, value_name = "FILE")]
+    save: Option<PathBuf>,
+}
+
 pub(super) fn scan(args: &Common) -> anyhow::Result<Exit> {
     let args = args.resolved()?;
-    let run = look(&args)?;
+    let (run, _) = look(&args, Reading::WorkTree)?;
     print(&args, &run, Format::Text)?;
     Ok(exit(&run, |run, row| {
         row.findings.iter().any(|f| run.counts(f))
     }))
 }
 
-pub(super) fn diff(args: &Common) -> anyhow::Result<Exit> {
-    let args = args.resolved()?;
-    let run = look(&args)?;
+pub(super) fn diff(asked: &DiffArgs) -> anyhow::Result<Exit> {
+    let args = asked.common.resolved()?;
+    let reading = match asked.save {
+        Some(_) => Reading::Commit,
+        None => Reading::WorkTree,
+    };
+    let (run, targets) = look(&args, reading)?;
+    if let Some(path) = &asked.save {
+        let planned = targets.iter().zip(&run.projects);
+        let planned = planned.filter_map(|(target, row)| PinnedRepo::of(target, row));
+        let plan = Pinned::new(&args, run_time(), planned.collect());
+        let text = serde_json::to_string_pretty(&plan)? + "\n";
+        std::fs::write(path, text)
+            .with_context(|| format!("{}: cannot be written", path.display()))?;
+    }
     print(&args, &run, Format::Diff)?;
     Ok(exit(&run, |_, row| !row.changes.is_empty()))
 }
 
 /// Runs the pipeline over all targets; writes nothing.
-fn look(args: &Common) -> anyhow::Result<Run> {
+fn look(args: &Common, reading: Reading) -> anyhow::Result<(Run, Vec<Target>)> {
     let model = Model::builtin()?;
     let order = args.order();
     let targets = args.targets()?;
     let rows = each(&targets, args, |asked, place| {
-        let read = place.and_then(|place| read(asked, &place, args, Reading::WorkTree));
+        let read = place.and_then(|place| read(asked, &place, args, reading));
         match read {
             Err(error) => ProjectRow::failed(&asked.name(), error),
             Ok(target) => {
@@ -51,7 +77,7 @@ fn look(args: &Common) -> anyhow::Result<Run> {
     let mut run = Run::new(run_id(run_time(), &names), order.trust);
     run.tests = order.tests;
     run.projects = rows;
-    Ok(run)
+    Ok((run, targets))
 }
 
 /// Prints `run` as asked for.

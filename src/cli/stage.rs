@@ -1,13 +1,18 @@
 //! `stage`: the patch of `diff`, committed on a new branch of each repository; and going on with a run that stopped.
 
 use std::collections::BTreeSet;
+use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
+use time::OffsetDateTime;
 
+use super::approve::approver;
 use super::args::{Common, Format};
+use super::pinned::Pinned;
 use super::scan::{exit, print};
 use super::schedule::{Place, each};
 use super::target::{Opened, Reading, read, run_id, run_time};
+use super::window::Window;
 use super::{Exit, hinted};
 use crate::check::Changeset;
 use crate::fetch::Url;
@@ -19,7 +24,7 @@ use crate::report::{ProjectRow, Run};
 use crate::stage::{Order as StageOrder, settle};
 
 /// Options that a run keeps from its start.
-const KEPT: [&str; 18] = [
+const KEPT: [&str; 21] = [
     "paths",
     "repos",
     "from",
@@ -38,6 +43,28 @@ const KEPT: [&str; 18] = [
     "suggestions",
     "branch",
     "author",
+    "plan",
+    "require_approval",
+    "window",
+];
+
+/// Options that a plan has decided.
+const PLANNED: [&str; 15] = [
+    "paths",
+    "repos",
+    "from",
+    "trust",
+    "include",
+    "exclude",
+    "no_ignore",
+    "include_tests",
+    "base",
+    "message",
+    "to",
+    "log_rejects",
+    "dual_read",
+    "finish_dual_read",
+    "suggestions",
 ];
 
 #[derive(Debug, clap::Args)]
@@ -46,6 +73,12 @@ pub struct Args {
     common: Common,
     #[command(flatten)]
     how: How,
+    /// Stage exactly what `depickle diff --save` planned, and nothing if anything differs
+    #[arg(long, value_name = "PLAN", conflicts_with_all = PLANNED)]
+    plan: Option<PathBuf>,
+    /// Only if somebody in this file of allowed signers, in the form of ssh-keygen, approved the plan
+    #[arg(long, value_name = "FILE", requires = "plan")]
+    require_approval: Option<PathBuf>,
     /// Go on with a run that stopped; what it was asked for stands
     #[arg(long, value_name = "RUN", conflicts_with = "retry_failed", conflicts_with_all = KEPT)]
     resume: Option<String>,
@@ -62,6 +95,10 @@ struct How {
     /// Author of the commit; the repository's own identity by default
     #[arg(long, value_name = "NAME <MAIL>")]
     author: Option<String>,
+    /// Stage only then, by the clock of this machine: "Sat 02:00-06:00 UTC"
+    #[arg(long, value_name = "DAYS HOURS UTC")]
+    #[serde(default)]
+    window: Option<String>,
 }
 
 /// What the record of a run keeps, so that it can go on as it began.
@@ -70,6 +107,9 @@ struct Settings {
     common: Common,
     how: How,
     time: i64,
+    /// What it must come to.
+    #[serde(default)]
+    plan: Option<Pinned>,
 }
 
 pub(super) fn stage(args: &Args) -> anyhow::Result<Exit> {
@@ -81,14 +121,35 @@ pub(super) fn stage(args: &Args) -> anyhow::Result<Exit> {
 }
 
 fn begin(args: &Args, journal: Journal) -> anyhow::Result<Exit> {
-    let settings = Settings {
-        common: args.common.resolved()?,
+    let now = args.common.resolved()?;
+    let mut settings = Settings {
+        common: now.clone(),
         how: args.how.clone(),
         time: run_time(),
+        plan: None,
     };
-    let targets = settings.common.targets()?;
+    let mut targets = Vec::new();
+    if let Some(path) = &args.plan {
+        let (plan, bytes) = Pinned::read(path)?;
+        if let Some(allowed) = &args.require_approval {
+            let who = approver(path, &bytes, allowed)?;
+            if !now.quiet {
+                anstream::eprintln!("approved by {}", crate::text::printable(&who));
+            }
+        }
+        settings.common = looking(plan.options.clone(), now)?;
+        settings.time = plan.time;
+        targets.extend(plan.repositories.iter().map(|one| one.target.clone()));
+        if targets.is_empty() {
+            anyhow::bail!("{}: the plan changes nothing", path.display());
+        }
+        settings.plan = Some(plan);
+    } else {
+        targets = settings.common.targets()?;
+    }
     let id = run_id(settings.time, &inputs(&targets, &settings));
     let work = Work::new(id, settings, journal)?;
+    work.in_window().map_err(anyhow::Error::msg)?;
     let _held = super::held(&work.journal, &work.id)?;
     let folder = std::env::current_dir()?;
     work.journal.append(
@@ -132,19 +193,7 @@ fn go_on(id: &str, args: &Args, journal: &Journal) -> anyhow::Result<Exit> {
         );
     }
     let now = args.common.resolved()?;
-    let common = Common {
-        jobs: now.jobs,
-        per_host: now.per_host,
-        timeout: now.timeout,
-        cache_dir: now.cache_dir.map(std::path::absolute).transpose()?,
-        limits: now.limits,
-        format: now.format,
-        output: now.output.map(std::path::absolute).transpose()?,
-        color: now.color,
-        quiet: now.quiet,
-        verbose: now.verbose,
-        ..settings.common
-    };
+    let common = looking(settings.common, now)?;
     let work = Work::new(
         id.to_owned(),
         Settings { common, ..settings },
@@ -200,6 +249,23 @@ fn go_on(id: &str, args: &Args, journal: &Journal) -> anyhow::Result<Exit> {
     work.end(rows)
 }
 
+/// `kept` decides what is staged, `now` how it is looked for and printed.
+fn looking(kept: Common, now: Common) -> anyhow::Result<Common> {
+    Ok(Common {
+        jobs: now.jobs,
+        per_host: now.per_host,
+        timeout: now.timeout,
+        cache_dir: now.cache_dir.map(std::path::absolute).transpose()?,
+        limits: now.limits,
+        format: now.format,
+        output: now.output.map(std::path::absolute).transpose()?,
+        color: now.color,
+        quiet: now.quiet,
+        verbose: now.verbose,
+        ..kept
+    })
+}
+
 /// The row of what was done before the run went on: what is on record, and not what was found.
 fn before(run: &RunRecord, one: &RepoRecord) -> ProjectRow {
     let made = run.refs.iter().find(|made| made.target == one.target);
@@ -230,6 +296,7 @@ struct Work {
     id: String,
     settings: Settings,
     author: Option<Person>,
+    window: Option<Window>,
     order: Order,
     model: Model,
     journal: Journal,
@@ -240,6 +307,12 @@ impl Work {
         Ok(Work {
             id,
             author: settings.how.author.as_deref().map(person).transpose()?,
+            window: settings
+                .how
+                .window
+                .as_deref()
+                .map(Window::parse)
+                .transpose()?,
             order: settings.common.order(),
             model: Model::builtin()?,
             settings,
@@ -296,6 +369,13 @@ impl Work {
         };
         let done = match self.journal.append(&self.id, looked) {
             Err(error) => Err(hinted(&error.to_string(), error.hint())),
+            Ok(()) => match &self.settings.plan {
+                Some(plan) => plan.holds(asked, &row),
+                None => Ok(()),
+            },
+        };
+        let done = match done.and_then(|()| self.in_window()) {
+            Err(error) => return self.refused(row, error),
             Ok(()) if changeset.files().is_empty() => return row,
             Ok(()) => self.commit(&name, repo, &opened, &changeset),
         };
@@ -306,6 +386,31 @@ impl Work {
                 row.error = Some(error);
             }
         }
+        row
+    }
+
+    /// Whether the window, if there is one, is open.
+    fn in_window(&self) -> Result<(), String> {
+        match &self.window {
+            Some(window) if !window.holds(OffsetDateTime::now_utc()) => Err(format!(
+                "the window {} is not open; stage when it is",
+                self.settings.how.window.as_deref().unwrap_or_default()
+            )),
+            _ => Ok(()),
+        }
+    }
+
+    /// `row` as one that may not be staged; on record as that.
+    fn refused(&self, mut row: ProjectRow, error: String) -> ProjectRow {
+        let entry = Entry::StageFailed {
+            target: row.root.clone(),
+            repo: row.root.clone(),
+            error: error.clone(),
+        };
+        // The row says it in any case; the record is a second witness.
+        let _ = self.journal.append(&self.id, entry);
+        row.status = "failed";
+        row.error = Some(error);
         row
     }
 

@@ -1,0 +1,120 @@
+//! A plan as a file: which commits would be changed, and exactly how, to be approved before it is staged.
+//!
+//! Invariant: a plan is never the source of what is written. It is made anew, and held against the file.
+
+use std::path::Path;
+
+use anyhow::Context;
+use serde::{Deserialize, Serialize};
+
+use super::args::Common;
+use crate::journal::{Target, digest};
+use crate::report::{ProjectRow, unified};
+
+const SCHEMA: &str = "depickle-plan/1";
+
+/// What `diff --save` writes and `stage --plan` reads.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Pinned {
+    schema: String,
+    tool_version: String,
+    /// Date of the commits, so that they are the same wherever the plan is staged.
+    pub time: i64,
+    /// The options that decide what is changed.
+    pub options: Common,
+    pub repositories: Vec<PinnedRepo>,
+}
+
+/// One repository of a plan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct PinnedRepo {
+    pub target: Target,
+    pub commit: String,
+    files: Vec<PinnedFile>,
+}
+
+/// One changed file: digests of its bytes, and the change as a person reads it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct PinnedFile {
+    path: String,
+    before: String,
+    after: String,
+    patch: String,
+}
+
+impl Pinned {
+    pub(super) fn new(options: &Common, time: i64, repositories: Vec<PinnedRepo>) -> Pinned {
+        Pinned {
+            schema: SCHEMA.to_owned(),
+            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
+            time,
+            options: options.clone(),
+            repositories,
+        }
+    }
+
+    /// The plan in `path`, and its bytes, which a signature is about.
+    pub(super) fn read(path: &Path) -> anyhow::Result<(Pinned, Vec<u8>)> {
+        let shown = path.display();
+        let bytes = std::fs::read(path).with_context(|| {
+            format!("{shown}: cannot be read; `depickle diff --save` writes it")
+        })?;
+        let plan: Pinned = serde_json::from_slice(&bytes).with_context(|| {
+            format!("{shown}: is not a plan; `depickle diff --save` writes one")
+        })?;
+        if plan.schema != SCHEMA {
+            anyhow::bail!("{shown}: is not a plan of this version; save it anew");
+        }
+        Ok((plan, bytes))
+    }
+
+    /// Whether `row`, which was made for `asked` just now, is what the plan says; else what differs.
+    pub(super) fn holds(&self, asked: &Target, row: &ProjectRow) -> Result<(), String> {
+        let again = "save a plan anew, and have it approved";
+        let Some(planned) = self.repositories.iter().find(|one| one.target == *asked) else {
+            return Err(format!("the plan does not name it; {again}"));
+        };
+        let commit = row.commit.as_deref().unwrap_or_default();
+        if planned.commit != commit {
+            return Err(format!(
+                "its base moved: the plan is for {}, and it is at {commit}; {again}",
+                planned.commit
+            ));
+        }
+        let made = PinnedRepo::of(asked, row);
+        if made.as_ref() == Some(planned) {
+            return Ok(());
+        }
+        let made = made.map(|made| made.files).unwrap_or_default();
+        let of = |from: &[PinnedFile], other: &[PinnedFile]| {
+            let mut only = from.iter().filter(|file| !other.contains(file));
+            only.next().map(|file| file.path.clone())
+        };
+        let differs = of(&planned.files, &made).or_else(|| of(&made, &planned.files));
+        Err(format!(
+            "the change is not the one in the plan: {}; {again}",
+            differs.unwrap_or_default()
+        ))
+    }
+}
+
+impl PinnedRepo {
+    /// What is planned for `target`; none when nothing is to be changed.
+    pub(super) fn of(target: &Target, row: &ProjectRow) -> Option<PinnedRepo> {
+        let files = row.changes.iter().map(|file| PinnedFile {
+            path: file.path.clone(),
+            before: digest(&file.before),
+            after: digest(&file.after),
+            patch: String::from_utf8_lossy(&unified(file)).into_owned(),
+        });
+        let files: Vec<PinnedFile> = files.collect();
+        (!files.is_empty()).then_some(PinnedRepo {
+            target: target.clone(),
+            commit: row.commit.clone()?,
+            files,
+        })
+    }
+}
