@@ -13,7 +13,7 @@ use super::{Draft, Planner, Reason};
 use crate::pack::{Arrives, Rewrite, Sink};
 use crate::project::FileId;
 use crate::python::ast::visitor::{self, Visitor};
-use crate::python::ast::{self, AnyNodeRef, Expr};
+use crate::python::ast::{self, AnyNodeRef, Expr, Stmt};
 use crate::python::{SourceFile, span};
 use crate::text::Span;
 use crate::trace::{Finding, Form, HopKind};
@@ -356,10 +356,53 @@ fn one_load_a_file(
             _ => {}
         }
     }
-    match twin || looped {
+    match twin || looped || read_on(file, load) {
         true => Err(Reason::ReadsAStream),
         false => Ok(()),
     }
+}
+
+/// Whether the function reads on behind the pickle: `pickle.load(f)`, then `f.read()`.
+fn read_on(file: &SourceFile, load: &Load) -> bool {
+    struct Later<'n> {
+        file: &'n SourceFile,
+        load: &'n Load,
+        found: bool,
+    }
+    impl<'a> Visitor<'a> for Later<'_> {
+        fn visit_expr(&mut self, expr: &'a Expr) {
+            let stream = self.file.slice(self.load.argument);
+            let is_stream = |expr: &Expr| {
+                let later = span(expr).start >= self.load.whole.end;
+                later && self.file.slice(span(expr)) == stream
+            };
+            let reads = match expr {
+                Expr::Attribute(node) if is_stream(&node.value) => {
+                    node.attr.starts_with("read") || matches!(&*node.attr, "peek" | "tell")
+                }
+                Expr::Call(node) => node.arguments.args.iter().any(is_stream),
+                _ => false,
+            };
+            self.found |= reads;
+            visitor::walk_expr(self, expr);
+        }
+        fn visit_stmt(&mut self, stmt: &'a Stmt) {
+            if let Stmt::For(node) = stmt {
+                let later = span(&*node.iter).start >= self.load.whole.end;
+                let text = self.file.slice(span(&*node.iter));
+                self.found |= later && text == self.file.slice(self.load.argument);
+            }
+            visitor::walk_stmt(self, stmt);
+        }
+    }
+    let mut later = Later {
+        file,
+        load,
+        found: false,
+    };
+    let body = function_of(file, load.whole).map_or(&file.module().body, |f| &f.body);
+    later.visit_body(body);
+    later.found
 }
 
 /// Whether the load is what the loop goes over, which is evaluated once.

@@ -390,7 +390,7 @@ impl Reason {
             ),
             Reason::ReadsAStream => (
                 "reads-a-stream",
-                "several pickles are read from one file or connection; JSON reads to its end",
+                "more is read from one file or connection than one pickle; JSON reads to its end",
                 "write one JSON document a line, and read it line by line",
             ),
             Reason::ExtraArguments => (

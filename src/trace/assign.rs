@@ -15,6 +15,8 @@ impl<'a> Machine<'a> {
     pub(super) fn augmented(&mut self, node: &'a ast::StmtAugAssign, env: &mut Env) -> Value {
         let before = self.value(&node.target, env);
         let added = self.value(&node.value, env);
+        let (one, other) = ((&before, &*node.target), (&added, &*node.value));
+        self.note_operands(node.op, one, other, self.place(node));
         if let (Some(a), Some(b)) = (before.constant(), added.constant())
             && let Some(constant) = fold::binary(node.op, a, b)
         {
@@ -211,6 +213,7 @@ impl<'a> Machine<'a> {
         let value = self.settled(&value, env);
         let key = self.value(&node.slice, env);
         let owner = self.value(&node.value, env);
+        self.note_element(&owner, node);
         let model = self.model;
         let is_data = |atom: &Atom| matches!(atom, Atom::Untrusted(_));
         if !owner.is_empty() && owner.atoms().iter().all(is_data) {

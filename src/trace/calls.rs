@@ -230,6 +230,7 @@ impl<'a> Machine<'a> {
         // Whatever the receiver is: its methods' names say what they do.
         self.sends(&Value::unknown(), Some(name), owner, arguments);
         self.note_method(owner, attribute, name, arguments, at);
+        self.note_given(&format!(".{name}"), arguments, at);
         let mut out = Value::unknown();
         let mut after = Value::unknown();
         let mut changed = false;

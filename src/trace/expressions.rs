@@ -6,6 +6,7 @@ use super::fold;
 use super::functions::{Binding, Code, Function};
 use super::iterators::in_order;
 use super::machine::Machine;
+use super::uses::Doing;
 use super::value::{Atom, Const, Container, Def, Kind, Role, Value};
 use crate::pack::Trust;
 use crate::python::ast::name::Name;
@@ -124,6 +125,10 @@ impl<'a> Machine<'a> {
             Expr::BoolOp(node) => self.bool_op(node, env),
             Expr::UnaryOp(node) => {
                 let operand = self.value(&node.operand, env);
+                if node.op == ast::UnaryOp::Invert {
+                    let doing = || Doing::Attribute("__invert__".to_owned());
+                    self.note_use(&operand, self.place(expr), doing);
+                }
                 match (node.op, operand.constant()) {
                     (ast::UnaryOp::Not, _) => match operand.truth() {
                         Some(truth) => Value::bool(!truth),
@@ -139,7 +144,8 @@ impl<'a> Machine<'a> {
             Expr::BinOp(node) => {
                 let left = self.value(&node.left, env);
                 let right = self.value(&node.right, env);
-                self.note_operands(node, &left, &right);
+                let (one, other) = ((&left, &*node.left), (&right, &*node.right));
+                self.note_operands(node.op, one, other, self.place(expr));
                 self.binary(node.op, &left, &right, self.place(expr))
             }
             Expr::Compare(node) => self.compare(node, env),

@@ -571,6 +571,14 @@ impl<'a> Machine<'a> {
         };
         match (&parameter.parameter.annotation, value.is_empty()) {
             (Some(annotation), true) => self.annotated(function.def.file, annotation),
+            (Some(annotation), false) => {
+                let at = Place {
+                    file: function.def.file,
+                    span: span(&**annotation),
+                };
+                self.note_annotated(&value, annotation, at);
+                value
+            }
             _ => value,
         }
     }

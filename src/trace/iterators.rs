@@ -84,7 +84,9 @@ impl<'a> Machine<'a> {
                 Container::some(out).with(Role::Iterator).into()
             }
             "builtins.reversed" => {
-                let mut items = in_order(first?)?;
+                let Some(mut items) = in_order(first?) else {
+                    return Some(self.iterator_of(first?, at));
+                };
                 items.reverse();
                 iterator(items)
             }
@@ -251,6 +253,8 @@ impl<'a> Machine<'a> {
             return true;
         };
         let items = self.value(&generator.iter, env);
+        let target = (&generator.target, generator.is_async);
+        self.note_iterated(&items, &generator.iter, target, env);
         let place = self.place(&generator.iter);
         let mut ordered = true;
         let turns = match in_order(&items) {

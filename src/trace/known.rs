@@ -42,7 +42,7 @@ impl<'a> Machine<'a> {
             .into();
         }
         self.consumes(name, arguments);
-        self.note_given(name, arguments, at.place);
+        self.note_given(name, arguments, at);
         if let Some(value) = self.call_builtin(name, arguments, at, env) {
             return value;
         }

@@ -4,6 +4,7 @@ use super::calls::At;
 use super::env::Env;
 use super::fold;
 use super::machine::Machine;
+use super::uses::Doing;
 use super::value::{Atom, Const, Value};
 use crate::python::ast::name::Name;
 use crate::python::ast::{self, CmpOp, Expr, Pattern};
@@ -68,6 +69,8 @@ impl<'a> Machine<'a> {
             },
             Pattern::MatchValue(node) => {
                 let value = self.value(&node.value, env);
+                let (one, other) = ((subject, &*node.value), (&value, &*node.value));
+                self.note_comparison(CmpOp::Eq, one, other);
                 fold::compare(CmpOp::Eq, subject.constant()?, value.constant()?)
             }
             Pattern::MatchSingleton(node) => {
@@ -168,6 +171,10 @@ impl<'a> Machine<'a> {
             Pattern::MatchMapping(node) => {
                 for (key, inner) in node.keys.iter().zip(&node.patterns) {
                     let key = self.value(key, env);
+                    self.note_key(subject, &key, place);
+                    if let [Atom::Const(Const::Int(_))] = key.atoms() {
+                        self.note_use(subject, place, || Doing::Key("a number".to_owned()));
+                    }
                     let part = self.item(subject, key.constant(), place);
                     self.capture(inner, &part, env);
                 }

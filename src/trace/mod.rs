@@ -18,6 +18,7 @@ mod env;
 mod expressions;
 mod finding;
 mod fold;
+mod foreign;
 mod functions;
 mod guards;
 mod handlers;

@@ -2,6 +2,7 @@
 
 use super::calls::At;
 use super::env::Env;
+use super::functions::Code;
 use super::iterators::alternatives;
 use super::machine::Machine;
 use super::uses::Doing;
@@ -48,6 +49,8 @@ impl<'a> Machine<'a> {
             Stmt::AnnAssign(node) => {
                 if let Some(value) = &node.value {
                     let value = self.value(value, env);
+                    let at = self.place(&*node.annotation);
+                    self.note_annotated(&value, &node.annotation, at);
                     self.assign(&node.target, value, env);
                 }
             }
@@ -65,6 +68,15 @@ impl<'a> Machine<'a> {
                     Some(value) => self.value(value, env),
                     None => Const::None.into(),
                 };
+                let function = self.frames.last().and_then(|frame| frame.def);
+                if let Some(Code::Def(def)) = function
+                    .and_then(|def| self.function_at(def))
+                    .map(|function| function.code)
+                    && let Some(class) = def.returns.as_deref()
+                    && !def.is_async
+                {
+                    self.note_annotated(&value, class, self.place(class));
+                }
                 self.returned(value, env);
                 env.dead = true;
             }
@@ -92,6 +104,7 @@ impl<'a> Machine<'a> {
             Stmt::If(node) => self.branch(node, env),
             Stmt::For(node) => {
                 let items = self.value(&node.iter, env);
+                self.note_iterated(&items, &node.iter, (&node.target, node.is_async), env);
                 if let Expr::Name(name) = &*node.iter {
                     // An iterator advances with the loop.
                     let advanced = items.unordered();

@@ -7,16 +7,14 @@ use std::collections::BTreeSet;
 use memchr::memmem;
 
 use super::calls::At;
-use super::env::Env;
 use super::is_test;
-use super::iterators::in_order;
 use super::machine::{Machine, Owner};
 use super::taint::{Place, Taint};
-use super::value::{Arguments, Atom, Const, Def, Instance, Kind, Role, Value};
+use super::value::{Arguments, Atom, Const, Def, Instance, Role, Value};
 use crate::project::FileId;
 use crate::python::ast::name::Name;
 use crate::python::ast::visitor::{self, Visitor};
-use crate::python::ast::{self, CmpOp, Expr, Operator, Stmt};
+use crate::python::ast::{self, Expr, Stmt};
 use crate::python::span;
 
 /// Values that readers keep or return are followed to their own readers so often.
@@ -55,11 +53,17 @@ pub struct Use {
 }
 
 /// Where what `value` can be was loaded.
-fn loads(value: &Value) -> impl Iterator<Item = Place> {
+pub(super) fn loads(value: &Value) -> impl Iterator<Item = Place> {
     value.atoms().iter().filter_map(|atom| match atom {
         Atom::Untrusted(taint) => taint.loaded,
         _ => None,
     })
+}
+
+/// Whether `spec` formats a date: `%d.%m.%Y`.
+pub(super) fn is_date(spec: &str) -> bool {
+    let mut after = spec.split('%').skip(1);
+    after.any(|rest| rest.starts_with(|c: char| c.is_ascii_alphabetic()))
 }
 
 impl<'a> Machine<'a> {
@@ -145,13 +149,10 @@ impl<'a> Machine<'a> {
         if matches!(name, "get" | "pop" | "setdefault") {
             self.note_key(value, key, at.place);
         }
-        if matches!(name, "get" | "setdefault") {
-            let is_int = |expr: &Expr| {
-                let call = expr.as_call_expr();
-                call.and_then(|call| call.func.as_name_expr())
-                    .is_some_and(|name| name.id == "int")
-            };
+        let has_default = arguments.positional.len() > 1;
+        if matches!(name, "get" | "setdefault") || name == "pop" && has_default {
             let made = at.call.and_then(|call| call.arguments.args.first());
+            let is_int = made.is_some_and(|expr| self.is_number(expr));
             let number = |atom: &Atom| {
                 matches!(
                     atom,
@@ -159,17 +160,18 @@ impl<'a> Machine<'a> {
                 )
             };
             let all = !key.is_empty() && key.atoms().iter().all(number);
-            if all || made.is_some_and(is_int) {
+            if all || is_int {
                 self.note_use(value, at.place, || Doing::Key("a number".to_owned()));
             }
         }
     }
 
     /// A call of `name`, outside of the project.
-    pub(super) fn note_given(&mut self, name: &str, arguments: &Arguments, at: Place) {
+    pub(super) fn note_given(&mut self, name: &str, arguments: &Arguments, at: At<'a>) {
         for value in arguments.all() {
-            self.note_use(value, at, || Doing::Given(name.to_owned()));
+            self.note_use(value, at.place, || Doing::Given(name.to_owned()));
         }
+        self.note_joined(name, arguments, at);
     }
 
     /// `b"".join(value)`: a method of bytes.
@@ -195,9 +197,16 @@ impl<'a> Machine<'a> {
     /// `"{cart.total}".format(cart=value)`.
     pub(super) fn note_format(&mut self, text: &str, arguments: &Arguments, at: Place) {
         for (n, field) in text.split('{').skip(1).enumerate() {
-            let field = field.split(['}', ':', '!']).next().unwrap_or_default();
-            let Some((name, rest)) = field.split_once('.') else {
-                continue;
+            let (field, spec) = field
+                .split('}')
+                .next()
+                .and_then(|field| field.split_once(':'))
+                .unwrap_or((field, ""));
+            let field = field.split(['}', '!']).next().unwrap_or_default();
+            let (name, rest) = match field.split_once('.') {
+                Some(parts) => parts,
+                None if is_date(spec) => (field, "strftime"),
+                None => continue,
             };
             let value = match name.parse::<usize>() {
                 Ok(position) => arguments.positional.get(position),
@@ -217,127 +226,13 @@ impl<'a> Machine<'a> {
             return;
         };
         let is_date = spec.elements.iter().any(|element| match element {
-            ast::InterpolatedStringElement::Literal(text) => {
-                let mut after = text.value.split('%').skip(1);
-                after.any(|rest| rest.starts_with(|c: char| c.is_ascii_alphabetic()))
-            }
+            ast::InterpolatedStringElement::Literal(text) => is_date(&text.value),
             ast::InterpolatedStringElement::Interpolation(_) => false,
         });
         if is_date {
             let at = self.place(part);
             self.note_use(value, at, || Doing::Attribute("strftime".to_owned()));
         }
-    }
-
-    /// `left op right`.
-    pub(super) fn note_operands(&mut self, node: &'a ast::ExprBinOp, left: &Value, right: &Value) {
-        let at = self.place(node);
-        let is_set = matches!(
-            node.op,
-            Operator::BitOr | Operator::BitAnd | Operator::BitXor | Operator::Sub
-        );
-        for (value, other, expr) in [(left, right, &node.right), (right, left, &node.left)] {
-            if loads(value).next().is_none() {
-                continue;
-            }
-            match node.op {
-                Operator::Add | Operator::Sub => {
-                    if let Some(kind) = self.foreign(other, expr, is_set) {
-                        self.note_use(value, at, || Doing::Beside(kind.clone()));
-                    }
-                }
-                Operator::Mult | Operator::Div | Operator::FloorDiv | Operator::Pow => {
-                    if let Some(made) = self.given_by(other, expr) {
-                        self.note_use(value, at, || Doing::Times(made.clone()));
-                    }
-                }
-                _ if is_set => {
-                    if let Some("a set") = self.foreign(other, expr, true).as_deref() {
-                        self.note_use(value, at, || Doing::Beside("a set".to_owned()));
-                    }
-                }
-                _ => {}
-            }
-        }
-        // `"%s: %s" % pair`.
-        let places = left.text().map(|text| {
-            let plain = text.replace("%%", "");
-            plain.matches('%').count() - plain.matches("%(").count()
-        });
-        if node.op == Operator::Mod && places.is_some_and(|n| n > 1) {
-            self.note_use(right, at, || Doing::Beside("a tuple".to_owned()));
-        }
-    }
-
-    /// `left op right`, of a comparison.
-    pub(super) fn note_comparison(
-        &mut self,
-        op: CmpOp,
-        (left, left_expr): (&Value, &'a Expr),
-        (right, right_expr): (&Value, &'a Expr),
-    ) {
-        let is_in = matches!(op, CmpOp::In | CmpOp::NotIn);
-        if matches!(op, CmpOp::Is | CmpOp::IsNot) {
-            return;
-        }
-        let pairs = [(left, right, right_expr), (right, left, left_expr)];
-        for (value, other, expr) in pairs.into_iter().skip(usize::from(is_in)) {
-            if loads(value).next().is_none() {
-                continue;
-            }
-            if let Some(kind) = self.foreign(other, expr, !is_in) {
-                self.note_use(value, self.place(expr), || Doing::Beside(kind.clone()));
-            }
-        }
-    }
-
-    /// `type(value) is Cart`.
-    pub(super) fn note_type(&mut self, expr: &'a Expr, class: &'a Expr, env: &mut Env) {
-        let Some(call) = expr.as_call_expr() else {
-            return;
-        };
-        let is_type = call
-            .func
-            .as_name_expr()
-            .is_some_and(|name| name.id == "type");
-        if let ([value], true) = (&*call.arguments.args, is_type) {
-            let value = self.value(value, env);
-            let class = self.value(class, env);
-            let classes = in_order(&class).unwrap_or_else(|| vec![class]);
-            self.note_test(&value, &classes, self.place(expr));
-        }
-    }
-
-    /// What `other` is, if it is of a kind that is told apart.
-    fn foreign(&self, other: &Value, expr: &'a Expr, sets: bool) -> Option<String> {
-        let written = match expr {
-            Expr::BytesLiteral(_) => Some("bytes"),
-            Expr::Tuple(_) => Some("a tuple"),
-            Expr::Set(_) | Expr::SetComp(_) if sets => Some("a set"),
-            _ => None,
-        };
-        let kind = written.or(match other.atoms() {
-            [Atom::Const(Const::Bytes(_))] => Some("bytes"),
-            [Atom::Container(container)] => match (container.role, container.kind) {
-                (Role::Tuple, _) => Some("a tuple"),
-                (Role::Plain, Kind::Bag) if sets => Some("a set"),
-                _ => None,
-            },
-            _ => None,
-        });
-        kind.map(str::to_owned)
-            .or_else(|| self.given_by(other, expr))
-    }
-
-    /// The function outside of the project that gave `other`.
-    fn given_by(&self, other: &Value, expr: &'a Expr) -> Option<String> {
-        if let [Atom::Made(made)] = other.atoms() {
-            return Some(made.name.to_string());
-        }
-        let call = expr.as_call_expr()?;
-        let source = self.source();
-        let scope = source.scopes().at(span(call).start);
-        source.names(scope, &call.func).into_iter().next()
     }
 
     /// Enters the functions that read what loaded values are kept under, and that nothing led to: fields, variables of

@@ -1,0 +1,404 @@
+//! What loaded values are put beside: operands, comparisons, annotations, and the kinds of values that tell that the
+//! loaded one is of a kind, too, which the new format may not have.
+//!
+//! Invariant: a kind is said only of what is certainly of it.
+
+use std::rc::Rc;
+
+use super::calls::At;
+use super::env::Env;
+use super::iterators::in_order;
+use super::machine::Machine;
+use super::taint::Place;
+use super::uses::{Doing, is_date, loads};
+use super::value::{Arguments, Atom, Const, Kind, Role, Value};
+use crate::python::ast::visitor::{self, Visitor};
+use crate::python::ast::{self, AnyNodeRef, CmpOp, Expr, Operator, Stmt};
+use crate::python::{SourceFile, span};
+
+impl<'a> Machine<'a> {
+    /// `left op right`.
+    pub(super) fn note_operands(
+        &mut self,
+        op: Operator,
+        (left, left_expr): (&Value, &'a Expr),
+        (right, right_expr): (&Value, &'a Expr),
+        at: Place,
+    ) {
+        let is_set = matches!(
+            op,
+            Operator::BitOr | Operator::BitAnd | Operator::BitXor | Operator::Sub
+        );
+        for (value, other, expr) in [(left, right, right_expr), (right, left, left_expr)] {
+            if loads(value).next().is_none() {
+                continue;
+            }
+            match op {
+                Operator::Add | Operator::Sub => {
+                    if let Some(kind) = self.foreign(other, expr, is_set) {
+                        self.note_use(value, at, || Doing::Beside(kind.clone()));
+                    }
+                }
+                Operator::Mult | Operator::Div | Operator::FloorDiv | Operator::Pow => {
+                    if let Some(made) = self.given_by(other, expr) {
+                        self.note_use(value, at, || Doing::Times(made.clone()));
+                    }
+                }
+                Operator::MatMult => {
+                    self.note_use(value, at, || Doing::Attribute("__matmul__".to_owned()));
+                }
+                _ if is_set => {
+                    if let Some("a set") = self.foreign(other, expr, true).as_deref() {
+                        self.note_use(value, at, || Doing::Beside("a set".to_owned()));
+                    }
+                }
+                _ => {}
+            }
+        }
+        // `cart.folder / "receipt"`.
+        if op == Operator::Div && (right.text().is_some() || right_expr.is_f_string_expr()) {
+            self.note_use(left, at, || Doing::Attribute("__truediv__".to_owned()));
+        }
+        let is_bytes = matches!(left.atoms(), [Atom::Const(Const::Bytes(_))]);
+        if op == Operator::Mod && is_bytes {
+            self.note_use(right, at, || Doing::Beside("bytes".to_owned()));
+        }
+        // `"%s: %s" % pair`.
+        let places = left.text().map(|text| {
+            let plain = text.replace("%%", "");
+            plain.matches('%').count() - plain.matches("%(").count()
+        });
+        if op == Operator::Mod && places.is_some_and(|n| n > 1) {
+            self.note_use(right, at, || Doing::Beside("a tuple".to_owned()));
+        }
+    }
+
+    /// `left op right`, of a comparison.
+    pub(super) fn note_comparison(
+        &mut self,
+        op: CmpOp,
+        (left, left_expr): (&Value, &'a Expr),
+        (right, right_expr): (&Value, &'a Expr),
+    ) {
+        let is_in = matches!(op, CmpOp::In | CmpOp::NotIn);
+        let is_same = matches!(op, CmpOp::Is | CmpOp::IsNot);
+        if is_in && loads(left).next().is_some() {
+            for kind in self.kinds_in(right, right_expr) {
+                self.note_use(left, self.place(left_expr), || Doing::Beside(kind.clone()));
+            }
+        }
+        let pairs = [(left, right, right_expr), (right, left, left_expr)];
+        for (value, other, expr) in pairs.into_iter().skip(usize::from(is_in)) {
+            if loads(value).next().is_none() {
+                continue;
+            }
+            let kind = match self.is_member(expr, is_same) {
+                true => Some("a member of an enumeration".to_owned()),
+                false => self.foreign(other, expr, !is_in),
+            };
+            // Two lists are never the same one, and were not before.
+            if let Some(kind) =
+                kind.filter(|kind| !is_same || kind.starts_with("a member") || kind == "a class")
+            {
+                self.note_use(value, self.place(expr), || Doing::Beside(kind.clone()));
+            }
+        }
+    }
+
+    /// `type(value) is Cart`.
+    pub(super) fn note_type(&mut self, expr: &'a Expr, class: &'a Expr, env: &mut Env) {
+        let Some(call) = expr.as_call_expr() else {
+            return;
+        };
+        let is_type = call
+            .func
+            .as_name_expr()
+            .is_some_and(|name| name.id == "type");
+        if let ([value], true) = (&*call.arguments.args, is_type) {
+            let value = self.value(value, env);
+            let class = self.value(class, env);
+            let classes = in_order(&class).unwrap_or_else(|| vec![class]);
+            self.note_test(&value, &classes, self.place(expr));
+        }
+    }
+
+    /// What `other` is, if it is of a kind that is told apart.
+    fn foreign(&self, other: &Value, expr: &'a Expr, sets: bool) -> Option<String> {
+        let written = match expr {
+            Expr::BytesLiteral(_) => Some("bytes"),
+            Expr::Tuple(_) => Some("a tuple"),
+            Expr::Set(_) | Expr::SetComp(_) if sets => Some("a set"),
+            _ => None,
+        };
+        let kind = written.or(match other.atoms() {
+            [Atom::Const(Const::Bytes(_))] => Some("bytes"),
+            [Atom::Container(container)] => match (container.role, container.kind) {
+                (Role::Tuple, _) => Some("a tuple"),
+                (Role::Plain, Kind::Bag) if sets => Some("a set"),
+                _ => None,
+            },
+            [Atom::Class(_)] => Some("a class"),
+            [Atom::Instance(_)] => Some("an object"),
+            _ => None,
+        });
+        kind.map(str::to_owned)
+            .or_else(|| self.given_by(other, expr))
+    }
+
+    /// The function outside of the project that gave `other`.
+    fn given_by(&self, other: &Value, expr: &'a Expr) -> Option<String> {
+        if let [Atom::Made(made)] = other.atoms() {
+            return Some(made.name.to_string());
+        }
+        let source = self.source();
+        let scope = source.scopes().at(span(expr).start);
+        let call = match expr {
+            Expr::Name(name) => match bound_to(source, name)? {
+                Bound::Call(call) => call,
+                Bound::Annotated(class) => return source.names(scope, class).into_iter().next(),
+            },
+            _ => expr.as_call_expr()?,
+        };
+        source.names(scope, &call.func).into_iter().next()
+    }
+
+    /// Whether `expr` is made a whole number: `int(text)`, or a parameter or name of which that is said.
+    pub(super) fn is_number(&self, expr: &'a Expr) -> bool {
+        let made = self.given_by(&Value::unknown(), expr);
+        made.is_some_and(|name| name == "builtins.int")
+    }
+
+    /// Whether `expr` is a member of an enumeration of the project; of one whose members are no numbers or texts as
+    /// well, if it is not `same`.
+    fn is_member(&mut self, expr: &'a Expr, same: bool) -> bool {
+        let Expr::Attribute(node) = expr else {
+            return false;
+        };
+        let Some(file) = self.frames.last().map(|frame| frame.file) else {
+            return false;
+        };
+        let classes = self.annotated(file, &node.value);
+        classes.atoms().iter().any(|atom| match atom {
+            Atom::Instance(instance) => {
+                let bases = self.outside_bases(instance.class);
+                let is = |names: &[&str]| bases.iter().any(|base| names.contains(&&**base));
+                let plain = is(&["builtins.str", "builtins.int", "builtins.float"]);
+                is(&["enum.Enum", "enum.Flag"]) && (same || !plain)
+                    || same && bases.iter().any(|base| base.starts_with("enum."))
+            }
+            _ => false,
+        })
+    }
+
+    /// Of what kinds that are told apart all is that `container` holds.
+    fn kinds_in(&mut self, container: &Value, expr: &'a Expr) -> Vec<String> {
+        let elts = match expr {
+            Expr::Tuple(node) => node.elts.as_slice(),
+            Expr::List(node) => node.elts.as_slice(),
+            Expr::Set(node) => node.elts.as_slice(),
+            _ => &[],
+        };
+        let mut kinds = Vec::new();
+        for elt in elts {
+            match self.is_member(elt, false) {
+                true => kinds.push("a member of an enumeration".to_owned()),
+                false => kinds.extend(self.foreign(&Value::unknown(), elt, false)),
+            }
+        }
+        if let ([Atom::Container(container)], []) = (container.atoms(), elts) {
+            let any = container.any();
+            let is_tuple =
+                |atom: &Atom| matches!(atom, Atom::Container(c) if c.role == Role::Tuple);
+            let is_bytes = |atom: &Atom| matches!(atom, Atom::Const(Const::Bytes(_)));
+            if !any.is_empty()
+                && any.atoms().iter().all(is_tuple)
+                && container.kind != Kind::Mapping
+            {
+                kinds.push("a tuple".to_owned());
+            }
+            if !any.is_empty()
+                && any.atoms().iter().all(is_bytes)
+                && container.kind != Kind::Mapping
+            {
+                kinds.push("bytes".to_owned());
+            }
+        }
+        kinds
+    }
+
+    /// `max(value, datetime.now())`, `sum(prices, Decimal(0))`, `str(value, "utf-8")`, `cast(Cart, value)`.
+    pub(super) fn note_joined(&mut self, name: &str, arguments: &Arguments, at: At<'a>) {
+        let Some(call) = at.call else {
+            return;
+        };
+        match (name, arguments.positional.as_slice(), &*call.arguments.args) {
+            ("builtins.max" | "builtins.min" | "builtins.sum", values, exprs)
+                if values.len() == exprs.len() && values.len() > 1 =>
+            {
+                for (value, _) in values.iter().zip(exprs) {
+                    let loaded: Value = value
+                        .taints()
+                        .into_iter()
+                        .filter(|taint| taint.loaded.is_some())
+                        .map(|taint| Atom::Untrusted(taint.clone()))
+                        .collect();
+                    for (other, expr) in values.iter().zip(exprs) {
+                        let kind = match other.is_untrusted() {
+                            true => None,
+                            false => self.foreign(other, expr, false),
+                        };
+                        if let Some(kind) = kind {
+                            self.note_use(&loaded, at.place, || Doing::Beside(kind.clone()));
+                        }
+                    }
+                }
+            }
+            ("builtins.str", [value, _], _) => {
+                self.note_use(value, at.place, || Doing::Beside("bytes".to_owned()));
+            }
+            ("builtins.hasattr", [value, name], _) => {
+                if let Some(name) = name.text() {
+                    self.note_use(value, at.place, || Doing::Attribute(name.to_string()));
+                }
+            }
+            ("builtins.format", [value, spec], _) => {
+                if spec.text().is_some_and(|spec| is_date(&spec)) {
+                    let doing = || Doing::Attribute("strftime".to_owned());
+                    self.note_use(value, at.place, doing);
+                }
+            }
+            ("typing.cast", [_, value], [class, _]) => {
+                let value = value.clone();
+                self.note_annotated(&value, class, at.place);
+            }
+            _ => {}
+        }
+    }
+
+    /// `value`, of which `annotation` says what it is.
+    pub(super) fn note_annotated(&mut self, value: &Value, annotation: &'a Expr, at: Place) {
+        let Some(file) = self.frames.last().map(|frame| frame.file) else {
+            return;
+        };
+        if loads(value).next().is_none() {
+            return;
+        }
+        let classes = self.annotated(file, annotation);
+        let is_object = |atom: &Atom| match atom {
+            Atom::Instance(instance) => {
+                let bases = self.outside_bases(instance.class);
+                let structural =
+                    |base: &Rc<str>| base.ends_with(".TypedDict") || base.ends_with(".Protocol");
+                !bases.iter().any(structural)
+            }
+            _ => false,
+        };
+        if classes.atoms().iter().any(is_object) {
+            self.note_use(value, at, || Doing::Tested(vec![String::new()]));
+        }
+        let source = self.project.source(file);
+        let scope = source.scopes().at(span(annotation).start);
+        if let Some(name) = source.names(scope, annotation).into_iter().next() {
+            self.note_use(value, at, || Doing::Beside(name.clone()));
+        }
+    }
+
+    /// `async for x in value`, `for (row, column), price in value.items()`.
+    pub(super) fn note_iterated(
+        &mut self,
+        items: &Value,
+        iter: &'a Expr,
+        (target, is_async): (&'a Expr, bool),
+        env: &mut Env,
+    ) {
+        if is_async && iter.is_name_expr() {
+            self.note_use(items, self.place(iter), || {
+                Doing::Attribute("__aiter__".to_owned())
+            });
+        }
+        let items = iter
+            .as_call_expr()
+            .and_then(|call| call.func.as_attribute_expr())
+            .filter(|method| method.attr == *"items" && method.value.is_name_expr());
+        let key = target.as_tuple_expr().and_then(|pair| pair.elts.first());
+        if let (Some(method), Some(Expr::Tuple(_))) = (items, key) {
+            let value = self.value(&method.value, env);
+            self.note_use(&value, self.place(target), || {
+                Doing::Key("a tuple".to_owned())
+            });
+        }
+    }
+
+    /// `value[key]`, as it is written: `table[table["n"] > 3]`, `value[int(n)] = ...`.
+    pub(super) fn note_element(&mut self, value: &Value, node: &'a ast::ExprSubscript) {
+        if loads(value).next().is_none() {
+            return;
+        }
+        let at = self.place(node);
+        if node.slice.is_compare_expr() {
+            self.note_use(value, at, || Doing::Attribute("__getitem__".to_owned()));
+        }
+        // A list is not filled so.
+        if node.ctx.is_store() && self.is_number(&node.slice) {
+            self.note_use(value, at, || Doing::Key("a number".to_owned()));
+        }
+    }
+}
+
+/// What a name is bound to, as far as it says of what kind that is.
+enum Bound<'a> {
+    /// What this call gives.
+    Call(&'a ast::ExprCall),
+    /// What this annotation says.
+    Annotated(&'a Expr),
+}
+
+/// What `name` is bound to in the function around it, or else in the module, if all of that is of one kind.
+fn bound_to<'a>(source: &'a SourceFile, name: &'a ast::ExprName) -> Option<Bound<'a>> {
+    let around = source.ancestors(span(name));
+    let function = around.iter().rev().find_map(|node| match node {
+        AnyNodeRef::StmtFunctionDef(node) => Some(*node),
+        _ => None,
+    });
+    let mut bindings = Bindings {
+        name: &name.id,
+        values: Vec::new(),
+    };
+    if let Some(function) = function {
+        let parameter = function.parameters.iter().find(|p| p.name().id == name.id);
+        if let Some(parameter) = parameter {
+            return parameter.annotation().map(Bound::Annotated);
+        }
+        bindings.visit_body(&function.body);
+    }
+    if bindings.values.is_empty() {
+        let body = source.module().body.iter();
+        let own = body.filter(|stmt| matches!(stmt, Stmt::Assign(_) | Stmt::AnnAssign(_)));
+        own.for_each(|stmt| bindings.visit_stmt(stmt));
+    }
+    match bindings.values.as_slice() {
+        [Expr::Call(call)] => Some(Bound::Call(call)),
+        _ => None,
+    }
+}
+
+/// Finds what is bound to a name.
+struct Bindings<'n, 'a> {
+    name: &'n str,
+    values: Vec<&'a Expr>,
+}
+
+impl<'a> Visitor<'a> for Bindings<'_, 'a> {
+    fn visit_stmt(&mut self, stmt: &'a Stmt) {
+        let is_name = |target: &Expr| matches!(target, Expr::Name(node) if *node.id == *self.name);
+        match stmt {
+            Stmt::Assign(node) if node.targets.iter().any(is_name) => self.values.push(&node.value),
+            Stmt::AnnAssign(node) if is_name(&node.target) => {
+                self.values.extend(node.value.as_deref())
+            }
+            Stmt::For(node) if is_name(&node.target) => self.values.push(&node.target),
+            _ => {}
+        }
+        visitor::walk_stmt(self, stmt);
+    }
+}
