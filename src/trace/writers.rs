@@ -15,7 +15,7 @@ use super::queues::QUEUE;
 use super::stores::LOCAL_FILE;
 use super::taint::{HopKind, Place, Taint};
 use super::value::{Arguments, Atom, Const, Kind, Role, Value};
-use crate::pack::Writer;
+use crate::pack::{Shape, Writer};
 use crate::python::ast::Expr;
 
 /// Channel of what handlers answer.
@@ -349,9 +349,10 @@ fn content(value: &Value) -> Content {
                     };
                     let keys = container.items.keys().map(key).max();
                     worst = worst.max(keys.unwrap_or(Content::Plain));
-                    match container.keys.is_empty() {
-                        true => worst,
-                        false => worst.max(content(&container.keys)),
+                    match (container.keys.is_empty(), container.rest.is_empty()) {
+                        (true, true) => worst,
+                        (true, false) => worst.max(Content::Unknown),
+                        (false, _) => worst.max(as_keys(&container.keys)),
                     }
                 }
                 Kind::Sequence(Some(_)) => worst,
@@ -365,13 +366,27 @@ fn content(value: &Value) -> Content {
     all.max().unwrap_or(Content::Unknown)
 }
 
+/// What JSON makes of `keys` of a mapping.
+fn as_keys(keys: &Value) -> Content {
+    let all = keys.atoms().iter().map(|atom| match atom {
+        Atom::Const(Const::Int(_) | Const::Bool(_) | Const::None) | Atom::Number(_) => {
+            Content::Lossy("keys that are no text")
+        }
+        Atom::Container(_) => Content::Impossible("tuples as keys"),
+        other => content(&other.clone().into()),
+    });
+    all.max().unwrap_or(Content::Unknown)
+}
+
 /// Whether `taint` is what a form, query, cookie or header holds, as it is: text.
 fn is_text(taint: &Taint) -> bool {
     let text = matches!(
         &*taint.channel,
         "form" | "query" | "cookie" | "header" | "path"
     );
-    text && taint.exact
+    // A form as a whole may hold several texts under one name.
+    let whole = matches!(taint.shape, Shape::Mapping | Shape::Files | Shape::Stream);
+    text && taint.exact && !whole
 }
 
 /// Where the texts in `value` that came from outside were read.
