@@ -261,11 +261,11 @@ impl<'a> Machine<'a> {
                     self.note_use(value, at.place, || Doing::Attribute(name.to_string()));
                 }
             }
-            ("builtins.format", [value, spec], _) => {
-                if spec.text().is_some_and(|spec| is_date(&spec)) {
-                    let doing = || Doing::Attribute("strftime".to_owned());
-                    self.note_use(value, at.place, doing);
-                }
+            ("builtins.format", [value, spec], _)
+                if spec.text().is_some_and(|spec| is_date(&spec)) =>
+            {
+                let doing = || Doing::Attribute("strftime".to_owned());
+                self.note_use(value, at.place, doing);
             }
             ("typing.cast", [_, value], [class, _]) => {
                 let value = value.clone();
