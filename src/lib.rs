@@ -21,6 +21,7 @@ pub mod journal;
 pub mod pack;
 pub mod plan;
 pub mod project;
+pub mod push;
 pub mod python;
 pub mod repo;
 pub mod report;

@@ -72,6 +72,8 @@ pub struct Undone {
 pub enum Outcome {
     /// It was as the run left it, and is deleted; of a file: put back.
     Deleted,
+    /// It was open, and is closed.
+    Closed,
     /// It was not there: rolled back before, deleted by hand, or never made. Of a file: it is what it was.
     AlreadyGone,
     /// It was left alone.
@@ -353,7 +355,7 @@ pub fn rollback(journal: &Journal, run: &RunRecord) -> Vec<Undone> {
 fn undo(journal: &Journal, run: &RunRecord, made: &RefRecord) -> Outcome {
     let outcome = delete(journal, run, made);
     let (entry, recorded) = match &outcome {
-        Outcome::Deleted => (gone(made), false),
+        Outcome::Deleted | Outcome::Closed => (gone(made), false),
         Outcome::AlreadyGone => (gone(made), made.state == RefState::Deleted),
         Outcome::Refused { reason, .. } => {
             let entry = Entry::RollbackRefused {

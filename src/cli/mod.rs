@@ -15,6 +15,7 @@ mod demo;
 mod explain;
 mod pinned;
 mod progress;
+mod push;
 mod rollback;
 mod runs;
 mod scan;
@@ -22,6 +23,7 @@ mod schedule;
 mod stage;
 mod target;
 mod targets;
+mod token;
 mod window;
 
 use std::ffi::OsString;
@@ -72,7 +74,9 @@ enum Command {
     Stage(stage::Args),
     /// Write that patch into the files themselves, in folders with or without git; rollback puts them back
     Apply(apply::Args),
-    /// Undo a run: delete the branches it made, if they are still as it left them
+    /// Push the branches of a run to where the repositories came from
+    Push(push::Args),
+    /// Undo a run: delete the branches it made and pushed, if they are still as it left them
     Rollback(rollback::Args),
     /// The runs on record and their state
     Runs(runs::Args),
@@ -120,6 +124,7 @@ fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Approve(args) => approve::approve(&args),
         Command::Stage(args) => stage::stage(&args),
         Command::Apply(args) => apply::apply(&args),
+        Command::Push(args) => push::push(&args),
         Command::Rollback(args) => rollback::rollback(&args),
         Command::Runs(args) => runs::runs(&args),
         Command::Cache(args) => cache::cache(&args),

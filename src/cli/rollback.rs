@@ -1,7 +1,11 @@
-//! `rollback`: takes a run back, everywhere it staged or wrote.
+//! `rollback`: takes a run back, everywhere it staged, wrote and pushed.
+
+use std::io::IsTerminal;
+use std::time::Duration;
 
 use super::Exit;
-use crate::stage::{Outcome, restore, rollback as undo};
+use crate::push::{Forge, Order, rollback as undo};
+use crate::stage::{Outcome, restore};
 use crate::text::printable;
 
 #[derive(Debug, clap::Args)]
@@ -12,6 +16,12 @@ pub struct Args {
     /// The last run that staged something (the default)
     #[arg(long)]
     last: bool,
+    /// Seconds that git has for one pushed branch
+    #[arg(long, value_name = "SECONDS", default_value = "600")]
+    timeout: u64,
+    /// Seconds from one push to the next at the same server
+    #[arg(long, value_name = "SECONDS", default_value = "1")]
+    pause: u64,
 }
 
 pub(super) fn rollback(args: &Args) -> anyhow::Result<Exit> {
@@ -20,17 +30,31 @@ pub(super) fn rollback(args: &Args) -> anyhow::Result<Exit> {
         anyhow::bail!("no run is on record; there is nothing to undo");
     };
     // Nobody stages while it is taken back; and what was staged until now is read once more.
-    let _held = super::held(&journal, &run.id)?;
+    let held = super::held(&journal, &run.id)?;
     let run = super::recorded(&journal, Some(&run.id))?.unwrap_or(run);
+    let order = Order {
+        remote: "origin",
+        ask: std::io::stdin().is_terminal(),
+        patience: Duration::from_secs(args.timeout),
+        pause: Duration::from_secs(args.pause),
+        lock: &held.shared()?,
+        forge: Forge {
+            kind: None,
+            api: None,
+            token: &super::token::token,
+        },
+        opening: None,
+    };
     let mut refused = false;
     anstream::println!("run {}", run.id);
     if run.refs.is_empty() && run.files.is_empty() {
         anstream::println!("  it staged nothing; there is nothing to undo");
     }
-    for undone in undo(&journal, &run) {
+    for undone in undo(&journal, &run, &order) {
         let place = printable(&format!("{}  {}", undone.root, undone.reference));
         match undone.outcome {
             Outcome::Deleted => anstream::println!("  {place}: deleted"),
+            Outcome::Closed => anstream::println!("  {place}: closed"),
             Outcome::AlreadyGone => anstream::println!("  {place}: already gone"),
             Outcome::Refused { reason, next } => {
                 refused = true;
@@ -42,6 +66,7 @@ pub(super) fn rollback(args: &Args) -> anyhow::Result<Exit> {
     for (path, outcome) in restore(&journal, &run) {
         let path = printable(&path);
         match outcome {
+            Outcome::Closed => anstream::println!("  {path}: closed"),
             Outcome::Deleted => anstream::println!("  {path}: put back"),
             Outcome::AlreadyGone => anstream::println!("  {path}: is what it was"),
             Outcome::Refused { reason, next } => {

@@ -16,11 +16,11 @@ use super::window::Window;
 use super::{Exit, hinted};
 use crate::check::Changeset;
 use crate::fetch::Url;
-use crate::journal::{Entry, Journal, RefRecord, RefState, RepoRecord, RunRecord, State, Target};
+use crate::journal::{Entry, Journal, RepoRecord, RunRecord, State, Target};
 use crate::pack::Model;
 use crate::plan::Order;
 use crate::repo::{Person, Repo};
-use crate::report::{ProjectRow, Run};
+use crate::report::{ProjectRow, Run, markdown};
 use crate::stage::{Order as StageOrder, settle};
 
 /// Options that a run keeps from its start.
@@ -177,8 +177,7 @@ fn go_on(id: &str, args: &Args, journal: &Journal) -> anyhow::Result<Exit> {
     let Some(mut record) = super::recorded(journal, Some(id))? else {
         anyhow::bail!("no run {id} on record; see `depickle runs`");
     };
-    let leaving = |made: &RefRecord| made.state == RefState::DeleteAnnounced;
-    if record.count(State::RolledBack) > 0 || record.refs.iter().any(leaving) {
+    if record.is_taken_back() {
         anyhow::bail!(
             "run {id} was rolled back; stage anew instead, or end it with `depickle rollback {id}`"
         );
@@ -377,7 +376,7 @@ impl Work {
         let done = match done.and_then(|()| self.in_window()) {
             Err(error) => return self.refused(row, error),
             Ok(()) if changeset.files().is_empty() => return row,
-            Ok(()) => self.commit(&name, repo, &opened, &changeset),
+            Ok(()) => self.commit(&row, repo, &opened, &changeset),
         };
         match done {
             Ok(branch) => row.branch = Some(branch),
@@ -427,7 +426,7 @@ impl Work {
     /// Commits `changeset`, and gives the name of the branch.
     fn commit(
         &self,
-        name: &str,
+        row: &ProjectRow,
         repo: &Repo,
         opened: &Opened,
         changeset: &Changeset,
@@ -460,7 +459,7 @@ impl Work {
         let own = self.author.clone().or_else(|| repo.identity());
         let order = StageOrder {
             run: self.id.clone(),
-            target: name.to_owned(),
+            target: row.root.clone(),
             branch: branch.unwrap_or_else(|| format!("depickle/{id}")),
             author: own.unwrap_or_else(tool_identity),
             time: self.settings.time,
@@ -468,6 +467,14 @@ impl Work {
             subject: subject.to_owned(),
             note,
         };
+        let described = Entry::Described {
+            target: order.target.clone(),
+            title: order.subject.clone(),
+            body: markdown(row, &self.id, &order.note),
+        };
+        self.journal
+            .append(&self.id, described)
+            .map_err(|error| hinted(&error.to_string(), error.hint()))?;
         let staged = crate::stage::stage(repo, &opened.prefix, changeset, &order, &self.journal);
         staged
             .map(|receipt| receipt.branch)

@@ -7,8 +7,9 @@ use anyhow::Context;
 
 use super::args::Common;
 use super::hinted;
+use super::token::token;
 use crate::fetch::Url;
-use crate::forge::{ForgeError, Kind, Source, Wanted, list};
+use crate::forge::{ForgeError, Source, Wanted, list};
 use crate::journal::Target;
 
 impl Common {
@@ -67,7 +68,11 @@ impl Common {
             ssh: asked.ssh,
         };
         let parsed = Source::parse(source).map_err(|error| told(&error))?;
-        let listed = list(&parsed, &wanted, token(&parsed).as_deref());
+        let listed = list(
+            &parsed,
+            &wanted,
+            token(parsed.kind, &parsed.host).as_deref(),
+        );
         let listed = listed.map_err(|error| told(&error))?;
         if !self.quiet {
             let left = listed
@@ -79,20 +84,6 @@ impl Common {
         }
         Ok(listed.urls.iter().map(|url| Target::new(url)).collect())
     }
-}
-
-/// The token for the forge of `source`, in the variable where its own program looks. One for github.com is for no other
-/// server.
-fn token(source: &Source) -> Option<String> {
-    let names: &[&str] = match source.kind {
-        Kind::GitHub if source.host == "github.com" => &["GH_TOKEN", "GITHUB_TOKEN"],
-        Kind::GitHub => &["GH_ENTERPRISE_TOKEN", "GITHUB_ENTERPRISE_TOKEN"],
-        Kind::GitLab => &["GITLAB_TOKEN"],
-        Kind::Gitea => &["GITEA_TOKEN", "FORGEJO_TOKEN"],
-    };
-    let set = names.iter().filter_map(|name| std::env::var(name).ok());
-    set.map(|token| token.trim().to_owned())
-        .find(|token| !token.is_empty())
 }
 
 /// The repositories that `file` names.

@@ -10,11 +10,17 @@ use std::time::{Duration, Instant};
 
 use super::{FetchError, fails};
 
-pub(super) struct Git<'a> {
+/// How the git program is run.
+#[derive(Debug, Clone, Copy)]
+pub struct Git<'a> {
+    /// A bare repository of ours: git runs in it, and what it says is written there.
     pub dir: &'a Path,
-    /// Git holds it too: when only this program is killed, the clone stays locked until git has ended.
+    /// Its output goes there, so git holds the lock on it too: when only this program is killed, nobody else goes to
+    /// work until git has ended.
     pub lock: &'a File,
+    /// Whether it may ask on the terminal.
     pub ask: bool,
+    /// How long it may take.
     pub patience: Duration,
 }
 
@@ -105,7 +111,11 @@ impl Git<'_> {
         }
     }
 
-    fn run(&self, arguments: &[&str], input: Option<&str>) -> Result<(), FetchError> {
+    /// Runs git once.
+    ///
+    /// # Errors
+    /// [`FetchError::Git`] with what git says, [`FetchError::TooLong`], [`FetchError::NoGit`], [`FetchError::Io`].
+    pub fn run(&self, arguments: &[&str], input: Option<&str>) -> Result<(), FetchError> {
         // Files and no pipes: nobody has to read and write at the same time, and a pipe's death cannot stop git.
         let said = self.dir.join("said");
         let log = File::create(&said).map_err(fails("write", &said))?;
@@ -177,7 +187,7 @@ impl Git<'_> {
 fn heart(text: &str) -> String {
     let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
     let told = |line: &&str| {
-        let begins = ["fatal: ", "error: ", "remote: ", "ssh: "];
+        let begins = ["fatal: ", "error: ", "remote: ", "ssh: ", "! "];
         // Of ssh's own words these say most, and have no such beginning.
         let holds = ["Permission denied", "Host key verification failed"];
         begins.iter().any(|word| line.starts_with(word))

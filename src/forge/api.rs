@@ -3,7 +3,8 @@
 //! Invariant: a token is sent to the host that it is for, never over plain HTTP to another machine, never after a
 //! redirect, and never shown.
 
-use std::time::Duration;
+use std::cell::Cell;
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use ureq::tls::{RootCerts, TlsConfig};
@@ -26,7 +27,12 @@ pub(super) struct Api {
     base: String,
     /// Name and value of the header that says who asks.
     header: Option<(&'static str, String)>,
+    /// When something was last written.
+    written: Cell<Option<Instant>>,
 }
+
+/// From one write to the next: what forges ask of programs.
+const PAUSE: Duration = Duration::from_secs(1);
 
 impl Api {
     /// The API at `base`, asked with `header`.
@@ -58,6 +64,7 @@ impl Api {
             agent: config.into(),
             base,
             header,
+            written: Cell::new(None),
         })
     }
 
@@ -66,17 +73,58 @@ impl Api {
     /// # Errors
     /// [`ForgeError`].
     pub(super) fn get(&self, path: &str) -> Result<Option<Value>, ForgeError> {
+        self.call("GET", path, None)
+    }
+
+    /// Writes `body` to `path`, at least a second after the last time; gives the answer.
+    ///
+    /// # Errors
+    /// [`ForgeError`].
+    pub(super) fn send(&self, method: &str, path: &str, body: &Value) -> Result<Value, ForgeError> {
+        if let Some(last) = self.written.get() {
+            std::thread::sleep(PAUSE.saturating_sub(last.elapsed()));
+        }
+        let answer = self.call(method, path, Some(body));
+        self.written.set(Some(Instant::now()));
+        answer?.ok_or_else(|| ForgeError::Failed {
+            url: format!("{}{path}", self.base),
+            what: "it is not there, or the token may not write to it".to_owned(),
+        })
+    }
+
+    fn call(
+        &self,
+        method: &str,
+        path: &str,
+        body: Option<&Value>,
+    ) -> Result<Option<Value>, ForgeError> {
         let url = format!("{}{path}", self.base);
         let failed = |what: String| ForgeError::Failed {
             url: url.clone(),
             what,
         };
+        let text = body.map(Value::to_string).unwrap_or_default();
         for turn in 1.. {
-            let mut request = self.agent.get(&url).header("Accept", "application/json");
+            let mut request = ureq::http::Request::builder()
+                .method(method)
+                .uri(&url)
+                .header("Accept", "application/json");
             if let Some((name, value)) = &self.header {
                 request = request.header(*name, value);
             }
-            let mut response = request.call().map_err(|error| failed(error.to_string()))?;
+            let sent = match body {
+                None => request.body(()).map(|request| self.agent.run(request)),
+                // Sent once more to another place it would be another request.
+                Some(_) => request
+                    .header("Content-Type", "application/json")
+                    .body(text.clone())
+                    .map(|request| {
+                        let request = self.agent.configure_request(request);
+                        self.agent.run(request.max_redirects(0).build())
+                    }),
+            };
+            let sent = sent.map_err(|error| failed(error.to_string()))?;
+            let mut response = sent.map_err(|error| failed(error.to_string()))?;
             let status = response.status().as_u16();
             let header = |name: &str| {
                 response
@@ -90,7 +138,7 @@ impl Api {
                 .and_then(|text| text.trim().parse().ok())
                 .map(Duration::from_secs);
             match status {
-                200 => {
+                200 | 201 => {
                     let body = response.body_mut().with_config().limit(MOST).read_to_vec();
                     let body = body.map_err(|error| failed(error.to_string()))?;
                     let value = serde_json::from_slice(&body);
@@ -98,6 +146,7 @@ impl Api {
                         .map(Some)
                         .map_err(|_| failed("the answer is no JSON".to_owned()));
                 }
+                204 => return Ok(Some(Value::Null)),
                 404 => return Ok(None),
                 429 | 403 if wait.is_some() || spent || status == 429 => {
                     let wait = wait.unwrap_or(PATIENCE);
@@ -108,8 +157,24 @@ impl Api {
                     std::thread::sleep(wait);
                 }
                 401 | 403 => return Err(ForgeError::NotAllowed { url }),
-                500..=599 if turn < 2 => std::thread::sleep(Duration::from_secs(1)),
-                status => return Err(failed(format!("it answered {status}"))),
+                500..=599 if turn < 2 && body.is_none() => {
+                    std::thread::sleep(Duration::from_secs(1))
+                }
+                status => {
+                    let body = response.body_mut().with_config().limit(MOST).read_to_vec();
+                    let said: Value = body
+                        .ok()
+                        .and_then(|body| serde_json::from_slice(&body).ok())
+                        .unwrap_or_default();
+                    let errors = &said["errors"][0]["message"];
+                    let words = [&said["message"], errors].map(|word| match word {
+                        Value::Null => String::new(),
+                        Value::String(word) => format!(": {word}"),
+                        other => format!(": {other}"),
+                    });
+                    let words: String = words.concat().chars().take(300).collect();
+                    return Err(failed(format!("it answered {status}{words}")));
+                }
             }
         }
         Err(ForgeError::Limited { url })

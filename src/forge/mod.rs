@@ -3,18 +3,22 @@
 //! Invariant: nothing is left out silently: what the filters leave out is counted, by why.
 
 mod api;
+mod request;
 
 use globset::Glob;
+use serde::{Deserialize, Serialize};
 use serde_json::Value;
 use thiserror::Error;
 
 use api::Api;
+pub use request::{Draft, Hosted, Request, RequestState};
 
 /// Pages of a list that are read at most; a hundred repositories stand on one.
 const PAGES: usize = 1000;
 
 /// A kind of forge.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Kind {
     /// github.com, or GitHub Enterprise.
     GitHub,
@@ -22,6 +26,26 @@ pub enum Kind {
     GitLab,
     /// Gitea and Forgejo.
     Gitea,
+}
+
+impl Kind {
+    /// Where the API of a server begins.
+    pub fn api(self, scheme: &str, host: &str) -> String {
+        match self {
+            Kind::GitHub if host == "github.com" => "https://api.github.com".to_owned(),
+            Kind::GitHub => format!("{scheme}://{host}/api/v3"),
+            Kind::GitLab => format!("{scheme}://{host}/api/v4"),
+            Kind::Gitea => format!("{scheme}://{host}/api/v1"),
+        }
+    }
+
+    fn header(self, token: &str) -> (&'static str, String) {
+        match self {
+            Kind::GitHub => ("Authorization", format!("Bearer {token}")),
+            Kind::GitLab => ("PRIVATE-TOKEN", token.to_owned()),
+            Kind::Gitea => ("Authorization", format!("token {token}")),
+        }
+    }
 }
 
 /// Somebody's repositories on a forge: `github:ORG`, `gitlab:HOST/GROUP/SUBGROUP`, `gitea:HOST/ORG`.
@@ -180,19 +204,10 @@ impl Source {
     }
 
     fn api(&self, token: Option<&str>) -> Result<Api, ForgeError> {
-        let (host, scheme) = (&self.host, self.scheme);
-        let base = match self.kind {
-            Kind::GitHub if host == "github.com" => "https://api.github.com".to_owned(),
-            Kind::GitHub => format!("{scheme}://{host}/api/v3"),
-            Kind::GitLab => format!("{scheme}://{host}/api/v4"),
-            Kind::Gitea => format!("{scheme}://{host}/api/v1"),
-        };
-        let header = token.map(|token| match self.kind {
-            Kind::GitHub => ("Authorization", format!("Bearer {token}")),
-            Kind::GitLab => ("PRIVATE-TOKEN", token.to_owned()),
-            Kind::Gitea => ("Authorization", format!("token {token}")),
-        });
-        Api::new(base, header)
+        Api::new(
+            self.kind.api(self.scheme, &self.host),
+            token.map(|token| self.kind.header(token)),
+        )
     }
 
     /// Where lists of the owner's repositories stand: of an organisation, else of a person.

@@ -23,8 +23,13 @@ use thiserror::Error;
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
+use crate::forge::{Kind, RequestState};
+
 pub use originals::digest;
-pub use record::{FileRecord, RefRecord, RefState, RepoRecord, RunRecord, State, Target};
+pub use record::{
+    FileRecord, PushRecord, PushState, RefRecord, RefState, RepoRecord, RequestRecord, RunRecord,
+    State, Target,
+};
 
 /// The journals of all runs of one user.
 #[derive(Debug, Clone)]
@@ -78,6 +83,15 @@ pub enum Entry {
         changes: usize,
         /// Whether everything in it could be read.
         complete: bool,
+    },
+    /// What a repository's change is, for those who are asked to take it.
+    Described {
+        /// [`Target::name`].
+        target: String,
+        /// One line.
+        title: String,
+        /// Markdown.
+        body: String,
     },
     /// Announces that a ref is about to be made.
     CreateRef {
@@ -174,6 +188,84 @@ pub enum Entry {
         /// Why.
         reason: String,
     },
+    /// Announces that a staged commit is about to be pushed.
+    PushRef {
+        /// The git dir.
+        repo: String,
+        /// Full name, here and there.
+        reference: String,
+        /// Name of the remote.
+        remote: String,
+        /// Its address, without the password that it may hold.
+        url: String,
+        /// Id of the commit.
+        new: String,
+    },
+    /// The remote has it.
+    RefPushed {
+        /// As in the announcement.
+        repo: String,
+        /// As in the announcement.
+        reference: String,
+    },
+    /// It could not be pushed.
+    PushFailed {
+        /// The git dir.
+        repo: String,
+        /// Full name.
+        reference: String,
+        /// Why.
+        error: String,
+    },
+    /// Announces that a pull request is about to be opened.
+    OpenRequest {
+        /// The git dir.
+        repo: String,
+        /// Full name of the branch.
+        reference: String,
+        /// The kind of forge.
+        forge: Kind,
+        /// Where its API begins.
+        api: String,
+        /// The repository there.
+        path: String,
+    },
+    /// How far a pull request has come.
+    RequestReached {
+        /// The git dir.
+        repo: String,
+        /// Full name of the branch.
+        reference: String,
+        /// Its number there.
+        number: u64,
+        /// Where people read it.
+        url: String,
+        /// How far.
+        state: RequestState,
+    },
+    /// Announces that a pushed branch is about to be deleted from the remote.
+    DeletePushed {
+        /// The git dir.
+        repo: String,
+        /// Full name.
+        reference: String,
+    },
+    /// The remote has it no longer: deleted now, or found to be absent.
+    PushedDeleted {
+        /// The git dir.
+        repo: String,
+        /// Full name.
+        reference: String,
+    },
+    /// The remote's branch was left alone.
+    PushedKept {
+        /// The git dir.
+        repo: String,
+        /// Full name.
+        reference: String,
+        /// Why.
+        reason: String,
+    },
     /// The run came to its end.
     RunFinished {
         /// Repositories that were staged.
@@ -186,7 +278,17 @@ pub enum Entry {
 /// Guard of [`Journal::hold`].
 #[derive(Debug)]
 pub struct Held {
-    _file: File,
+    file: File,
+}
+
+impl Held {
+    /// The locked file once more: a program that is given it holds the run, too, until it has ended.
+    ///
+    /// # Errors
+    /// Those of the system.
+    pub fn shared(&self) -> io::Result<File> {
+        self.file.try_clone()
+    }
 }
 
 #[derive(Debug, Serialize, Deserialize)]
@@ -361,7 +463,7 @@ impl Journal {
             Err(fs::TryLockError::Error(error)) if error.kind() != io::ErrorKind::Unsupported => {
                 Err(fails("lock", &path)(error))
             }
-            _ => Ok(Held { _file: file }),
+            _ => Ok(Held { file }),
         }
     }
 
@@ -394,7 +496,9 @@ impl Journal {
         let mut newest = None;
         for id in self.ids()? {
             let Some(run) = self.read(&id)? else { continue };
-            if run.states().any(|state| *state != RefState::Deleted) {
+            if run.refs.iter().any(|made| !made.is_gone())
+                || run.states().any(|state| *state != RefState::Deleted)
+            {
                 return Ok(Some(run));
             }
             newest = newest.or(Some(run));

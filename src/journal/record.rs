@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::Entry;
+use crate::forge::{Kind, RequestState};
 
 /// One repository as it was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -108,6 +109,8 @@ pub struct RepoRecord {
     pub changes: usize,
     /// Whether everything in it could be looked at.
     pub complete: bool,
+    /// The title and the text of a pull request for it.
+    pub description: Option<(String, String)>,
 }
 
 impl RepoRecord {
@@ -121,6 +124,7 @@ impl RepoRecord {
             findings: 0,
             changes: 0,
             complete: true,
+            description: None,
         }
     }
 
@@ -176,6 +180,67 @@ pub struct RefRecord {
     pub base: String,
     /// What became of it.
     pub state: RefState,
+    /// The same branch on a remote.
+    pub pushed: Option<PushRecord>,
+    /// The pull request for it.
+    pub request: Option<RequestRecord>,
+}
+
+/// A pull request that was opened, or was about to be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RequestRecord {
+    /// The kind of forge.
+    pub forge: Kind,
+    /// Where its API begins.
+    pub api: String,
+    /// The repository there.
+    pub path: String,
+    /// Its number there, once it is known.
+    pub number: Option<u64>,
+    /// Where people read it.
+    pub url: String,
+    /// How far it has come.
+    pub state: RequestState,
+}
+
+impl RefRecord {
+    /// Whether nothing of it is left anywhere.
+    pub fn is_gone(&self) -> bool {
+        let there = |pushed: &PushRecord| pushed.state != PushState::Deleted;
+        let open = |request: &RequestRecord| request.state != RequestState::Closed;
+        self.state == RefState::Deleted
+            && !self.pushed.as_ref().is_some_and(there)
+            && !self.request.as_ref().is_some_and(open)
+    }
+}
+
+/// A branch that was pushed, or was about to be.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct PushRecord {
+    /// Name of the remote.
+    pub remote: String,
+    /// Its address, without the password that it may hold.
+    pub url: String,
+    /// Id of the commit that the run left there.
+    pub tip: String,
+    /// What became of it.
+    pub state: PushState,
+}
+
+/// What the entries say about a branch on a remote; the remote has the last word.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", content = "reason", rename_all = "kebab-case")]
+pub enum PushState {
+    /// About to be pushed; after a crash it may be there or not.
+    Announced,
+    /// There.
+    Pushed,
+    /// About to be deleted; after a crash it may be there or not.
+    DeleteAnnounced,
+    /// Gone.
+    Deleted,
+    /// Rollback left it alone, and why.
+    Kept(String),
 }
 
 /// A file of a run.
@@ -239,6 +304,20 @@ impl RunRecord {
     pub fn count(&self, state: State) -> usize {
         let there = |one: &&RepoRecord| one.state == state;
         self.repositories.iter().filter(there).count()
+    }
+
+    /// Whether it was rolled back, in whole or in part: then nothing is added to it any more.
+    pub fn is_taken_back(&self) -> bool {
+        let leaving = |made: &RefRecord| {
+            let away = |pushed: &PushRecord| {
+                matches!(
+                    pushed.state,
+                    PushState::DeleteAnnounced | PushState::Deleted
+                )
+            };
+            made.state == RefState::DeleteAnnounced || made.pushed.as_ref().is_some_and(away)
+        };
+        self.count(State::RolledBack) > 0 || self.refs.iter().any(leaving)
     }
 
     /// Takes in the next entry.
@@ -312,8 +391,12 @@ impl RunRecord {
                 new,
                 base,
             } => {
-                self.refs
-                    .retain(|made| made.repo != repo || made.reference != reference);
+                let same = |made: &RefRecord| made.repo == repo && made.reference == reference;
+                let before = self.refs.iter().position(same);
+                // What was pushed stays pushed.
+                let before = before.map(|at| self.refs.remove(at));
+                let (pushed, request) =
+                    before.map_or((None, None), |made| (made.pushed, made.request));
                 let target = match target.is_empty() {
                     true => root.clone(),
                     false => target,
@@ -327,6 +410,8 @@ impl RunRecord {
                     new,
                     base,
                     state: RefState::Announced,
+                    pushed,
+                    request,
                 });
             }
             Entry::RefCreated { repo, reference } => {
@@ -380,25 +465,95 @@ impl RunRecord {
             Entry::RestoreRefused { path, reason } => {
                 self.turn_file(&path, RefState::Refused(reason));
             }
+            Entry::PushRef {
+                repo,
+                reference,
+                remote,
+                url,
+                new,
+            } => {
+                if let Some(made) = self.made(&repo, &reference) {
+                    made.pushed = Some(PushRecord {
+                        remote,
+                        url,
+                        tip: new,
+                        state: PushState::Announced,
+                    });
+                }
+            }
+            Entry::RefPushed { repo, reference } => {
+                self.move_on(&repo, &reference, PushState::Pushed);
+            }
+            Entry::PushFailed {
+                repo,
+                reference,
+                error,
+            } => {
+                let target = self.made(&repo, &reference).map(|made| made.target.clone());
+                if let Some(target) = target {
+                    let one = self.repository(&target);
+                    let what = match one.state {
+                        State::Staged => "not pushed",
+                        _ => "no pull request",
+                    };
+                    one.detail = Some(format!("{what}: {error}"));
+                }
+            }
+            Entry::Described {
+                target,
+                title,
+                body,
+            } => self.repository(&target).description = Some((title, body)),
+            Entry::OpenRequest {
+                repo,
+                reference,
+                forge,
+                api,
+                path,
+            } => {
+                if let Some(made) = self.made(&repo, &reference) {
+                    made.request = Some(RequestRecord {
+                        forge,
+                        api,
+                        path,
+                        number: None,
+                        url: String::new(),
+                        state: RequestState::Announced,
+                    });
+                }
+            }
+            Entry::RequestReached {
+                repo,
+                reference,
+                number,
+                url,
+                state,
+            } => self.request_reached(&repo, &reference, number, url, state),
+            Entry::DeletePushed { repo, reference } => {
+                self.move_on(&repo, &reference, PushState::DeleteAnnounced);
+            }
+            Entry::PushedDeleted { repo, reference } => {
+                self.move_on(&repo, &reference, PushState::Deleted);
+            }
+            Entry::PushedKept {
+                repo,
+                reference,
+                reason,
+            } => self.move_on(&repo, &reference, PushState::Kept(reason)),
         }
     }
 
     /// The ref comes to `state`, and with it the repository it was made for.
     fn turn(&mut self, repo: &str, reference: &str, state: RefState) {
-        let made = |made: &&mut RefRecord| made.repo == repo && made.reference == reference;
-        let Some(made) = self.refs.iter_mut().find(made) else {
+        let Some(made) = self.made(repo, reference) else {
             return;
         };
         made.state = state.clone();
         let target = made.target.clone();
-        let others = |made: &RefRecord| made.target == target && made.state != RefState::Deleted;
-        let left = self.refs.iter().any(others);
         let one = self.repository(&target);
         match state {
             RefState::Created => (one.state, one.detail) = (State::Staged, None),
-            RefState::Deleted if !left && one.state != State::Failed => {
-                (one.state, one.detail) = (State::RolledBack, None)
-            }
+            RefState::Deleted => self.settle(&target),
             RefState::Refused(reason) => one.detail = Some(format!("not rolled back: {reason}")),
             _ => {}
         }
@@ -421,6 +576,70 @@ impl RunRecord {
             RefState::Refused(reason) => one.detail = Some(format!("not rolled back: {reason}")),
             _ => {}
         }
+    }
+
+    /// The branch on the remote comes to `state`, and with it the repository it was made for.
+    fn move_on(&mut self, repo: &str, reference: &str, state: PushState) {
+        let Some(made) = self.made(repo, reference) else {
+            return;
+        };
+        let Some(pushed) = &mut made.pushed else {
+            return;
+        };
+        pushed.state = state.clone();
+        let target = made.target.clone();
+        let one = self.repository(&target);
+        match state {
+            PushState::Pushed => (one.state, one.detail) = (State::Pushed, None),
+            PushState::Deleted => self.settle(&target),
+            PushState::Kept(reason) => one.detail = Some(format!("not rolled back: {reason}")),
+            _ => {}
+        }
+    }
+
+    fn request_reached(
+        &mut self,
+        repo: &str,
+        reference: &str,
+        number: u64,
+        url: String,
+        state: RequestState,
+    ) {
+        let Some(made) = self.made(repo, reference) else {
+            return;
+        };
+        let target = made.target.clone();
+        let Some(request) = &mut made.request else {
+            return;
+        };
+        request.number = Some(number);
+        request.url = url.clone();
+        request.state = state;
+        let one = self.repository(&target);
+        let reached = match state {
+            RequestState::Open => State::Opened,
+            RequestState::Merged => State::Merged,
+            RequestState::Closed | RequestState::Announced => State::Closed,
+        };
+        (one.state, one.detail) = (reached, Some(url).filter(|url| !url.is_empty()));
+        self.settle(&target);
+    }
+
+    /// `target` is rolled back once nothing that was made for it is left.
+    fn settle(&mut self, target: &str) {
+        let left = |made: &RefRecord| made.target == target && !made.is_gone();
+        if self.refs.iter().any(left) {
+            return;
+        }
+        let one = self.repository(target);
+        if one.state != State::Failed {
+            (one.state, one.detail) = (State::RolledBack, None);
+        }
+    }
+
+    fn made(&mut self, repo: &str, reference: &str) -> Option<&mut RefRecord> {
+        let made = |made: &&mut RefRecord| made.repo == repo && made.reference == reference;
+        self.refs.iter_mut().find(made)
     }
 
     fn repository(&mut self, target: &str) -> &mut RepoRecord {

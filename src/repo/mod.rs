@@ -260,6 +260,15 @@ impl Repo {
         })
     }
 
+    /// Where the remote `name` is pushed to, as the configuration has it.
+    pub fn remote(&self, name: &str) -> Option<String> {
+        let config = self.git.config().ok()?.snapshot().ok()?;
+        let get = |key: &str| config.get_string(&format!("remote.{name}.{key}")).ok();
+        get("pushurl")
+            .or_else(|| get("url"))
+            .filter(|url| !url.is_empty())
+    }
+
     fn tree_of(&self, commit: &str) -> Result<git2::Tree<'_>, RepoError> {
         Oid::from_str(commit)
             .and_then(|id| self.git.find_commit(id)?.tree())

@@ -4,6 +4,7 @@
 
 mod diff;
 mod json;
+mod markdown;
 mod text;
 
 use serde::Serialize;
@@ -16,6 +17,7 @@ use crate::trace::{Finding, Form, Place, enclosing};
 
 pub use diff::{diff, unified};
 pub use json::json;
+pub use markdown::markdown;
 pub use text::{Look, text};
 
 /// The outcome of many projects under one id. Its serde form is the JSON format.

@@ -1,0 +1,171 @@
+//! One remote, seen from a scratch repository that borrows the objects of the one that was staged in.
+
+use std::fs::{self, File};
+use std::io;
+use std::path::Path;
+
+use tempfile::TempDir;
+
+use super::{Order, PushError};
+use crate::fetch::{FetchError, Git, Url};
+use crate::repo::Repo;
+
+pub(super) struct Remote<'a> {
+    scratch: TempDir,
+    address: &'a str,
+    order: &'a Order<'a>,
+}
+
+/// Hexadecimal digits of an id in a repository of the newer format.
+const SHA256: usize = 64;
+
+impl<'a> Remote<'a> {
+    /// The remote at `address`; `commit` tells the format of ids. Without a repository nothing but deleting is possible.
+    pub(super) fn new(
+        repo: Option<&Repo>,
+        commit: &str,
+        address: &'a str,
+        order: &'a Order<'a>,
+    ) -> Result<Remote<'a>, PushError> {
+        let made = tempfile::Builder::new().prefix("depickle-").tempdir();
+        let scratch = made.map_err(fails("make", &std::env::temp_dir()))?;
+        let remote = Remote {
+            scratch,
+            address,
+            order,
+        };
+        let format = match commit.len() {
+            SHA256 => "--object-format=sha256",
+            _ => "--object-format=sha1",
+        };
+        remote.run(
+            &["init", "--quiet", "--bare", "--template=", format, "."],
+            order.lock,
+        )?;
+        let dir = remote.scratch.path();
+        // In a file and not in an argument, which everybody on this machine can read.
+        let quoted = address.replace('\\', "\\\\").replace('"', "\\\"");
+        // What a clone lacks is fetched when a push needs it.
+        let origin = format!("[remote \"origin\"]\n\turl = \"{quoted}\"\n\tpromisor = true\n");
+        let config = dir.join("config");
+        let mut text = fs::read_to_string(&config).map_err(fails("read", &config))?;
+        text.push_str(&origin);
+        fs::write(&config, text).map_err(fails("write", &config))?;
+        if let Some(repo) = repo {
+            let info = dir.join("objects/info");
+            fs::create_dir_all(&info).map_err(fails("make", &info))?;
+            let objects = repo.git_dir().join("objects");
+            let line = format!("{}\n", objects.display());
+            fs::write(info.join("alternates"), line).map_err(fails("write", &info))?;
+            let shallow = repo.git_dir().join("shallow");
+            match fs::copy(&shallow, dir.join("shallow")) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => {
+                    return Err(fails("read", &shallow)(error));
+                }
+                _ => {}
+            }
+        }
+        Ok(remote)
+    }
+
+    /// Where `reference` points there; none when there is none.
+    pub(super) fn tip(&self, reference: &str) -> Result<Option<String>, PushError> {
+        let told = self.scratch.path().join("told");
+        let output = File::create(&told).map_err(fails("write", &told))?;
+        self.run(&["ls-remote", "origin", reference], &output)?;
+        let text = fs::read_to_string(&told).map_err(fails("read", &told))?;
+        let rows = text.lines().filter_map(|line| line.split_once('\t'));
+        let mut tips = rows.filter(|(_, name)| *name == reference);
+        Ok(tips.next().map(|(id, _)| id.to_owned()))
+    }
+
+    /// Makes `reference` point to `new` there, or deletes it, if it is `expected` now.
+    pub(super) fn update(
+        &self,
+        reference: &str,
+        new: Option<&str>,
+        expected: Option<&str>,
+    ) -> Result<(), PushError> {
+        let lease = format!(
+            "--force-with-lease={reference}:{}",
+            expected.unwrap_or_default()
+        );
+        let refs = format!("{}:{reference}", new.unwrap_or_default());
+        self.run(
+            &[
+                "push",
+                "--quiet",
+                "--atomic",
+                "--no-verify",
+                "--no-follow-tags",
+                "--recurse-submodules=no",
+                &lease,
+                "origin",
+                &refs,
+            ],
+            self.order.lock,
+        )
+    }
+
+    /// The commit that the remote's HEAD names, if `commit` is in its history.
+    pub(super) fn merged(&self, commit: &str) -> Result<Option<String>, PushError> {
+        self.run(
+            &[
+                "fetch",
+                "--quiet",
+                "--no-tags",
+                "--no-write-fetch-head",
+                "--no-auto-maintenance",
+                "--no-recurse-submodules",
+                "--filter=tree:0",
+                "origin",
+                "+HEAD:refs/depickle/head",
+            ],
+            self.order.lock,
+        )?;
+        let told = self.scratch.path().join("told");
+        let output = File::create(&told).map_err(fails("write", &told))?;
+        let ours = format!("--contains={commit}");
+        let list = [
+            "for-each-ref",
+            "--format=%(objectname)",
+            &ours,
+            "refs/depickle/head",
+        ];
+        match self.run(&list, &output) {
+            // A commit that is not there is in nobody's history.
+            Err(PushError::Git { .. }) => Ok(None),
+            Err(error) => Err(error),
+            Ok(()) => {
+                let text = fs::read_to_string(&told).map_err(fails("read", &told))?;
+                Ok(text.lines().next().map(str::to_owned))
+            }
+        }
+    }
+
+    fn run(&self, arguments: &[&str], output: &File) -> Result<(), PushError> {
+        let git = Git {
+            dir: self.scratch.path(),
+            lock: output,
+            ask: self.order.ask,
+            patience: self.order.patience,
+        };
+        git.run(arguments, None).map_err(|error| match error {
+            FetchError::Git { said } => PushError::Git {
+                said: said.replace(self.address, &Url::masked(self.address)),
+            },
+            other => PushError::Program(other),
+        })
+    }
+}
+
+fn fails(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> PushError {
+    let path = path.to_owned();
+    move |source| {
+        PushError::Program(FetchError::Io {
+            action,
+            path,
+            source,
+        })
+    }
+}

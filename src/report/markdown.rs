@@ -1,0 +1,163 @@
+//! The text of a pull request: what is changed and why, what others must do, and how to take it back.
+//!
+//! Invariant: everything that comes from the repository stands in code spans, where it is neither a link nor a mention.
+
+use std::fmt::Write;
+
+use super::{FindingRow, ProjectRow};
+use crate::text::{printable, printable_lines};
+
+/// Forges take some 65,000 characters.
+const MOST: usize = 60_000;
+
+/// The text for `project`, staged by the run called `run`. `note` is what the change means to others.
+pub fn markdown(project: &ProjectRow, run: &str, note: &str) -> String {
+    let mut text = String::new();
+    let (done, left): (Vec<_>, Vec<_>) = project
+        .findings
+        .iter()
+        .filter(|finding| !finding.test && finding.status != "guarded")
+        .partition(|finding| finding.status == "rewrite");
+    text.push_str("## What is changed\n\n");
+    for finding in done {
+        one(&mut text, finding);
+    }
+    if !note.is_empty() {
+        let _ = write!(
+            text,
+            "\n## What clients must change\n\n{}",
+            printable_lines(note)
+        );
+    }
+    let open = left
+        .iter()
+        .filter(|finding| matches!(finding.status, "suggest" | "refuse"));
+    let open: Vec<_> = open.collect();
+    if !open.is_empty() {
+        text.push_str("\n## What is left\n\n");
+        for finding in open {
+            let reason = finding.reason.unwrap_or(finding.status);
+            let _ = writeln!(
+                text,
+                "- {} {}: {reason}",
+                place(&finding.file, finding.line),
+                code(&finding.sink)
+            );
+        }
+    }
+    let end = format!(
+        "\n## How to verify\n\n\
+         Run the tests of the project, and `depickle scan .` on this branch: none of the loads above is listed any more.\n\
+         A pickle that is sent to the handlers above is answered with an error of the client (400) and not loaded.\n\
+         \n## How to roll back\n\n\
+         Before it is merged: `depickle rollback {0}` closes this request and deletes the branch. After: `git revert`\n\
+         of the merge; `depickle rollback {0}` prints the commands.\n",
+        printable(run)
+    );
+    if text.len() + end.len() > MOST {
+        let mut at = MOST - end.len();
+        while !text.is_char_boundary(at) {
+            at -= 1;
+        }
+        text.truncate(text[..at].rfind('\n').map_or(0, |at| at + 1));
+        text.push_str("\nThere is more than fits here; the commit lists all of it.\n");
+    }
+    text + &end
+}
+
+fn one(text: &mut String, finding: &FindingRow) {
+    // Writing to a String cannot fail.
+    let _ = writeln!(
+        text,
+        "- {} {} ({}): {}",
+        place(&finding.file, finding.line),
+        code(&finding.sink),
+        finding.trust,
+        code(&finding.message)
+    );
+    for (n, hop) in finding.path.iter().enumerate() {
+        let _ = writeln!(
+            text,
+            "  {}. {} {}",
+            n + 1,
+            place(&hop.file, hop.line),
+            code(&hop.note)
+        );
+    }
+    for note in &finding.notes {
+        let _ = writeln!(text, "  - {}", code(&note.message));
+    }
+}
+
+fn place(file: &str, line: usize) -> String {
+    code(&format!("{file}:{line}"))
+}
+
+fn code(text: &str) -> String {
+    format!("`{}`", printable(text).replace('`', "'"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::report::HopRow;
+
+    fn finding(file: &str) -> FindingRow {
+        FindingRow {
+            fingerprint: "f".into(),
+            transform: "t".into(),
+            sink: "pickle.loads".into(),
+            file: file.into(),
+            line: 3,
+            column: 1,
+            end_line: 3,
+            end_column: 9,
+            trust: "http",
+            status: "rewrite",
+            reason: None,
+            message: "any web client reaches it".into(),
+            path: vec![HopRow {
+                file: file.into(),
+                line: 2,
+                column: 1,
+                kind: "source",
+                note: "request.data".into(),
+            }],
+            next: None,
+            notes: Vec::new(),
+            test: false,
+            entries: Vec::new(),
+            other_paths: 0,
+            callers: Vec::new(),
+        }
+    }
+
+    #[test]
+    fn what_a_repository_says_is_no_markdown() {
+        let project = ProjectRow {
+            findings: vec![finding("a`b\n@x.py")],
+            ..ProjectRow::default()
+        };
+        let text = markdown(&project, "R", "Send JSON.\n");
+        assert!(
+            text.contains("- `a'b\\n@x.py:3` `pickle.loads` (http)"),
+            "{text}"
+        );
+        assert!(
+            text.contains("  1. `a'b\\n@x.py:2` `request.data`"),
+            "{text}"
+        );
+        assert!(text.contains("Send JSON.") && text.contains("depickle rollback R"));
+    }
+
+    #[test]
+    fn it_fits_a_request() {
+        let project = ProjectRow {
+            findings: (0..1000).map(|n| finding(&format!("é{n}.py"))).collect(),
+            ..ProjectRow::default()
+        };
+        let text = markdown(&project, "R", "");
+        assert!(text.len() < 65_000 && text.ends_with("prints the commands.\n"));
+        assert!(text.contains("There is more than fits here"));
+    }
+}
