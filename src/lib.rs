@@ -19,6 +19,7 @@ pub mod fetch;
 pub mod forge;
 pub mod journal;
 pub mod pack;
+pub mod pickle;
 pub mod plan;
 pub mod project;
 pub mod push;

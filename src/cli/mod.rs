@@ -13,6 +13,7 @@ mod cache;
 mod config;
 mod demo;
 mod explain;
+mod inspect;
 mod pinned;
 mod progress;
 mod push;
@@ -84,6 +85,8 @@ enum Command {
     Cache(cache::Args),
     /// A transform, framework, sink, reason or finding in words
     Explain(explain::Args),
+    /// What pickles would import and call, without loading them
+    Inspect(inspect::Args),
     /// Show the whole way on a small vulnerable shop in a temporary folder
     Demo(demo::Args),
 }
@@ -129,6 +132,7 @@ fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Runs(args) => runs::runs(&args),
         Command::Cache(args) => cache::cache(&args),
         Command::Explain(args) => explain::explain(&args),
+        Command::Inspect(args) => inspect::inspect(&args),
         Command::Demo(args) => demo::demo(&args),
     }
 }

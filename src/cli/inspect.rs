@@ -1,0 +1,224 @@
+//! `inspect`: what pickles would do, without running them.
+
+use std::io::Read;
+
+use serde_json::{Value as Json, json};
+
+use super::Exit;
+use crate::pickle::{Arg, Machine, Reader, Verdict, float, run, unwrap};
+use crate::text::printable;
+
+/// Bytes of one file that are read at most.
+const LARGEST: u64 = 4 << 30;
+/// Pickles after one another in one part that are read at most.
+const STREAM: usize = 10_000;
+/// Imports, calls and opcodes that are printed of one pickle at most; all are counted.
+const SHOWN: usize = 1000;
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// Files with pickles, also within zip, gzip, zlib, base64, hex or numpy arrays; `-` is standard input
+    #[arg(value_name = "FILE", required = true)]
+    files: Vec<String>,
+    /// Print the opcodes too, at most 1000 of each pickle
+    #[arg(long)]
+    ops: bool,
+    /// How to print
+    #[arg(long, value_enum, default_value = "text")]
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    Text,
+    Json,
+}
+
+pub(super) fn inspect(args: &Args) -> anyhow::Result<Exit> {
+    let mut exit = Exit::Done;
+    let mut rows = Vec::new();
+    for name in &args.files {
+        let row = match bytes(name) {
+            Ok(bytes) => look(name, &bytes, args.ops, &mut exit),
+            Err(error) => {
+                exit = exit.max(Exit::Incomplete);
+                json!({"file": name, "pickles": [], "notes": [format!("cannot be read: {error}")]})
+            }
+        };
+        match args.format {
+            Format::Text => anstream::print!("{}", text(&row)),
+            Format::Json => rows.push(row),
+        }
+    }
+    if args.format == Format::Json {
+        anstream::println!("{}", serde_json::to_string_pretty(&json!({"files": rows}))?);
+    }
+    Ok(exit)
+}
+
+/// The bytes of a file, or of standard input.
+pub(super) fn bytes(name: &str) -> anyhow::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    let source: Box<dyn Read> = match name {
+        "-" => Box::new(std::io::stdin()),
+        name => Box::new(std::fs::File::open(name)?),
+    };
+    source.take(LARGEST + 1).read_to_end(&mut bytes)?;
+    if bytes.len() as u64 > LARGEST {
+        anyhow::bail!("it is larger than 4 GiB; split it");
+    }
+    Ok(bytes)
+}
+
+fn look(name: &str, bytes: &[u8], ops: bool, exit: &mut Exit) -> Json {
+    let found = unwrap(bytes);
+    let mut notes = found.notes;
+    if !notes.is_empty() {
+        *exit = (*exit).max(Exit::Incomplete);
+    }
+    let mut pickles = Vec::new();
+    for part in &found.parts {
+        let mut at = part.start;
+        for count in 0.. {
+            if count == STREAM {
+                *exit = (*exit).max(Exit::Incomplete);
+                notes.push(format!(
+                    "only the first {STREAM} pickles of a stream were read"
+                ));
+                break;
+            }
+            let machine = run(&part.bytes, at);
+            // What follows a pickle and is none at all: counted, no pickle.
+            if count > 0 && machine.ops == 0 {
+                notes.push(format!(
+                    "{} bytes after the last pickle",
+                    part.bytes.len() - at
+                ));
+                break;
+            }
+            *exit = (*exit).max(match (machine.verdict(), &machine.error) {
+                (_, Some(_)) => Exit::Incomplete,
+                (Verdict::DataOnly, None) => Exit::Done,
+                _ => Exit::Findings,
+            });
+            pickles.push(one(&machine, &part.way, &part.bytes, at, ops));
+            at = machine.end;
+            if machine.error.is_some() || at >= part.bytes.len() {
+                break;
+            }
+        }
+    }
+    if pickles.is_empty() {
+        *exit = (*exit).max(Exit::Incomplete);
+        notes.push(
+            "no pickle was found: neither as it is, nor in zip, gzip, zlib, base64, hex, npy"
+                .to_owned(),
+        );
+    }
+    json!({"file": name, "pickles": pickles, "notes": notes})
+}
+
+fn one(machine: &Machine, way: &[String], bytes: &[u8], at: usize, ops: bool) -> Json {
+    let mut row = json!({
+        "within": way,
+        "at": at,
+        "bytes": machine.end - at,
+        "protocol": machine.protocol,
+        "verdict": machine.verdict(),
+        "opcodes": machine.ops,
+        "import-count": machine.imports.len(),
+        "call-count": machine.calls.len(),
+        "imports": machine.imports.iter().take(SHOWN).collect::<Vec<_>>(),
+        "calls": machine.calls.iter().take(SHOWN).collect::<Vec<_>>(),
+        "error": machine.error.as_ref().map(ToString::to_string),
+    });
+    if ops {
+        let read = Reader::new(bytes, at).take(SHOWN).flatten();
+        let read = read.map(|op| json!({"at": op.at, "opcode": op.name, "arg": shown(&op.arg)}));
+        row["ops"] = read.collect();
+    }
+    row
+}
+
+/// An argument in at most some hundred characters.
+fn shown(arg: &Arg) -> Json {
+    let short = |bytes: &[u8]| {
+        let start = bytes.get(..200.min(bytes.len())).unwrap_or_default();
+        let more = if bytes.len() > 200 { "..." } else { "" };
+        format!("{}{more}", String::from_utf8_lossy(start))
+    };
+    match arg {
+        Arg::Nothing => Json::Null,
+        Arg::Bool(truth) => json!(truth),
+        Arg::Int(number) => match number.decimal() {
+            Some(digits) => digits
+                .parse::<i64>()
+                .map_or(json!(digits), |small| json!(small)),
+            None => json!("an integer of more than 4300 digits"),
+        },
+        Arg::Float(number) => json!(float(*number)),
+        Arg::Text(text) | Arg::Str(text) => json!(short(text)),
+        Arg::Bytes(bytes) => json!(format!("{} bytes", bytes.len())),
+        Arg::Pair(module, member) => json!(format!("{} {}", short(module), short(member))),
+    }
+}
+
+/// The row of a file for people.
+fn text(row: &Json) -> String {
+    let word = |value: &Json| match value {
+        Json::String(text) => printable(text),
+        other => printable(&other.to_string()),
+    };
+    let list = |value: &Json| value.as_array().cloned().unwrap_or_default();
+    let mut out = format!("{}\n", word(&row["file"]));
+    for pickle in list(&row["pickles"]) {
+        let way: Vec<String> = list(&pickle["within"]).iter().map(word).collect();
+        let way = if way.is_empty() {
+            String::new()
+        } else {
+            format!("{}  ", way.join(" > "))
+        };
+        out.push_str(&format!(
+            "  {way}byte {}  {}  protocol {}, {} opcodes, {} bytes\n",
+            pickle["at"],
+            word(&pickle["verdict"]),
+            pickle["protocol"],
+            pickle["opcodes"],
+            pickle["bytes"]
+        ));
+        for op in list(&pickle["ops"]) {
+            let arg = if op["arg"].is_null() {
+                String::new()
+            } else {
+                word(&op["arg"])
+            };
+            let line = format!("    {:>8}  {:<16} {arg}", op["at"], word(&op["opcode"]));
+            out.push_str(line.trim_end());
+            out.push('\n');
+        }
+        for import in list(&pickle["imports"]) {
+            out.push_str(&format!(
+                "    imports {}  (byte {})\n",
+                word(&import["name"]),
+                import["at"]
+            ));
+        }
+        for call in list(&pickle["calls"]) {
+            let (callable, arguments) = (word(&call["callable"]), word(&call["arguments"]));
+            out.push_str(&format!(
+                "    calls   {callable}({arguments})  (byte {})\n",
+                call["at"]
+            ));
+        }
+        if !pickle["error"].is_null() {
+            out.push_str(&format!(
+                "    stops   {}; what was read until there still runs: do not load it\n",
+                word(&pickle["error"])
+            ));
+        }
+    }
+    for note in list(&row["notes"]) {
+        out.push_str(&format!("  note: {}\n", word(&note)));
+    }
+    out
+}

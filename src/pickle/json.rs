@@ -1,0 +1,280 @@
+//! A value as JSON, byte for byte as `json.dumps` writes it, with what is lost on the way; or why it cannot be.
+//!
+//! Invariant: no recursion, and no more than [`BOUND`] bytes: values may refer to each other many times.
+
+use std::collections::BTreeSet;
+use std::fmt::Write;
+
+use rustc_hash::FxHashSet;
+
+use super::machine::{Id, Machine, Value};
+
+/// Bytes of JSON written for one pickle at most.
+pub const BOUND: usize = 256 << 20;
+
+/// Nesting that `json.loads` still reads deep in a program's own calls.
+const DEPTH: usize = 500;
+
+/// JSON, and what it does not say any more.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Converted {
+    /// The document.
+    pub json: String,
+    /// What is lost, each once, sorted.
+    pub lost: Vec<&'static str>,
+}
+
+/// What stands on the work list.
+enum Work {
+    Value(Id),
+    Key(Id),
+    Text(&'static str),
+    Leave(Id),
+}
+
+/// The result of `machine` as JSON; else why not.
+pub fn to_json(machine: &Machine) -> Result<Converted, String> {
+    if let Some(error) = &machine.error {
+        return Err(format!("it cannot be loaded: {error}"));
+    }
+    if let Some(call) = machine.calls.first() {
+        return Err(format!("loading it calls {}", call.callable));
+    }
+    if let Some(import) = machine.imports.first() {
+        return Err(format!("loading it imports {}", import.name));
+    }
+    if machine.outside > 0 {
+        return Err("a part of it is not in the pickle, or no pickler writes it so".to_owned());
+    }
+    let result = machine.result.ok_or("it holds no value")?;
+    let mut out = String::new();
+    let mut lost = BTreeSet::new();
+    let mut open: Vec<Id> = Vec::new();
+    let mut within = FxHashSet::default();
+    let mut seen = FxHashSet::default();
+    let mut work = vec![Work::Value(result)];
+    while let Some(next) = work.pop() {
+        if out.len() > BOUND {
+            return Err("it is longer than 256 MiB as JSON".to_owned());
+        }
+        let id = match next {
+            Work::Text(text) => {
+                out.push_str(text);
+                continue;
+            }
+            Work::Leave(id) => {
+                open.pop();
+                within.remove(&id);
+                continue;
+            }
+            Work::Key(id) => {
+                key(machine, id, &mut out, &mut lost)?;
+                continue;
+            }
+            Work::Value(id) => id,
+        };
+        let value = machine.value(id);
+        if matches!(value, Value::List(_) | Value::Tuple(_) | Value::Dict(_)) {
+            if !within.insert(id) {
+                return Err("it contains itself".to_owned());
+            }
+            open.push(id);
+            if open.len() > DEPTH {
+                return Err(format!("it is nested deeper than {DEPTH} levels"));
+            }
+            if !seen.insert(id) && !matches!(value, Value::Tuple(_)) {
+                lost.insert("shared references become copies");
+            }
+        }
+        match value {
+            Value::List(items) | Value::Tuple(items) => {
+                if matches!(value, Value::Tuple(_)) {
+                    lost.insert("tuples become lists");
+                }
+                work.extend([Work::Leave(id), Work::Text("]")]);
+                for (at, item) in items.iter().enumerate().rev() {
+                    work.push(Work::Value(*item));
+                    work.extend((at > 0).then_some(Work::Text(", ")));
+                }
+                work.push(Work::Text("["));
+            }
+            Value::Dict(items) => {
+                let items = entries(machine, items)?;
+                work.extend([Work::Leave(id), Work::Text("}")]);
+                for (at, (key, value)) in items.iter().enumerate().rev() {
+                    work.extend([Work::Value(*value), Work::Text(": "), Work::Key(*key)]);
+                    work.extend((at > 0).then_some(Work::Text(", ")));
+                }
+                work.push(Work::Text("{"));
+            }
+            Value::Text(text) | Value::Str(text) => {
+                plain(value)?;
+                quote(text, &mut out, &mut lost);
+            }
+            _ => out.push_str(&scalar(value)?),
+        }
+    }
+    Ok(Converted {
+        json: out,
+        lost: lost.into_iter().collect(),
+    })
+}
+
+/// The entries as a dictionary keeps them: the first key of those that are equal, with the last value.
+fn entries(machine: &Machine, items: &[(Id, Id)]) -> Result<Vec<(Id, Id)>, String> {
+    let mut places = rustc_hash::FxHashMap::default();
+    let mut kept: Vec<(Id, Id)> = Vec::new();
+    let mut written = FxHashSet::default();
+    for (key, value) in items {
+        let (same, text) = identity(machine.value(*key))?;
+        match places.get(&same).and_then(|at: &usize| kept.get_mut(*at)) {
+            Some(have) => have.1 = *value,
+            None => {
+                places.insert(same, kept.len());
+                kept.push((*key, *value));
+                if !written.insert(text) {
+                    return Err("two keys are the same text in JSON".to_owned());
+                }
+            }
+        }
+    }
+    Ok(kept)
+}
+
+/// What makes keys equal in Python, and the text that the key is in JSON.
+fn identity<'v>(
+    value: &'v Value,
+) -> Result<
+    (
+        (bool, std::borrow::Cow<'v, [u8]>),
+        std::borrow::Cow<'v, [u8]>,
+    ),
+    String,
+> {
+    let text = match value {
+        Value::Text(text) | Value::Str(text) => {
+            plain(value)?;
+            return Ok(((true, text.as_ref().into()), text.as_ref().into()));
+        }
+        Value::None | Value::Bool(_) | Value::Int(_) | Value::Float(_) => scalar(value)?,
+        _ => return Err("a key is neither text nor number".to_owned()),
+    };
+    let same = match value {
+        Value::Bool(truth) => i32::from(*truth).to_string(),
+        Value::Float(number) if number.fract() == 0.0 => format!("{number:.0}").replace("-0", "0"),
+        _ => text.clone(),
+    };
+    Ok(((false, same.into_bytes().into()), text.into_bytes().into()))
+}
+
+fn key(
+    machine: &Machine,
+    id: Id,
+    out: &mut String,
+    lost: &mut BTreeSet<&'static str>,
+) -> Result<(), String> {
+    match machine.value(id) {
+        Value::Text(text) | Value::Str(text) => quote(text, out, lost),
+        value => {
+            lost.insert("keys that are no text become text");
+            let _ = write!(out, "\"{}\"", scalar(value)?);
+        }
+    }
+    Ok(())
+}
+
+/// Refuses the strings of Python 2 that `pickle.loads` does not read as text.
+fn plain(value: &Value) -> Result<(), String> {
+    match value {
+        Value::Str(text) if !text.is_ascii() => {
+            Err("a string of Python 2 is no ASCII, and its encoding is not known".to_owned())
+        }
+        _ => Ok(()),
+    }
+}
+
+fn scalar(value: &Value) -> Result<String, String> {
+    let refused = |what: &str| Err(format!("JSON has no {what}"));
+    match value {
+        Value::None => Ok("null".to_owned()),
+        Value::Bool(truth) => Ok(truth.to_string()),
+        Value::Int(number) => number
+            .decimal()
+            .ok_or_else(|| "an integer has more than 4300 digits".to_owned()),
+        Value::Float(number) if number.is_finite() => Ok(float(*number)),
+        Value::Float(_) => refused("NaN or infinity"),
+        Value::Bytes => refused("bytes"),
+        Value::ByteArray => refused("bytearray"),
+        Value::Set => refused("sets"),
+        _ => refused("objects"),
+    }
+}
+
+/// A float as Python's `repr` writes it.
+pub fn float(number: f64) -> String {
+    if !number.is_finite() {
+        return match (number.is_nan(), number > 0.0) {
+            (true, _) => "nan".to_owned(),
+            (_, true) => "inf".to_owned(),
+            _ => "-inf".to_owned(),
+        };
+    }
+    // The shortest digits that read back to the same number; only their layout is Python's.
+    let shortest = format!("{number:e}");
+    let (digits, exponent) = shortest.split_once('e').unwrap_or((&shortest, "0"));
+    let exponent: i32 = exponent.parse().unwrap_or(0);
+    if (-4..16).contains(&exponent) {
+        let plain = format!("{number}");
+        return if plain.contains('.') {
+            plain
+        } else {
+            plain + ".0"
+        };
+    }
+    let sign = if exponent < 0 { '-' } else { '+' };
+    format!("{digits}e{sign}{:02}", exponent.abs())
+}
+
+/// Text as `json.dumps` writes it: ASCII, in UTF-16 units.
+fn quote(text: &[u8], out: &mut String, lost: &mut BTreeSet<&'static str>) {
+    out.push('"');
+    let mut rest = text;
+    while !rest.is_empty() {
+        let valid = match std::str::from_utf8(rest) {
+            Ok(_) => rest.len(),
+            Err(error) => error.valid_up_to(),
+        };
+        let (good, bad) = rest.split_at(valid);
+        let good = std::str::from_utf8(good).unwrap_or_default();
+        good.chars().for_each(|c| character(c, out));
+        // What the reader lets through beside UTF-8 are surrogates, three bytes each.
+        rest = match bad {
+            [0xed, high, low, after @ ..] => {
+                lost.insert("lone surrogates are no text for most readers");
+                let code = 0xd000 | (u32::from(high & 0x3f) << 6) | u32::from(low & 0x3f);
+                let _ = write!(out, "\\u{code:04x}");
+                after
+            }
+            _ => &[],
+        };
+    }
+    out.push('"');
+}
+
+fn character(c: char, out: &mut String) {
+    match c {
+        '"' => out.push_str("\\\""),
+        '\\' => out.push_str("\\\\"),
+        '\n' => out.push_str("\\n"),
+        '\r' => out.push_str("\\r"),
+        '\t' => out.push_str("\\t"),
+        '\u{8}' => out.push_str("\\b"),
+        '\u{c}' => out.push_str("\\f"),
+        ' '..='~' => out.push(c),
+        _ => {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                let _ = write!(out, "\\u{unit:04x}");
+            }
+        }
+    }
+}

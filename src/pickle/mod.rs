@@ -1,0 +1,17 @@
+//! Pickles as data: read, run over symbols, taken out of what they are wrapped in, and written as JSON. A room of its
+//! own: only `cli` uses it, and it uses nothing of the rest.
+//!
+//! Invariant: nothing in a pickle is imported or run, nothing recurses over it, and everything is bounded. No crate is
+//! used for reading: those there are (`serde-pickle`) give values or an error, and neither the opcodes nor what was
+//! called before the error.
+
+mod json;
+mod machine;
+mod opcodes;
+mod reader;
+mod unwrap;
+
+pub use json::{Converted, float, to_json};
+pub use machine::{Call, Import, Machine, Value, Verdict, run};
+pub use reader::{Arg, Integer, Malformed, Op, Reader};
+pub use unwrap::{Part, Unwrapped, unwrap};
