@@ -71,6 +71,9 @@ fn opcodes_and_json_are_what_cpython_makes_of_them() {
                 Err(_) => error = true,
             }
         }
+        for (ours, theirs) in ops.iter().zip(told["ops"].as_array().unwrap()) {
+            assert_eq!(ours, theirs, "{line}");
+        }
         assert_eq!(json!(ops), told["ops"], "{line}");
         assert_eq!(json!(error), told["error"], "{line}");
         pickles += 1;

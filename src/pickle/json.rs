@@ -2,6 +2,7 @@
 //!
 //! Invariant: no recursion, and no more than [`BOUND`] bytes: values may refer to each other many times.
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::fmt::Write;
 
@@ -141,16 +142,11 @@ fn entries(machine: &Machine, items: &[(Id, Id)]) -> Result<Vec<(Id, Id)>, Strin
     Ok(kept)
 }
 
+/// Whether a key is text, and what makes it equal to others of its kind.
+type Same<'v> = (bool, Cow<'v, [u8]>);
+
 /// What makes keys equal in Python, and the text that the key is in JSON.
-fn identity<'v>(
-    value: &'v Value,
-) -> Result<
-    (
-        (bool, std::borrow::Cow<'v, [u8]>),
-        std::borrow::Cow<'v, [u8]>,
-    ),
-    String,
-> {
+fn identity<'v>(value: &'v Value) -> Result<(Same<'v>, Cow<'v, [u8]>), String> {
     let text = match value {
         Value::Text(text) | Value::Str(text) => {
             plain(value)?;
@@ -219,20 +215,32 @@ pub fn float(number: f64) -> String {
             _ => "-inf".to_owned(),
         };
     }
-    // The shortest digits that read back to the same number; only their layout is Python's.
+    // The shortest digits that read back to the same number; where two are as near, Python takes the even one, as
+    // formatting to that many digits does.
     let shortest = format!("{number:e}");
-    let (digits, exponent) = shortest.split_once('e').unwrap_or((&shortest, "0"));
+    let mantissa = shortest.split('e').next().unwrap_or_default();
+    let count = mantissa.bytes().filter(u8::is_ascii_digit).count();
+    let even = format!("{number:.*e}", count.saturating_sub(1));
+    let chosen = match even.parse() == Ok(number) {
+        true => even,
+        false => shortest,
+    };
+    let (digits, exponent) = chosen.split_once('e').unwrap_or((&chosen, "0"));
     let exponent: i32 = exponent.parse().unwrap_or(0);
-    if (-4..16).contains(&exponent) {
-        let plain = format!("{number}");
-        return if plain.contains('.') {
-            plain
-        } else {
-            plain + ".0"
-        };
+    if !(-4..16).contains(&exponent) {
+        let sign = if exponent < 0 { '-' } else { '+' };
+        return format!("{digits}e{sign}{:02}", exponent.abs());
     }
-    let sign = if exponent < 0 { '-' } else { '+' };
-    format!("{digits}e{sign}{:02}", exponent.abs())
+    let sign = if digits.starts_with('-') { "-" } else { "" };
+    let digits: String = digits.chars().filter(char::is_ascii_digit).collect();
+    if exponent < 0 {
+        let zeros = "0".repeat(usize::try_from(-exponent - 1).unwrap_or(0));
+        return format!("{sign}0.{zeros}{digits}");
+    }
+    let whole = usize::try_from(exponent).unwrap_or(0) + 1;
+    let digits = format!("{digits:0<width$}", width = whole + 1);
+    let (whole, fraction) = digits.split_at(whole);
+    format!("{sign}{whole}.{fraction}")
 }
 
 /// Text as `json.dumps` writes it: ASCII, in UTF-16 units.

@@ -191,7 +191,7 @@ impl<'a> Machine<'a> {
         top.copied().ok_or("the stack is empty here")
     }
 
-    fn to_mark(&mut self) -> Step<Vec<Id>> {
+    fn since_mark(&mut self) -> Step<Vec<Id>> {
         let mark = self.marks.pop().ok_or("no MARK was set")?;
         Ok(self.stack.split_off(mark.min(self.stack.len())))
     }
@@ -287,7 +287,7 @@ impl<'a> Machine<'a> {
     }
 
     fn set_items(&mut self, dict: Id, items: &[Id]) -> Step<()> {
-        if items.len() % 2 != 0 {
+        if !items.len().is_multiple_of(2) {
             return Err("a key without a value");
         }
         match self.values.get_mut(dict as usize) {
@@ -364,11 +364,11 @@ impl<'a> Machine<'a> {
             ("EMPTY_SET", _) => self.push(Value::Set)?,
             ("MARK", _) => self.marks.push(self.stack.len()),
             ("LIST", _) => {
-                let items = self.to_mark()?;
+                let items = self.since_mark()?;
                 self.push(Value::List(items))?;
             }
             ("TUPLE", _) => {
-                let items = self.to_mark()?;
+                let items = self.since_mark()?;
                 self.push(Value::Tuple(items))?;
             }
             ("TUPLE1" | "TUPLE2" | "TUPLE3", _) => {
@@ -385,13 +385,13 @@ impl<'a> Machine<'a> {
                 self.push(Value::Tuple(items))?;
             }
             ("DICT", _) => {
-                let items = self.to_mark()?;
+                let items = self.since_mark()?;
                 self.push(Value::Dict(Vec::new()))?;
                 let dict = self.top()?;
                 self.set_items(dict, &items)?;
             }
             ("FROZENSET", _) => {
-                self.to_mark()?;
+                self.since_mark()?;
                 self.push(Value::Set)?;
             }
             ("APPEND", _) => {
@@ -400,7 +400,7 @@ impl<'a> Machine<'a> {
                 self.extend(list, vec![item]);
             }
             ("APPENDS", _) => {
-                let items = self.to_mark()?;
+                let items = self.since_mark()?;
                 let list = self.top()?;
                 self.extend(list, items);
             }
@@ -410,12 +410,12 @@ impl<'a> Machine<'a> {
                 self.set_items(dict, &[key, value])?;
             }
             ("SETITEMS", _) => {
-                let items = self.to_mark()?;
+                let items = self.since_mark()?;
                 let dict = self.top()?;
                 self.set_items(dict, &items)?;
             }
             ("ADDITEMS", _) => {
-                self.to_mark()?;
+                self.since_mark()?;
                 self.top()?;
             }
             ("POP", _) => {
@@ -425,7 +425,7 @@ impl<'a> Machine<'a> {
                     _ => drop(self.pop()?),
                 }
             }
-            ("POP_MARK", _) => drop(self.to_mark()?),
+            ("POP_MARK", _) => drop(self.since_mark()?),
             ("DUP", _) => {
                 let top = self.top()?;
                 self.stack.push(top);
@@ -460,7 +460,7 @@ impl<'a> Machine<'a> {
                 let path = format!("{}.{}", line(module), line(member));
                 self.import(at, name, path.clone());
                 if name == "INST" {
-                    let items = self.to_mark()?;
+                    let items = self.since_mark()?;
                     let call = self.call(at, name, path, &items);
                     return self.push(Value::Called(call));
                 }
@@ -494,7 +494,7 @@ impl<'a> Machine<'a> {
                 self.push(Value::Called(call))
             }
             "OBJ" => {
-                let items = self.to_mark()?;
+                let items = self.since_mark()?;
                 let (class, args) = items.split_first().ok_or("no class stands here")?;
                 let class = self.named(*class);
                 let call = self.call(at, name, class, args);

@@ -374,20 +374,16 @@ impl Integer<'_> {
                 words.push(carry as u32);
             }
         }
-        let mut at = 0;
-        while negative {
-            match words.get_mut(at) {
-                None => {
-                    words.push(1);
-                    break;
-                }
-                Some(999_999_999) => words[at] = 0,
-                Some(word) => {
-                    *word += 1;
-                    break;
-                }
+        if negative {
+            let nines = words
+                .iter()
+                .take_while(|word| **word == 999_999_999)
+                .count();
+            words.iter_mut().take(nines).for_each(|word| *word = 0);
+            match words.get_mut(nines) {
+                Some(word) => *word += 1,
+                None => words.push(1),
             }
-            at += 1;
         }
         let mut out = String::from(if negative { "-" } else { "" });
         match words.split_last() {

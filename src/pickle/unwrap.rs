@@ -189,7 +189,7 @@ fn decoded(bytes: &[u8]) -> Option<(&'static str, Vec<u8>)> {
         .copied()
         .filter(|b| !b.is_ascii_whitespace())
         .collect();
-    if text.len() % 2 == 0 && text.iter().all(u8::is_ascii_hexdigit) {
+    if text.len().is_multiple_of(2) && text.iter().all(u8::is_ascii_hexdigit) {
         let digit = |b: &u8| char::from(*b).to_digit(16).map(|d| d as u8);
         let pairs = text.chunks_exact(2);
         let bytes = pairs.map(|pair| Some((digit(pair.first()?)? << 4) | digit(pair.get(1)?)?));
