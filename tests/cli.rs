@@ -744,3 +744,35 @@ fn help_is_short_and_says_the_exit_codes() {
     snapshot("help", &help);
     snapshot("help-stage", &stdout(&home.run(&["stage", "--help"])));
 }
+
+#[test]
+fn inspect_tells_what_pickles_would_run_and_runs_none() {
+    let home = Home::new();
+    let evil = b"\x80\x02cos\nsystem\n(S'touch ran'\ntR.";
+    let said = |name: &str, bytes: &[u8]| {
+        fs::write(home.path(name), bytes).unwrap();
+        let out = home.run(&["inspect", name, "--format", "json"]);
+        let json: Value = serde_json::from_str(&stdout(&out)).unwrap();
+        let verdict = json["files"][0]["pickles"][0]["verdict"].as_str();
+        (code(&out), verdict.unwrap_or("none").to_owned(), json)
+    };
+    let (code_of, verdict, json) = said("evil.pkl", evil);
+    assert_eq!((code_of, verdict.as_str()), (1, "runs-code"));
+    assert!(json.to_string().contains("touch ran"), "{json}");
+    // As a cookie carries it.
+    let (code_of, verdict, _) = said("cookie", b"gAJjb3MKc3lzdGVtCihTJ3RvdWNoIHJhbicKdFIu");
+    assert_eq!((code_of, verdict.as_str()), (1, "runs-code"));
+    let (code_of, verdict, _) = said("data.pkl", b"\x80\x02}X\x01\x00\x00\x00aK\x01s.");
+    assert_eq!((code_of, verdict.as_str()), (0, "data-only"));
+    let (code_of, verdict, _) = said("named.pkl", b"\x80\x02ccollections\nOrderedDict\n.");
+    assert_eq!((code_of, verdict.as_str()), (1, "imports"));
+    let (code_of, ..) = said("torn.pkl", &evil[..20]);
+    assert_eq!(code_of, 3);
+    let (code_of, verdict, _) = said("none.txt", b"no pickle at all\n");
+    assert_eq!((code_of, verdict.as_str()), (3, "none"));
+    let text = home.run(&["inspect", "evil.pkl", "gone.pkl", "--ops"]);
+    assert_eq!(code(&text), 3);
+    assert!(stdout(&text).contains("runs-code"), "{}", stdout(&text));
+    assert!(stdout(&text).contains("REDUCE"), "{}", stdout(&text));
+    assert!(!home.path("ran").exists());
+}
