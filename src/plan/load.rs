@@ -4,6 +4,7 @@ use super::attempt::{Attempt, attempt};
 use super::call::{Load, Own, call_at, load, whole};
 use super::callers::{Answering, answer_at, in_function, not_a_generator};
 use super::guard::Asked;
+use super::magic::asks_for_a_pickle;
 use super::names::{Filled, Fresh};
 use super::position::{Position, Standing, position, shows_its_text};
 use super::raised::{Catch, Cause};
@@ -95,6 +96,9 @@ impl<'p> Planner<'p> {
             return Err(Reason::NestedLoads);
         }
         uses(file, finding, load.whole, rewrite)?;
+        if !rewrite.same_format && asks_for_a_pickle(self.project, finding) {
+            return Err(Reason::AsksForAPickle);
+        }
 
         let (statement, deferred) = statement_of(file, load.whole).ok_or(Reason::NoHandler)?;
         let hoisted = self.argument_to_hoist(file, load.argument);

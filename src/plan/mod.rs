@@ -17,6 +17,7 @@ mod likeness;
 mod lines;
 mod load;
 mod log;
+mod magic;
 mod names;
 mod position;
 mod quiet;

@@ -73,6 +73,8 @@ pub enum Reason {
     NestedLoads,
     /// The file object holds several pickles.
     ReadsAStream,
+    /// The program looks for what pickles begin with.
+    AsksForAPickle,
     /// Arguments that the new call has no place for.
     ExtraArguments,
     /// Attributes of the loaded value are used.
@@ -131,7 +133,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Reason; 62] = [
+    pub const ALL: [Reason; 63] = [
         Reason::ConstantInput,
         Reason::OwnRoundTrip,
         Reason::SignatureChecked,
@@ -167,6 +169,7 @@ impl Reason {
         Reason::InFinally,
         Reason::NestedLoads,
         Reason::ReadsAStream,
+        Reason::AsksForAPickle,
         Reason::ExtraArguments,
         Reason::ValueHasAttributes,
         Reason::LazyLoad,
@@ -392,6 +395,11 @@ impl Reason {
                 "reads-a-stream",
                 "more is read from one file or connection than one pickle; JSON reads to its end",
                 "write one JSON document a line, and read it line by line",
+            ),
+            Reason::AsksForAPickle => (
+                "asks-for-a-pickle",
+                "the bytes that pickles begin with are looked for before; JSON would never pass",
+                "take that test out with the load, or try `--to restricted`",
             ),
             Reason::ExtraArguments => (
                 "extra-arguments",
