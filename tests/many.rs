@@ -9,6 +9,9 @@
 #[allow(dead_code, reason = "shared with other tests")]
 mod home;
 
+#[path = "support/servers.rs"]
+mod servers;
+
 #[path = "many/fetching.rs"]
 mod fetching;
 #[path = "many/stopping.rs"]

@@ -8,17 +8,19 @@
 #[allow(dead_code, reason = "shared with other tests")]
 mod home;
 
+#[path = "support/servers.rs"]
+mod servers;
+
 #[path = "push/requests.rs"]
 mod requests;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::net::{TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::process::Command;
 
 use home::{GUIDE, Home, code, git, stderr, stdout};
+use servers::{Server, free, started, web};
 
 const BRANCH: &str = "depickle/pickle-to-json";
 
@@ -415,59 +417,16 @@ fn a_stop_at_every_step_is_gone_on_with_and_taken_back() {
     }
 }
 
-/// A server, ended with the test.
-struct Server(Child);
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        let _ = self.0.kill();
-        let _ = self.0.wait();
-    }
-}
-
 /// `git daemon` that takes pushes.
 fn daemon(home: &Home, port: u16) -> Server {
-    let folder = git(home.0.path(), &["--exec-path"]);
-    let mut command = Command::new(Path::new(folder.trim()).join("git-daemon"));
-    let base = home.path("served");
-    command
-        .args([
-            "--reuseaddr",
-            "--export-all",
-            "--enable=receive-pack",
-            "--listen=127.0.0.1",
-        ])
-        .arg(format!("--port={port}"))
-        .arg(format!("--base-path={}", base.display()))
-        .arg(&base);
-    started(command, port)
-}
-
-fn started(mut command: Command, port: u16) -> Server {
-    let server = command
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .map(Server)
-        .unwrap();
-    for _ in 0..500 {
-        if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-            return server;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    panic!("no server at {port}");
+    servers::daemon(home, port, &["--enable=receive-pack"])
 }
 
 #[test]
 fn over_the_net_from_a_clone_of_a_part_whose_server_went_on() {
     let home = Home::new();
     let shop = cloned(&home, "shop");
-    let port = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
+    let port = free();
     let _server = daemon(&home, port);
     let run = stage(&home, &[&format!("git://127.0.0.1:{port}/shop.git")]);
     let start = git(&served(&home, "shop"), &["for-each-ref"]);
@@ -501,18 +460,8 @@ fn a_password_in_the_remote_is_used_and_kept_nowhere() {
     let home = Home::new();
     let shop = cloned(&home, "shop");
     let start = git(&served(&home, "shop"), &["for-each-ref"]);
-    let port = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port();
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/git_http.py");
-    let mut command = Command::new("python3");
-    command
-        .arg(script)
-        .arg(port.to_string())
-        .arg(home.path("served"));
-    let _server = started(command, port);
+    let server = web(&home);
+    let port = server.port;
     let address = |who: &str| format!("http://{who}@127.0.0.1:{port}/shop.git");
     let set = |url: &str| git(&shop, &["remote", "set-url", "origin", url]);
     set(&address("me:wrong"));

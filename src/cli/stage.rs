@@ -23,32 +23,7 @@ use crate::repo::{Person, Repo};
 use crate::report::{ProjectRow, Run, markdown};
 use crate::stage::{Order as StageOrder, settle};
 
-/// Options that a run keeps from its start.
-const KEPT: [&str; 21] = [
-    "paths",
-    "repos",
-    "from",
-    "trust",
-    "config",
-    "include",
-    "exclude",
-    "no_ignore",
-    "include_tests",
-    "base",
-    "message",
-    "to",
-    "log_rejects",
-    "dual_read",
-    "finish_dual_read",
-    "suggestions",
-    "branch",
-    "author",
-    "plan",
-    "require_approval",
-    "window",
-];
-
-/// Options that a plan has decided.
+/// Options that a plan has decided; a run keeps them from its start.
 const PLANNED: [&str; 15] = [
     "paths",
     "repos",
@@ -67,6 +42,16 @@ const PLANNED: [&str; 15] = [
     "suggestions",
 ];
 
+/// Options that a run keeps from its start besides.
+const KEPT: [&str; 6] = [
+    "config",
+    "branch",
+    "author",
+    "plan",
+    "require_approval",
+    "window",
+];
+
 #[derive(Debug, clap::Args)]
 pub struct Args {
     #[command(flatten)]
@@ -80,10 +65,10 @@ pub struct Args {
     #[arg(long, value_name = "FILE", requires = "plan")]
     require_approval: Option<PathBuf>,
     /// Go on with a run that stopped; what it was asked for stands
-    #[arg(long, value_name = "RUN", conflicts_with = "retry_failed", conflicts_with_all = KEPT)]
+    #[arg(long, value_name = "RUN", conflicts_with = "retry_failed", conflicts_with_all = PLANNED, conflicts_with_all = KEPT)]
     resume: Option<String>,
     /// Try again what failed in a run, and nothing else
-    #[arg(long, value_name = "RUN", conflicts_with_all = KEPT)]
+    #[arg(long, value_name = "RUN", conflicts_with_all = PLANNED, conflicts_with_all = KEPT)]
     retry_failed: Option<String>,
 }
 

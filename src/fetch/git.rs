@@ -41,7 +41,8 @@ const PLACES: [&str; 10] = [
     "GIT_GRAFT_FILE",
 ];
 
-const FETCH: [&str; 6] = [
+/// `git fetch` that brings what is asked for and does nothing else.
+pub(crate) const FETCH: [&str; 6] = [
     "fetch",
     "--quiet",
     "--no-tags",

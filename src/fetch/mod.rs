@@ -22,6 +22,7 @@ use thiserror::Error;
 use crate::repo::{Filter, Repo, RepoError};
 
 pub use cache::{Cache, Entry, Kept, Limits};
+pub(crate) use git::FETCH;
 pub use git::Git;
 pub use url::Url;
 

@@ -7,7 +7,7 @@ use std::path::Path;
 use tempfile::TempDir;
 
 use super::{Order, PushError};
-use crate::fetch::{FetchError, Git, Url};
+use crate::fetch::{FETCH, FetchError, Git, Url};
 use crate::repo::Repo;
 
 pub(super) struct Remote<'a> {
@@ -109,20 +109,8 @@ impl<'a> Remote<'a> {
 
     /// The commit that the remote's HEAD names, if `commit` is in its history.
     pub(super) fn merged(&self, commit: &str) -> Result<Option<String>, PushError> {
-        self.run(
-            &[
-                "fetch",
-                "--quiet",
-                "--no-tags",
-                "--no-write-fetch-head",
-                "--no-auto-maintenance",
-                "--no-recurse-submodules",
-                "--filter=tree:0",
-                "origin",
-                "+HEAD:refs/depickle/head",
-            ],
-            self.order.lock,
-        )?;
+        let head = ["--filter=tree:0", "origin", "+HEAD:refs/depickle/head"];
+        self.run(&[&FETCH[..], &head].concat(), self.order.lock)?;
         let told = self.scratch.path().join("told");
         let output = File::create(&told).map_err(fails("write", &told))?;
         let ours = format!("--contains={commit}");

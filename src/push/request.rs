@@ -50,6 +50,17 @@ pub enum Opened {
     Enough,
 }
 
+/// That the request for `made` has come to `state`.
+fn reached(made: &RefRecord, number: u64, url: &str, state: RequestState) -> Entry {
+    Entry::RequestReached {
+        repo: made.repo.clone(),
+        reference: made.reference.clone(),
+        number,
+        url: url.to_owned(),
+        state,
+    }
+}
+
 /// Opens a request for `made`, which is at `url`, or brings the one that is there up to date.
 pub(super) fn open(
     journal: &Journal,
@@ -80,13 +91,6 @@ pub(super) fn open(
         reviewers: opening.reviewers,
         draft: opening.draft,
     };
-    let reached = |number: u64, url: &str, state: RequestState| Entry::RequestReached {
-        repo: made.repo.clone(),
-        reference: made.reference.clone(),
-        number,
-        url: url.to_owned(),
-        state,
-    };
     let number = made.request.as_ref().and_then(|request| request.number);
     let found = match number {
         Some(number) => hosted.get(number)?,
@@ -111,7 +115,7 @@ pub(super) fn open(
         let request = hosted.open(&draft)?;
         journal.append(
             &run.id,
-            reached(request.number, &request.url, request.state),
+            reached(made, request.number, &request.url, request.state),
         )?;
         if !opening.labels.is_empty() || !opening.reviewers.is_empty() {
             hosted.update(request.number, &draft)?;
@@ -122,12 +126,18 @@ pub(super) fn open(
         journal.append(&run.id, announcement)?;
     }
     if found.state != RequestState::Open {
-        journal.append(&run.id, reached(found.number, &found.url, found.state))?;
+        journal.append(
+            &run.id,
+            reached(made, found.number, &found.url, found.state),
+        )?;
         return Ok(Opened::Ended(found.url, found.state));
     }
     let known = |known: &RequestRecord| known.state == RequestState::Open;
     if !made.request.as_ref().is_some_and(known) {
-        journal.append(&run.id, reached(found.number, &found.url, found.state))?;
+        journal.append(
+            &run.id,
+            reached(made, found.number, &found.url, found.state),
+        )?;
     }
     // Lists do not say how much a request changes.
     let whole = hosted.get(found.number)?.unwrap_or(found);
@@ -136,7 +146,7 @@ pub(super) fn open(
         hosted.close(whole.number, why)?;
         journal.append(
             &run.id,
-            reached(whole.number, &whole.url, RequestState::Closed),
+            reached(made, whole.number, &whole.url, RequestState::Closed),
         )?;
         return Ok(Opened::Empty(whole.url));
     }
@@ -166,20 +176,16 @@ pub(super) fn close(
         // Announced, and perhaps opened.
         None => hosted.find(branch(made))?,
     };
-    let reached = |number: u64, url: &str, state: RequestState| Entry::RequestReached {
-        repo: made.repo.clone(),
-        reference: made.reference.clone(),
-        number,
-        url: url.to_owned(),
-        state,
-    };
     let Some(found) = found else {
-        journal.append(&run.id, reached(0, "", RequestState::Closed))?;
+        journal.append(&run.id, reached(made, 0, "", RequestState::Closed))?;
         return Ok((Outcome::AlreadyGone, None));
     };
     if found.state == RequestState::Merged && request.number.is_some() {
         if request.state != RequestState::Merged {
-            journal.append(&run.id, reached(found.number, &found.url, found.state))?;
+            journal.append(
+                &run.id,
+                reached(made, found.number, &found.url, found.state),
+            )?;
         }
         let commit = found.merge.clone().unwrap_or_else(|| made.new.clone());
         let refused = Outcome::Refused {
@@ -195,7 +201,7 @@ pub(super) fn close(
     }
     journal.append(
         &run.id,
-        reached(found.number, &found.url, RequestState::Closed),
+        reached(made, found.number, &found.url, RequestState::Closed),
     )?;
     let outcome = if open {
         Outcome::Closed

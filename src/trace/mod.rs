@@ -247,7 +247,7 @@ fn flows(project: &Project, model: &Model, most_each: usize) -> Traced {
         machine.next_pass();
         reached = interpret(&mut machine, &relevant);
     }
-    let exhausted = machine.bounds.met() || relevant.cut;
+    let exhausted = machine.bounds.met() || relevant.ways.are_cut();
     let mut by_site: Vec<Vec<&(Option<Handler>, Reached)>> = vec![Vec::new(); machine.sites.len()];
     for one in &reached {
         if let Some(all) = by_site.get_mut(one.1.site) {

@@ -1,80 +1,11 @@
 //! Repositories that are elsewhere: file addresses, `git daemon`, and `git http-backend` behind a web server that wants
 //! a password.
 
-use std::net::{TcpListener, TcpStream};
-use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::net::TcpListener;
+use std::process::Command;
 
+use super::servers::{Server, daemon, free, script, started, web};
 use super::*;
-
-/// A server, ended with the test.
-struct Server {
-    child: Child,
-    port: u16,
-}
-
-impl Drop for Server {
-    fn drop(&mut self) {
-        // Asked, and not killed: some have children to end.
-        let asked = Command::new("kill")
-            .arg(self.child.id().to_string())
-            .status();
-        if !asked.is_ok_and(|status| status.success()) {
-            let _ = self.child.kill();
-        }
-        let _ = self.child.wait();
-    }
-}
-
-/// A port that was free a moment ago.
-fn free() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
-}
-
-fn started(mut command: Command, port: u16) -> Server {
-    let child = command
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let server = Server { child, port };
-    for _ in 0..500 {
-        if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-            return server;
-        }
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    panic!("no server at {port}");
-}
-
-/// The program itself and not `git daemon`, which would leave it behind when it is ended.
-fn daemon(home: &Home, port: u16) -> Server {
-    let folder = git(home.0.path(), &["--exec-path"]);
-    let mut command = Command::new(Path::new(folder.trim()).join("git-daemon"));
-    let base = home.path("served");
-    command
-        .args(["--reuseaddr", "--export-all", "--listen=127.0.0.1"])
-        .arg(format!("--port={port}"))
-        .arg(format!("--base-path={}", base.display()))
-        .arg(&base);
-    started(command, port)
-}
-
-/// `git http-backend` behind Python's web server: `me` with the password `secret` gets in.
-fn web(home: &Home) -> Server {
-    let port = free();
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/git_http.py");
-    let mut command = Command::new("python3");
-    command
-        .arg(script)
-        .arg(port.to_string())
-        .arg(home.path("served"));
-    started(command, port)
-}
 
 /// The server program `name` of Debian's packages; a machine without it says so and leaves the test out.
 fn installed(name: &str) -> Option<PathBuf> {
@@ -155,14 +86,7 @@ fn sshd(home: &Home, program: &Path) -> (Server, String) {
 
 /// A forge of each kind, whose `team` has what is served; see the script.
 fn forge(home: &Home) -> Server {
-    let port = free();
-    let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/forge.py");
-    let mut command = Command::new("python3");
-    command
-        .arg(script)
-        .arg(port.to_string())
-        .arg(home.path("served"));
-    started(command, port)
+    script(home, "forge.py")
 }
 
 /// A home that serves `served/NAME.git` for each name, with one good file, one large one and one of another kind.
@@ -232,7 +156,7 @@ fn inside(clone: &Path) -> (usize, usize) {
 #[test]
 fn a_url_is_scanned_staged_and_taken_back_and_only_what_is_read_is_fetched() {
     let home = serving(&["shop"]);
-    let server = daemon(&home, free());
+    let server = daemon(&home, free(), &[]);
     let url = format!("git://127.0.0.1:{}/shop.git", server.port);
     let local = home.json(&["scan", "shop", "--format", "json"]);
     let remote = home.json(&["scan", &url, "--format", "json"]);
@@ -425,7 +349,7 @@ fn a_server_that_went_away_is_a_failed_row_and_can_be_tried_again() {
     let words =
         |home: &Home| -> Vec<String> { states(home).into_iter().map(|(_, state)| state).collect() };
     assert_eq!(words(&home), ["failed", "staged", "failed"]);
-    let _server = daemon(&home, port);
+    let _server = daemon(&home, port, &[]);
     assert_eq!(code(&home.run(&["stage", "--retry-failed", &id(&home)])), 0);
     assert_eq!(words(&home), ["staged", "staged", "staged"]);
 }

@@ -12,11 +12,6 @@ struct Hosts {
     _servers: [Server; 2],
 }
 
-fn port() -> u16 {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    listener.local_addr().unwrap().port()
-}
-
 impl Hosts {
     /// With the repositories `team/NAME`.
     fn new(names: &[&str]) -> Hosts {
@@ -24,7 +19,7 @@ impl Hosts {
         for name in names {
             cloned(&home, &format!("team/{name}"));
         }
-        let (forge, git) = (port(), port());
+        let (forge, git) = (free(), free());
         let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/forge_requests.py");
         let mut command = Command::new("python3");
         command.arg(script).arg(forge.to_string());

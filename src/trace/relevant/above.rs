@@ -35,6 +35,11 @@ pub(in crate::trace) struct Above {
 }
 
 impl Ways {
+    /// Whether calls that surely lead to a load were too far up to be followed, or too many: ways may be missing.
+    pub fn are_cut(&self) -> bool {
+        !self.dropped.is_empty()
+    }
+
     /// What leads to the load at `place`.
     pub fn above(&self, project: &Project, place: Place) -> Above {
         let mut out = Above::default();

@@ -47,8 +47,6 @@ pub(super) struct Relevant {
     pub to_loads: HashSet<Def>,
     /// Names of methods among them, with where they are.
     pub methods: BTreeMap<Name, Vec<Def>>,
-    /// A call that surely leads to a load was too far up to be followed: ways may be missing.
-    pub cut: bool,
     /// Names of the project's own functions that are called anywhere in the files that were parsed.
     pub called: HashSet<String>,
     /// How they lead there.
@@ -273,7 +271,6 @@ impl Search<'_> {
                 }
                 new && near
             });
-            self.out.cut |= !self.dropped.is_empty();
             if fresh.is_empty() {
                 return;
             }

@@ -1,0 +1,85 @@
+//! Servers for tests, ended with them.
+
+use std::net::{TcpListener, TcpStream};
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::time::Duration;
+
+use super::home::{Home, git};
+
+/// A server, ended with the test.
+pub struct Server {
+    child: Child,
+    pub port: u16,
+}
+
+impl Drop for Server {
+    fn drop(&mut self) {
+        // Asked, and not killed: some have children to end.
+        let asked = Command::new("kill")
+            .arg(self.child.id().to_string())
+            .status();
+        if !asked.is_ok_and(|status| status.success()) {
+            let _ = self.child.kill();
+        }
+        let _ = self.child.wait();
+    }
+}
+
+/// A port that was free a moment ago.
+pub fn free() -> u16 {
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+}
+
+/// The server of `command`, once it answers at `port`.
+pub fn started(mut command: Command, port: u16) -> Server {
+    let child = command
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let server = Server { child, port };
+    for _ in 0..500 {
+        if TcpStream::connect(("127.0.0.1", port)).is_ok() {
+            return server;
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    panic!("no server at {port}");
+}
+
+/// `git daemon` for what is `served`, with `more` options: the program itself, which the other would leave behind when
+/// it is ended.
+pub fn daemon(home: &Home, port: u16, more: &[&str]) -> Server {
+    let folder = git(home.0.path(), &["--exec-path"]);
+    let mut command = Command::new(Path::new(folder.trim()).join("git-daemon"));
+    let base = home.path("served");
+    command
+        .args(["--reuseaddr", "--export-all", "--listen=127.0.0.1"])
+        .args(more)
+        .arg(format!("--port={port}"))
+        .arg(format!("--base-path={}", base.display()))
+        .arg(&base);
+    started(command, port)
+}
+
+/// A server written in Python, for what is `served`; see the script `name` beside this file.
+pub fn script(home: &Home, name: &str) -> Server {
+    let port = free();
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support");
+    let mut command = Command::new("python3");
+    command
+        .arg(folder.join(name))
+        .arg(port.to_string())
+        .arg(home.path("served"));
+    started(command, port)
+}
+
+/// `git http-backend` behind Python's web server: `me` with the password `secret` gets in.
+pub fn web(home: &Home) -> Server {
+    script(home, "git_http.py")
+}
