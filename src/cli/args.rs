@@ -38,6 +38,10 @@ pub struct Common {
     #[arg(skip)]
     #[serde(skip)]
     pub listed: Vec<Target>,
+    /// `[scan] baseline` of the configuration.
+    #[arg(skip)]
+    #[serde(skip)]
+    pub baseline: Option<PathBuf>,
     /// Projects worked on at once; the number of processors by default
     #[arg(short, long, value_name = "N")]
     #[serde(skip)]

@@ -28,6 +28,7 @@ struct Config {
     dual_read: bool,
     jobs: Option<usize>,
     cache: Option<CacheTable>,
+    scan: Option<ScanTable>,
     #[serde(default)]
     repo: Vec<RepoTable>,
 }
@@ -39,6 +40,13 @@ struct CacheTable {
     dir: Option<PathBuf>,
     max_size: Option<String>,
     max_age: Option<String>,
+}
+
+/// `[scan]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+struct ScanTable {
+    baseline: Option<PathBuf>,
 }
 
 /// `[[repo]]`: `path` or `url`, and what of it is read.
@@ -95,6 +103,8 @@ impl Common {
         if let Some(text) = cache.max_age {
             common.limits.age = age(&text).with_context(|| wrong("max-age is no age"))?;
         }
+        let baseline = config.scan.unwrap_or_default().baseline;
+        common.baseline = baseline.map(|baseline| folder.join(baseline));
         for table in config.repo {
             let target = target(folder, table);
             common

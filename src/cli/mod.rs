@@ -9,10 +9,12 @@
 mod apply;
 mod approve;
 mod args;
+mod baseline;
 mod cache;
 mod config;
 mod demo;
 mod explain;
+mod init;
 mod inspect;
 mod pinned;
 mod progress;
@@ -66,7 +68,11 @@ struct Cli {
 #[derive(Debug, Subcommand)]
 enum Command {
     /// Find every load; say which an attacker can reach, and by which way
-    Scan(args::Common),
+    Scan(scan::ScanArgs),
+    /// Write down the loads that are there, so that scan --baseline fails only for new ones
+    Baseline(baseline::Args),
+    /// Write a CI check that does that: GitHub Actions, GitLab CI, pre-commit
+    Init(init::Args),
     /// Dry run: print the patch that stage would commit; write nothing
     Diff(scan::DiffArgs),
     /// Sign what diff --save wrote, so that stage --plan --require-approval takes it
@@ -123,6 +129,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
 fn run(command: Command) -> anyhow::Result<Exit> {
     match command {
         Command::Scan(args) => scan::scan(&args),
+        Command::Baseline(args) => baseline::baseline(&args),
+        Command::Init(args) => init::init(&args),
         Command::Diff(args) => scan::diff(&args),
         Command::Approve(args) => approve::approve(&args),
         Command::Stage(args) => stage::stage(&args),

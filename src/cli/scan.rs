@@ -6,6 +6,7 @@ use anyhow::Context;
 
 use super::Exit;
 use super::args::{Common, Format};
+use super::baseline::{Against, Baseline};
 use super::pinned::{Pinned, PinnedRepo};
 use super::schedule::each;
 use super::target::{Reading, read, run_id, run_time};
@@ -13,6 +14,18 @@ use crate::fetch::Url;
 use crate::journal::Target;
 use crate::pack::Model;
 use crate::report::{self, Look, ProjectRow, Run};
+
+#[derive(Debug, clap::Args)]
+pub struct ScanArgs {
+    #[command(flatten)]
+    common: Common,
+    /// Count only what this file of `depickle baseline` does not name
+    #[arg(long, value_name = "FILE", conflicts_with = "baseline_commit")]
+    baseline: Option<PathBuf>,
+    /// Count only what is new against this commit
+    #[arg(long, value_name = "REF")]
+    baseline_commit: Option<String>,
+}
 
 #[derive(Debug, clap::Args)]
 pub struct DiffArgs {
@@ -23,9 +36,18 @@ pub struct DiffArgs {
     save: Option<PathBuf>,
 }
 
-pub(super) fn scan(args: &Common) -> anyhow::Result<Exit> {
-    let args = args.resolved()?;
-    let (run, _) = look(&args, Reading::WorkTree)?;
+pub(super) fn scan(asked: &ScanArgs) -> anyhow::Result<Exit> {
+    let args = asked.common.resolved()?;
+    let file = asked.baseline.clone().or_else(|| args.baseline.clone());
+    let against = match (asked.baseline_commit.clone(), file) {
+        (Some(reference), _) => Against::Commit(reference),
+        (None, Some(path)) => {
+            let known = Baseline::read(&path)?;
+            Against::Baseline(path, known)
+        }
+        (None, None) => Against::Nothing,
+    };
+    let (run, _) = look(&args, Reading::WorkTree, &against)?;
     print(&args, &run, Format::Text)?;
     Ok(exit(&run, |run, row| {
         row.findings.iter().any(|f| run.counts(f))
@@ -38,7 +60,7 @@ pub(super) fn diff(asked: &DiffArgs) -> anyhow::Result<Exit> {
         Some(_) => Reading::Commit,
         None => Reading::WorkTree,
     };
-    let (run, targets) = look(&args, reading)?;
+    let (run, targets) = look(&args, reading, &Against::Nothing)?;
     if let Some(path) = &asked.save {
         let planned = targets.iter().zip(&run.projects);
         let planned = planned.filter_map(|(target, row)| PinnedRepo::of(target, row));
@@ -52,30 +74,30 @@ pub(super) fn diff(asked: &DiffArgs) -> anyhow::Result<Exit> {
 }
 
 /// Runs the pipeline over all targets; writes nothing.
-fn look(args: &Common, reading: Reading) -> anyhow::Result<(Run, Vec<Target>)> {
+pub(super) fn look(
+    args: &Common,
+    reading: Reading,
+    against: &Against,
+) -> anyhow::Result<(Run, Vec<Target>)> {
     let model = Model::builtin()?;
     let order = args.order();
     let targets = args.targets()?;
-    let rows = each(&targets, args, |asked, place| {
-        let read = place.and_then(|place| read(asked, &place, args, reading));
-        match read {
-            Err(error) => ProjectRow::failed(&asked.name(), error),
-            Ok(target) => {
-                let commit = target.base.map(|base| base.commit);
-                let checked = crate::migrate(&target.project, &model, &order, commit);
-                ProjectRow::of(
-                    &target.root,
-                    &target.prefix,
-                    &target.project,
-                    &model,
-                    checked,
-                )
-            }
-        }
-    })?;
     let names: Vec<String> = targets.iter().map(Target::name).collect();
-    let mut run = Run::new(run_id(run_time(), &names), order.trust);
+    let mut run = Run::new(run_id(run_time(), &names), order.trust.clone());
     run.tests = order.tests;
+    let rows = each(&targets, args, |asked, place| {
+        let row = place.and_then(|place| {
+            let opened = read(asked, &place, args, reading)?;
+            let commit = opened.base.as_ref().map(|base| base.commit.clone());
+            let checked = crate::migrate(&opened.project, &model, &order, commit);
+            let (root, project) = (&opened.root, &opened.project);
+            let mut row = ProjectRow::of(root, &opened.prefix, project, &model, checked);
+            let at = (asked, &place, &opened);
+            against.hide(at, (args, &model, &order), &run, &mut row)?;
+            Ok(row)
+        });
+        row.unwrap_or_else(|error| ProjectRow::failed(&asked.name(), error))
+    })?;
     run.projects = rows;
     Ok((run, targets))
 }
@@ -124,7 +146,11 @@ pub(super) fn exit(run: &Run, open: impl Fn(&Run, &ProjectRow) -> bool) -> Exit 
     {
         return Exit::Error;
     }
-    if run.projects.iter().any(|row| row.status != "ok") {
+    if run
+        .projects
+        .iter()
+        .any(|row| row.status != "ok" && !row.known)
+    {
         return Exit::Incomplete;
     }
     match run.projects.iter().any(|row| open(run, row)) {

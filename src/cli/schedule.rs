@@ -113,7 +113,7 @@ fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
 }
 
 /// The address of `target`, if it is meant as one. A path that is there is a path.
-fn url(target: &Target) -> Option<Result<Url, String>> {
+pub(super) fn url(target: &Target) -> Option<Result<Url, String>> {
     let text = target.location.as_str();
     if !Url::is_meant(text) || (!text.contains("://") && Path::new(text).exists()) {
         return None;

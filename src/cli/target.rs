@@ -27,6 +27,8 @@ pub(super) struct Opened {
     pub root: String,
     /// Its path inside its repository: empty, or ending in `/`.
     pub prefix: String,
+    /// The same, with the file's name if it is one file.
+    pub asked: String,
     pub project: Project,
     pub repo: Option<Repo>,
     pub base: Option<Base>,
@@ -85,6 +87,7 @@ pub(super) fn read(
             .rfind('/')
             .map_or("", |slash| &prefix[..=slash])
             .to_owned(),
+        asked: prefix,
         project: project(listing),
         repo,
         base,
@@ -96,7 +99,8 @@ fn bare(path: &Path) -> bool {
     Repo::open(path).is_ok_and(|repo| repo.is_bare())
 }
 
-fn project(listing: Listing) -> Project {
+/// The files of `listing`.
+pub(super) fn project(listing: Listing) -> Project {
     let skipped = listing.skipped.into_iter().map(|skipped| SkippedFile {
         file: skipped.path,
         reason: skipped.reason.code().to_owned(),

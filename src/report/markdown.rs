@@ -105,6 +105,7 @@ mod tests {
     fn finding(file: &str) -> FindingRow {
         FindingRow {
             fingerprint: "f".into(),
+            alike: "f".into(),
             transform: "t".into(),
             sink: "pickle.loads".into(),
             file: file.into(),
@@ -126,6 +127,7 @@ mod tests {
             next: None,
             notes: Vec::new(),
             test: false,
+            known: false,
             entries: Vec::new(),
             other_paths: 0,
             callers: Vec::new(),

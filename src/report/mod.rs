@@ -71,6 +71,11 @@ pub struct ProjectRow {
     pub suggestions: Option<String>,
     /// Things a person should know: files `stage` did not see, bounds that were met.
     pub notes: Vec<String>,
+    /// What could not be read is in the baseline that it was held against: no reason for exit code 3.
+    pub known: bool,
+    /// The analysis met its bound on work.
+    #[serde(skip)]
+    pub exhausted: bool,
     /// The changed files, for formats that draw the patch themselves.
     #[serde(skip)]
     pub changes: Vec<ChangedFile>,
@@ -114,6 +119,9 @@ pub struct SkippedRow {
 pub struct FindingRow {
     /// Survives unrelated line moves.
     pub fingerprint: String,
+    /// See [`Finding::alike`].
+    #[serde(skip)]
+    pub alike: String,
     /// Id of the transform.
     pub transform: String,
     /// Qualified name of the sink.
@@ -144,6 +152,8 @@ pub struct FindingRow {
     pub notes: Vec<NoteRow>,
     /// In test code, an example or documentation: not counted unless asked for.
     pub test: bool,
+    /// In the baseline that it was held against: not counted.
+    pub known: bool,
     /// The handlers it is reached from.
     pub entries: Vec<EntryRow>,
     /// Ways that untrusted data comes besides `path`.
@@ -247,11 +257,23 @@ impl Run {
         }
     }
 
-    /// Whether a finding counts towards the exit code: open, and of a level that was asked for.
+    /// Whether a finding counts towards the exit code: open, of a level that was asked for, and in no baseline.
     pub fn counts(&self, finding: &FindingRow) -> bool {
-        let open = matches!(finding.status, "rewrite" | "suggest" | "refuse");
-        open && (self.tests || !finding.test)
+        !finding.known && self.concerns(finding)
+    }
+
+    /// Whether a finding would count without a baseline.
+    pub fn concerns(&self, finding: &FindingRow) -> bool {
+        finding.is_open()
+            && (self.tests || !finding.test)
             && self.trust.iter().any(|trust| trust.word() == finding.trust)
+    }
+}
+
+impl FindingRow {
+    /// Whether something is owed for it.
+    pub fn is_open(&self) -> bool {
+        matches!(self.status, "rewrite" | "suggest" | "refuse")
     }
 }
 
@@ -308,6 +330,8 @@ impl ProjectRow {
             patch: patch(&changes),
             suggestions: patch(&suggested),
             notes,
+            known: false,
+            exhausted: checked.exhausted,
             changes,
         }
     }
@@ -379,6 +403,7 @@ fn finding_row(
     let reason = decision.reason();
     FindingRow {
         fingerprint: finding.fingerprint.clone(),
+        alike: finding.alike.clone(),
         transform: by.to_owned(),
         sink: finding.name.clone(),
         file: source.path().to_owned(),
@@ -394,6 +419,7 @@ fn finding_row(
         next: reason.map(|r| r.next_step()),
         notes: notes.iter().map(|note| note_row(project, note)).collect(),
         test: finding.test,
+        known: false,
         entries: entries(project, finding),
         other_paths: finding
             .routes

@@ -45,7 +45,7 @@ fn project_text(out: &mut String, run: &Run, project: &ProjectRow, look: Look) {
     for finding in &project.findings {
         if look.all || run.counts(finding) {
             finding_text(out, finding);
-        } else {
+        } else if !finding.known {
             quiet += 1;
         }
     }
@@ -104,9 +104,10 @@ fn finding_text(out: &mut String, finding: &FindingRow) {
         .map_or(String::new(), |reason| format!(" [{reason}]"));
     let file = printable(&finding.file);
     let test = if finding.test { "  test" } else { "" };
+    let known = if finding.known { "  known" } else { "" };
     let _ = writeln!(
         out,
-        "\n  {BOLD}{file}:{}:{}{BOLD:#}  {style}{}{style:#}{reason}  {}{test}",
+        "\n  {BOLD}{file}:{}:{}{BOLD:#}  {style}{}{style:#}{reason}  {}{test}{known}",
         finding.line, finding.column, finding.status, finding.trust,
     );
     let _ = writeln!(out, "    {}", printable(&finding.message));
@@ -195,6 +196,10 @@ fn totals(run: &Run) -> String {
         count("guarded"),
         count("trusted"),
     );
+    let known = findings().filter(|f| f.known).count();
+    if known > 0 {
+        let _ = write!(line, "; {known} known and not counted");
+    }
     if failed > 0 {
         let _ = write!(line, "; {} failed", several(failed, "project"));
     }

@@ -143,6 +143,7 @@ pub(super) fn finding(
         test: false,
         complete: true,
         fingerprint: String::new(),
+        alike: String::new(),
     }
 }
 
@@ -180,14 +181,15 @@ pub(super) fn fingerprint(project: &Project, model: &Model, findings: &mut [Find
             .sink_row(finding.sink)
             .map_or("", |(t, _)| t.id.as_str());
         let words = [transform, source.path(), &function, &text].join("\0");
+        let of_rank = |rank: usize| -> String {
+            let digest = Sha256::digest(format!("{words}\0{rank}"));
+            let bytes = digest.iter().take(8);
+            bytes.map(|byte| format!("{byte:02x}")).collect()
+        };
+        finding.alike = of_rank(0);
         let first = ranks.entry(words.clone()).or_default();
         for rank in *first.. {
-            let digest = Sha256::digest(format!("{words}\0{rank}"));
-            let hex: String = digest
-                .iter()
-                .take(8)
-                .map(|byte| format!("{byte:02x}"))
-                .collect();
+            let hex = of_rank(rank);
             if seen.insert(hex.clone()) {
                 finding.fingerprint = hex;
                 *first = rank.saturating_add(1);

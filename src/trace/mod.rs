@@ -167,6 +167,8 @@ pub struct Finding {
     pub complete: bool,
     /// Survives unrelated line moves: from the file, the function, the call's text and its rank among equals.
     pub fingerprint: String,
+    /// The fingerprint of the first of those equals: what a baseline counts.
+    pub alike: String,
 }
 
 /// What `trace` gives.

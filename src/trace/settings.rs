@@ -124,6 +124,7 @@ impl Look<'_> {
             test: false,
             complete: true,
             fingerprint: String::new(),
+            alike: String::new(),
         }
     }
 }
