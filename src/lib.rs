@@ -22,6 +22,7 @@ pub mod pack;
 pub mod pickle;
 pub mod plan;
 pub mod project;
+pub mod prove;
 pub mod push;
 pub mod python;
 pub mod repo;

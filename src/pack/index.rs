@@ -47,6 +47,7 @@ pub(super) struct Index {
     pub returns: HashMap<String, Row>,
     pub steps: HashMap<String, Row>,
     pub step_methods: HashMap<String, Row>,
+    pub encodings: HashMap<String, Encoding>,
     pub applies: Names,
     pub apply_methods: Names,
     pub carriers: Names,
@@ -100,6 +101,9 @@ impl Index {
             let names = row.names.iter();
             names.for_each(|name| self.queues.add(name, (id, n)));
         }
+        let encodings = framework.encodings.iter();
+        self.encodings
+            .extend(encodings.map(|(name, encoding)| (name.clone(), *encoding)));
         self.tables.extend(framework.tables.iter().cloned());
         self.queries.extend(framework.queries.iter().cloned());
         for (n, row) in framework.stores.iter().enumerate() {

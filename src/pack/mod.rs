@@ -458,6 +458,11 @@ impl Model {
         self.row(|f| &f.returns, *self.index.returns.get(name)?)
     }
 
+    /// What a client does so that the step `name` (or `.name`, of a method) gives what was meant.
+    pub fn encoding(&self, name: &str) -> Option<Encoding> {
+        self.index.encodings.get(name).copied()
+    }
+
     /// The propagating function called `name`.
     pub fn step(&self, name: &str) -> Option<&Step> {
         self.row(|f| &f.steps, *self.index.steps.get(name)?)

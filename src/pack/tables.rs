@@ -99,6 +99,12 @@ pub struct Framework {
     /// Functions and methods that pass data on.
     #[serde(default, rename = "step")]
     pub steps: Vec<Step>,
+    /// What a client does so that a step gives what was meant: by name, or `.name` of a method.
+    #[serde(default)]
+    pub encodings: BTreeMap<String, Encoding>,
+    /// How an application of it is run, to send it requests.
+    #[serde(default, rename = "serve")]
+    pub serves: Vec<Serve>,
     /// Functions whose result can carry no payload.
     #[serde(default)]
     pub stops: Vec<String>,
@@ -456,6 +462,55 @@ pub struct Step {
     /// 0-based position of the argument the data comes from; 0 when absent.
     #[serde(default)]
     pub from: usize,
+}
+
+/// What undoes a step: `base64` for `base64.b64decode`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Encoding {
+    /// Nothing is to be done: it reads, or makes text of bytes.
+    None,
+    /// RFC 4648.
+    Base64,
+    /// With `-` and `_`.
+    UrlsafeBase64,
+    /// RFC 4648.
+    Base32,
+    /// In capitals.
+    Base16,
+    /// As Python's `base64.a85encode`.
+    Ascii85,
+    /// As Python's `base64.b85encode`.
+    Base85,
+    /// Of any case.
+    Hex,
+    /// RFC 1950.
+    Zlib,
+    /// RFC 1952.
+    Gzip,
+    /// bzip2.
+    Bz2,
+    /// xz.
+    Lzma,
+}
+
+/// `[[serve]]`: how an application is found and run.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Serve {
+    /// A way of `prove/driver.py`.
+    pub run: String,
+    /// Types of which an application is an object.
+    #[serde(default)]
+    pub types: Vec<String>,
+    /// The handler itself is the application, whatever the path.
+    #[serde(default)]
+    pub handler: bool,
+    /// Where parameters of handlers travel under their own names, unless they say otherwise.
+    pub parameters: Option<String>,
+    /// Calls that put a handler under a path which does not begin with a slash.
+    #[serde(default)]
+    pub routes: Vec<String>,
 }
 
 /// `[[apply]]`: a call that calls a function it is given.

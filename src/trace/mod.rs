@@ -71,6 +71,10 @@ use taint::Taint;
 #[derive(Debug, Clone)]
 pub struct TaintPath {
     hops: Vec<Hop>,
+    /// Where the data travels: `body`, `cookie`, ...
+    pub channel: String,
+    /// Under which name, where that is a literal.
+    pub key: Option<String>,
 }
 
 impl TaintPath {
@@ -83,7 +87,11 @@ impl TaintPath {
             Shape::Any,
             false,
         ));
-        TaintPath { hops }
+        TaintPath {
+            hops,
+            channel: taint.channel.to_string(),
+            key: taint.key.as_deref().map(str::to_owned),
+        }
     }
 
     /// The stations.

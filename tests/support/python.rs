@@ -106,7 +106,7 @@ struct Driver {
 
 impl Driver {
     fn start(args: &[&str]) -> Result<Driver, String> {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/drive.py");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/prove/driver.py");
         let mut child = Command::new(python())
             .arg("-B")
             .arg(script)

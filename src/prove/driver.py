@@ -12,11 +12,14 @@ What is sent is in payloads.py.
 
 import asyncio
 import base64
+import bz2
+import gzip
 import importlib
 import inspect
 import io
 import json
 import logging
+import lzma
 import os
 import pickle
 import signal
@@ -35,11 +38,19 @@ LINE = 4_000
 FORM = 20_000
 SECONDS = 60
 
+# The words of `[encodings]` in transforms/.
 WRAPS = {
     "base64": base64.b64encode,
     "urlsafe-base64": base64.urlsafe_b64encode,
-    "zlib": zlib.compress,
+    "base32": base64.b32encode,
+    "base16": base64.b16encode,
+    "ascii85": base64.a85encode,
+    "base85": base64.b85encode,
     "hex": lambda data: data.hex().encode(),
+    "zlib": zlib.compress,
+    "gzip": gzip.compress,
+    "bz2": bz2.compress,
+    "lzma": lzma.compress,
 }
 
 

@@ -1,0 +1,158 @@
+//! What is derived of the way of untrusted data, held against the `request` block of every case that has one.
+#![expect(clippy::disallowed_methods, reason = "reads the cases")]
+
+#[path = "support/case.rs"]
+mod case;
+
+use case::{Case, Request};
+use depickle::pack::Model;
+use depickle::project::Project;
+use depickle::prove::{Channel, Delivery, Obstacle, deliveries};
+
+/// Cases whose request is derived, of those that have one.
+const DERIVED: usize = 162;
+
+fn derived(case: &Case, model: &Model) -> Vec<Result<Delivery, Obstacle>> {
+    let files = case.before.iter();
+    let files = files.map(|(path, text)| (path.clone(), text.clone().into_bytes()));
+    let project = Project::new(files, Vec::new());
+    let checked = depickle::migrate(&project, model, &case.order(), None);
+    let findings = checked.findings.iter();
+    findings
+        .flat_map(|finding| deliveries(&project, model, finding))
+        .collect()
+}
+
+/// Whether `made` brings data where `wanted` does. Of an application that is the handler itself, any path does.
+fn same(made: &Delivery, wanted: &Request, model: &Model) -> bool {
+    let name = |name: &Option<String>| name.as_ref().map(|name| name.to_lowercase());
+    let wrapping: Vec<String> = made
+        .wrapping
+        .iter()
+        .map(|encoding| {
+            let word = serde_json::to_value(encoding).expect("a word");
+            word.as_str().expect("a word").to_owned()
+        })
+        .collect();
+    let framework = model.frameworks.iter().find(|f| f.id == made.framework);
+    let anywhere = framework.is_some_and(|f| f.serves.iter().any(|serve| serve.handler));
+    made.channel.word() == wanted.channel
+        && (name(&made.name) == name(&wanted.name) || made.channel == Channel::Body)
+        && made.method == wanted.method
+        && (made.path == wanted.path || anywhere)
+        && wrapping == wanted.wrap
+}
+
+/// What is derived for the only handler of a small Flask application, whose body reads `value`.
+fn of_flask(route: &str, value: &str) -> Result<Delivery, Obstacle> {
+    let code = format!(
+        "import base64, pickle, zlib\nfrom flask import Flask, request\nfrom flask_login import login_required\n\napp = Flask(__name__)\n\n\n{route}\ndef load(part=None):\n    return str(pickle.loads({value})[\"items\"])\n"
+    );
+    of_files(&[("app.py", &code)])
+}
+
+fn of_files(files: &[(&str, &str)]) -> Result<Delivery, Obstacle> {
+    let files = files.iter();
+    let files = files.map(|(path, text)| ((*path).to_owned(), text.as_bytes().to_vec()));
+    let project = Project::new(files, Vec::new());
+    let model = Model::builtin().expect("packs");
+    let order = depickle::plan::Order::default();
+    let checked = depickle::migrate(&project, &model, &order, None);
+    let [finding] = checked.findings.as_slice() else {
+        panic!("{} findings", checked.findings.len());
+    };
+    let mut made = deliveries(&project, &model, finding);
+    assert_eq!(made.len(), 1);
+    made.remove(0)
+}
+
+const POST: &str = r#"@app.route("/a/<int:n>", methods=["POST"])"#;
+
+#[test]
+fn what_is_not_understood_is_not_derived() {
+    let changed = |value: &str| match of_flask(POST, value) {
+        Err(Obstacle::Changed(_)) => {}
+        other => panic!("{value}: {other:?}"),
+    };
+    changed("request.get_data()[4:]");
+    changed(r#"base64.b64decode(request.form["a"], b"-_")"#);
+    changed("zlib.decompress(request.get_data(), 31)");
+    changed(r#"request.form["a"].replace("x", "y").encode()"#);
+    changed(r#"request.form["a"].split(".")[1].encode()"#);
+    changed(r#"request.form["a"][1:].encode()"#);
+    changed("unheard_of(request.get_data())");
+    let obstacle = |route: &str, value: &str| of_flask(route, value).unwrap_err();
+    assert_eq!(
+        obstacle(&format!("{POST}\n@login_required"), "request.data"),
+        Obstacle::Login("login_required".into())
+    );
+    assert_eq!(
+        obstacle("@app.route(PREFIX + \"/a\")", "request.data"),
+        Obstacle::NoRoute
+    );
+    assert_eq!(
+        obstacle(POST, "request.form[request.args[\"k\"]].encode()"),
+        Obstacle::NoName
+    );
+    assert_eq!(
+        obstacle(POST, "request.get_json()[\"cart\"].encode()"),
+        Obstacle::NoChannel("body".into())
+    );
+}
+
+#[test]
+fn a_path_that_is_registered_twice_or_is_a_pattern_is_not_derived() {
+    let view = "import pickle\nfrom django.views import View\n\n\nclass Load(View):\n    def post(self, request):\n        return pickle.loads(request.body)\n";
+    let with = |urls: &str| of_files(&[("views.py", view), ("urls.py", urls)]);
+    let once = "from django.urls import path\nfrom views import Load\nurlpatterns = [path(\"load/<uuid:a>\", Load.as_view())]\n";
+    let made = with(once).expect("a delivery");
+    assert_eq!(made.path, "/load/12345678-1234-4234-8234-123456789abc");
+    let twice = format!("{once}urlpatterns += [path(\"more\", Load.as_view())]\n");
+    assert_eq!(with(&twice).unwrap_err(), Obstacle::NoRoute);
+    let pattern = once.replace("load/<uuid:a>", "/load/.*");
+    assert_eq!(with(&pattern).unwrap_err(), Obstacle::NoRoute);
+}
+
+#[test]
+fn the_form_of_the_value_is_read_off_its_uses() {
+    let made = of_flask(POST, "request.data").expect("a delivery");
+    assert_eq!((made.path.as_str(), made.method.as_str()), ("/a/1", "POST"));
+    assert_eq!(made.sample.to_string(), r#"{"items":1}"#);
+    let code = "import pickle\nfrom flask import Flask, request\napp = Flask(__name__)\n\ndef read(raw):\n    cart = pickle.loads(raw)\n    cart.setdefault(\"note\", \"\")\n    return cart\n\n@app.post(\"/a\")\ndef load():\n    cart = read(request.data)\n    for item in cart[\"items\"]:\n        print(item[\"price\"] * 2, item[\"name\"].upper())\n    return str(sum(cart.get(\"prices\")))\n";
+    let made = of_files(&[("app.py", code)]).expect("a delivery");
+    assert_eq!(
+        made.sample.to_string(),
+        r#"{"items":[{"name":"tea","price":1}],"note":1,"prices":[1]}"#
+    );
+}
+
+#[test]
+fn what_is_derived_is_what_the_cases_send() {
+    let model = Model::builtin().expect("packs");
+    let (mut agree, mut all) = (0, 0);
+    let mut wrong = Vec::new();
+    let mut open: std::collections::BTreeMap<String, Vec<String>> = Default::default();
+    for case in case::all() {
+        let case = case.expect("a case");
+        let Some(wanted) = &case.request else {
+            continue;
+        };
+        all += 1;
+        let made = derived(&case, &model);
+        let good: Vec<&Delivery> = made.iter().flatten().collect();
+        if good.iter().any(|made| same(made, wanted, &model)) {
+            agree += 1;
+        } else if good.is_empty() {
+            let why = made.iter().filter_map(|made| made.as_ref().err());
+            let why: Vec<String> = why.map(Obstacle::message).collect();
+            open.entry(why.join("; "))
+                .or_default()
+                .push(case.name.clone());
+        } else {
+            wrong.push(format!("{}: {good:?}\n  instead of {wanted:?}", case.name));
+        }
+    }
+    println!("{agree} of {all} are derived; not derived are {open:#?}");
+    assert!(wrong.is_empty(), "{}", wrong.join("\n"));
+    assert_eq!(agree, DERIVED, "of {all}");
+}
