@@ -1,6 +1,4 @@
 //! What is derived of the way of untrusted data, held against the `request` block of every case that has one.
-#![expect(clippy::disallowed_methods, reason = "reads the cases")]
-
 #[path = "support/case.rs"]
 mod case;
 
