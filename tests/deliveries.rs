@@ -1,4 +1,5 @@
 //! What is derived of the way of untrusted data, held against the `request` block of every case that has one.
+
 #[path = "support/case.rs"]
 mod case;
 
