@@ -770,6 +770,15 @@ fn inspect_tells_what_pickles_would_run_and_runs_none() {
     assert_eq!(code_of, 3);
     let (code_of, verdict, _) = said("none.txt", b"no pickle at all\n");
     assert_eq!((code_of, verdict.as_str()), (3, "none"));
+    let (code_of, verdict, json) = said("more.pkl", b"\x80\x02N.\x80\x02N.\0\0rest");
+    assert_eq!((code_of, verdict.as_str()), (0, "data-only"));
+    assert_eq!(json["files"][0]["pickles"].as_array().unwrap().len(), 2);
+    assert_eq!(
+        json["files"][0]["notes"][0],
+        "6 bytes after the last pickle are none"
+    );
+    let (code_of, ..) = said("behind.pkl", b"\x80\x02N.cos\nsystem\n");
+    assert_eq!(code_of, 3);
     let text = home.run(&["inspect", "evil.pkl", "gone.pkl", "--ops"]);
     assert_eq!(code(&text), 3);
     assert!(stdout(&text).contains("runs-code"), "{}", stdout(&text));

@@ -5,19 +5,20 @@ use std::io::Read;
 use serde_json::{Value as Json, json};
 
 use super::Exit;
-use crate::pickle::{Arg, Machine, Reader, Verdict, float, run, unwrap};
+use crate::pickle::{Arg, Machine, Op, Verdict, float, run_seen, unwrap};
 use crate::text::printable;
 
 /// Bytes of one file that are read at most.
 const LARGEST: u64 = 4 << 30;
 /// Pickles after one another in one part that are read at most.
 const STREAM: usize = 10_000;
-/// Imports, calls and opcodes that are printed of one pickle at most; all are counted.
+/// Imports, calls and opcodes that are printed of one pickle at most, and of all in one file; all are counted.
 const SHOWN: usize = 1000;
+const SHOWN_IN_ALL: usize = 20_000;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Files with pickles, also within zip, gzip, zlib, base64, hex or numpy arrays; `-` is standard input
+    /// Files with pickles, also of joblib or within zip, gzip, zlib, bz2, base64, hex or numpy arrays; `-` is standard input
     #[arg(value_name = "FILE", required = true)]
     files: Vec<String>,
     /// Print the opcodes too, at most 1000 of each pickle
@@ -77,6 +78,7 @@ fn look(name: &str, bytes: &[u8], ops: bool, exit: &mut Exit) -> Json {
         *exit = (*exit).max(Exit::Incomplete);
     }
     let mut pickles = Vec::new();
+    let mut left = SHOWN_IN_ALL;
     for part in &found.parts {
         let mut at = part.start;
         for count in 0.. {
@@ -87,21 +89,27 @@ fn look(name: &str, bytes: &[u8], ops: bool, exit: &mut Exit) -> Json {
                 ));
                 break;
             }
-            let machine = run(&part.bytes, at);
-            // What follows a pickle and is none at all: counted, no pickle.
-            if count > 0 && machine.ops == 0 {
-                notes.push(format!(
-                    "{} bytes after the last pickle",
-                    part.bytes.len() - at
-                ));
+            let most = if ops { SHOWN.min(left) } else { 0 };
+            let mut seen = Vec::new();
+            let machine = run_seen(&part.bytes, at, &mut |op| {
+                if seen.len() < most {
+                    seen.push(opcode(op));
+                }
+            });
+            let verdict = machine.verdict();
+            // What follows a pickle and is none at all: nobody's reader gets there by itself.
+            let begins = part.bytes.get(at) == Some(&0x80);
+            if count > 0 && machine.error.is_some() && verdict == Verdict::DataOnly && !begins {
+                let size = part.bytes.len() - at;
+                notes.push(format!("{size} bytes after the last pickle are none"));
                 break;
             }
-            *exit = (*exit).max(match (machine.verdict(), &machine.error) {
+            *exit = (*exit).max(match (verdict, &machine.error) {
                 (_, Some(_)) => Exit::Incomplete,
                 (Verdict::DataOnly, None) => Exit::Done,
                 _ => Exit::Findings,
             });
-            pickles.push(one(&machine, &part.way, &part.bytes, at, ops));
+            pickles.push(one(&machine, &part.way, at, ops.then_some(seen), &mut left));
             at = machine.end;
             if machine.error.is_some() || at >= part.bytes.len() {
                 break;
@@ -111,14 +119,26 @@ fn look(name: &str, bytes: &[u8], ops: bool, exit: &mut Exit) -> Json {
     if pickles.is_empty() {
         *exit = (*exit).max(Exit::Incomplete);
         notes.push(
-            "no pickle was found: neither as it is, nor in zip, gzip, zlib, base64, hex, npy"
+            "no pickle was found: neither as it is, nor in zip, gzip, zlib, bz2, base64, hex, npy"
                 .to_owned(),
         );
     }
     json!({"file": name, "pickles": pickles, "notes": notes})
 }
 
-fn one(machine: &Machine, way: &[String], bytes: &[u8], at: usize, ops: bool) -> Json {
+fn one(
+    machine: &Machine,
+    way: &[String],
+    at: usize,
+    ops: Option<Vec<Json>>,
+    left: &mut usize,
+) -> Json {
+    let shown = SHOWN.min(*left);
+    let (imports, calls) = (machine.imports.iter(), machine.calls.iter());
+    let (imports, calls): (Vec<_>, Vec<_>) =
+        (imports.take(shown).collect(), calls.take(shown).collect());
+    let many = imports.len() + calls.len() + ops.as_ref().map_or(0, Vec::len);
+    *left = left.saturating_sub(many);
     let mut row = json!({
         "within": way,
         "at": at,
@@ -126,18 +146,21 @@ fn one(machine: &Machine, way: &[String], bytes: &[u8], at: usize, ops: bool) ->
         "protocol": machine.protocol,
         "verdict": machine.verdict(),
         "opcodes": machine.ops,
-        "import-count": machine.imports.len(),
-        "call-count": machine.calls.len(),
-        "imports": machine.imports.iter().take(SHOWN).collect::<Vec<_>>(),
-        "calls": machine.calls.iter().take(SHOWN).collect::<Vec<_>>(),
+        "import-count": machine.import_count,
+        "call-count": machine.call_count,
+        "array-count": machine.arrays.len(),
+        "imports": imports,
+        "calls": calls,
         "error": machine.error.as_ref().map(ToString::to_string),
     });
-    if ops {
-        let read = Reader::new(bytes, at).take(SHOWN).flatten();
-        let read = read.map(|op| json!({"at": op.at, "opcode": op.name, "arg": shown(&op.arg)}));
-        row["ops"] = read.collect();
+    if let Some(ops) = ops {
+        row["ops"] = ops.into();
     }
     row
+}
+
+fn opcode(op: &Op) -> Json {
+    json!({"at": op.at, "opcode": op.name, "arg": shown(&op.arg)})
 }
 
 /// An argument in at most some hundred characters.
@@ -208,6 +231,25 @@ fn text(row: &Json) -> String {
             out.push_str(&format!(
                 "    calls   {callable}({arguments})  (byte {})\n",
                 call["at"]
+            ));
+        }
+        let hidden = |all: &str, shown: &str| {
+            let all = pickle[all].as_u64().unwrap_or(0);
+            all.saturating_sub(list(&pickle[shown]).len() as u64)
+        };
+        match (
+            hidden("import-count", "imports"),
+            hidden("call-count", "calls"),
+        ) {
+            (0, 0) => {}
+            (imports, calls) => out.push_str(&format!(
+                "    and {imports} imports and {calls} calls more\n"
+            )),
+        }
+        if pickle["array-count"] != 0 {
+            out.push_str(&format!(
+                "    passed over, as joblib does: {} arrays of numbers\n",
+                pickle["array-count"]
             ));
         }
         if !pickle["error"].is_null() {

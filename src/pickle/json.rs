@@ -3,15 +3,19 @@
 //! Invariant: no recursion, and no more than [`BOUND`] bytes: values may refer to each other many times.
 
 use std::borrow::Cow;
-use std::collections::BTreeSet;
+use std::collections::BTreeMap;
 use std::fmt::Write;
 
+use base64::Engine;
 use rustc_hash::FxHashSet;
 
 use super::machine::{Id, Machine, Value};
 
 /// Bytes of JSON written for one pickle at most.
 pub const BOUND: usize = 256 << 20;
+
+/// Entries of dictionaries that may be overwritten.
+const SLACK: usize = 1 << 20;
 
 /// Nesting that `json.loads` still reads deep in a program's own calls.
 const DEPTH: usize = 500;
@@ -21,9 +25,12 @@ const DEPTH: usize = 500;
 pub struct Converted {
     /// The document.
     pub json: String,
-    /// What is lost, each once, sorted.
-    pub lost: Vec<&'static str>,
+    /// What is lost, and how many times.
+    pub lost: Lost,
 }
+
+/// What JSON does not say as Python does, and how many times.
+pub type Lost = BTreeMap<&'static str, usize>;
 
 /// What stands on the work list.
 enum Work {
@@ -33,8 +40,14 @@ enum Work {
     Leave(Id),
 }
 
-/// The result of `machine` as JSON; else why not.
+/// The result of `machine` as JSON; else why not. Where nothing is lost that `json.dumps` refuses (bytes, sets), or writes as
+/// no JSON (NaN), it is what that gives.
 pub fn to_json(machine: &Machine) -> Result<Converted, String> {
+    to_json_within(machine, BOUND)
+}
+
+/// As [`to_json`], in at most `bound` bytes.
+pub fn to_json_within(machine: &Machine, bound: usize) -> Result<Converted, String> {
     if let Some(error) = &machine.error {
         return Err(format!("it cannot be loaded: {error}"));
     }
@@ -49,14 +62,16 @@ pub fn to_json(machine: &Machine) -> Result<Converted, String> {
     }
     let result = machine.result.ok_or("it holds no value")?;
     let mut out = String::new();
-    let mut lost = BTreeSet::new();
+    let mut lost = Lost::new();
     let mut open: Vec<Id> = Vec::new();
     let mut within = FxHashSet::default();
     let mut seen = FxHashSet::default();
     let mut work = vec![Work::Value(result)];
+    let mut steps = 0;
     while let Some(next) = work.pop() {
-        if out.len() > BOUND {
-            return Err("it is longer than 256 MiB as JSON".to_owned());
+        // Entries that overwrite each other, again and again, are work and leave no byte.
+        if out.len() > bound || steps > out.len() + work.len() + SLACK {
+            return Err(format!("it is longer than {bound} bytes as JSON"));
         }
         let id = match next {
             Work::Text(text) => {
@@ -75,7 +90,13 @@ pub fn to_json(machine: &Machine) -> Result<Converted, String> {
             Work::Value(id) => id,
         };
         let value = machine.value(id);
-        if matches!(value, Value::List(_) | Value::Tuple(_) | Value::Dict(_)) {
+        let size = match value {
+            Value::List(items) | Value::Tuple(items) | Value::Set(items) => Some(items.len()),
+            Value::Dict(items) => Some(items.len()),
+            _ => None,
+        };
+        if let Some(size) = size {
+            steps += size;
             if !within.insert(id) {
                 return Err("it contains itself".to_owned());
             }
@@ -84,13 +105,15 @@ pub fn to_json(machine: &Machine) -> Result<Converted, String> {
                 return Err(format!("it is nested deeper than {DEPTH} levels"));
             }
             if !seen.insert(id) && !matches!(value, Value::Tuple(_)) {
-                lost.insert("shared references become copies");
+                lose(&mut lost, "shared references become copies");
             }
         }
         match value {
-            Value::List(items) | Value::Tuple(items) => {
-                if matches!(value, Value::Tuple(_)) {
-                    lost.insert("tuples become lists");
+            Value::List(items) | Value::Tuple(items) | Value::Set(items) => {
+                match value {
+                    Value::Tuple(_) => lose(&mut lost, "tuples become lists"),
+                    Value::Set(_) => lose(&mut lost, "sets become lists"),
+                    _ => {}
                 }
                 work.extend([Work::Leave(id), Work::Text("]")]);
                 for (at, item) in items.iter().enumerate().rev() {
@@ -112,13 +135,24 @@ pub fn to_json(machine: &Machine) -> Result<Converted, String> {
                 plain(value)?;
                 quote(text, &mut out, &mut lost);
             }
+            Value::Bytes(bytes) | Value::ByteArray(bytes) => {
+                lose(&mut lost, "bytes become base64");
+                out.push('"');
+                base64::engine::general_purpose::STANDARD.encode_string(bytes, &mut out);
+                out.push('"');
+            }
+            Value::Float(number) if !number.is_finite() => {
+                lose(&mut lost, "NaN and infinity become null");
+                out.push_str("null");
+            }
             _ => out.push_str(&scalar(value)?),
         }
     }
-    Ok(Converted {
-        json: out,
-        lost: lost.into_iter().collect(),
-    })
+    Ok(Converted { json: out, lost })
+}
+
+fn lose(lost: &mut Lost, what: &'static str) {
+    *lost.entry(what).or_default() += 1;
 }
 
 /// The entries as a dictionary keeps them: the first key of those that are equal, with the last value.
@@ -163,16 +197,11 @@ fn identity<'v>(value: &'v Value) -> Result<(Same<'v>, Cow<'v, [u8]>), String> {
     Ok(((false, same.into_bytes().into()), text.into_bytes().into()))
 }
 
-fn key(
-    machine: &Machine,
-    id: Id,
-    out: &mut String,
-    lost: &mut BTreeSet<&'static str>,
-) -> Result<(), String> {
+fn key(machine: &Machine, id: Id, out: &mut String, lost: &mut Lost) -> Result<(), String> {
     match machine.value(id) {
         Value::Text(text) | Value::Str(text) => quote(text, out, lost),
         value => {
-            lost.insert("keys that are no text become text");
+            lose(lost, "keys that are no text become text");
             let _ = write!(out, "\"{}\"", scalar(value)?);
         }
     }
@@ -198,10 +227,7 @@ fn scalar(value: &Value) -> Result<String, String> {
             .decimal()
             .ok_or_else(|| "an integer has more than 4300 digits".to_owned()),
         Value::Float(number) if number.is_finite() => Ok(float(*number)),
-        Value::Float(_) => refused("NaN or infinity"),
-        Value::Bytes => refused("bytes"),
-        Value::ByteArray => refused("bytearray"),
-        Value::Set => refused("sets"),
+        Value::Float(_) => refused("NaN or infinity as a key"),
         _ => refused("objects"),
     }
 }
@@ -244,7 +270,7 @@ pub fn float(number: f64) -> String {
 }
 
 /// Text as `json.dumps` writes it: ASCII, in UTF-16 units.
-fn quote(text: &[u8], out: &mut String, lost: &mut BTreeSet<&'static str>) {
+fn quote(text: &[u8], out: &mut String, lost: &mut Lost) {
     out.push('"');
     let mut rest = text;
     while !rest.is_empty() {
@@ -258,7 +284,7 @@ fn quote(text: &[u8], out: &mut String, lost: &mut BTreeSet<&'static str>) {
         // What the reader lets through beside UTF-8 are surrogates, three bytes each.
         rest = match bad {
             [0xed, high, low, after @ ..] => {
-                lost.insert("lone surrogates are no text for most readers");
+                lose(lost, "lone surrogates are no text for most readers");
                 let code = 0xd000 | (u32::from(high & 0x3f) << 6) | u32::from(low & 0x3f);
                 let _ = write!(out, "\\u{code:04x}");
                 after

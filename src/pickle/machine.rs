@@ -7,6 +7,8 @@ use std::borrow::Cow;
 
 use rustc_hash::FxHashMap;
 
+use super::arrays::Behind;
+use super::calls::{Call, Import};
 use super::reader::{Arg, Integer, Malformed, Op, Reader};
 
 /// Number of a value.
@@ -28,19 +30,19 @@ pub enum Value<'a> {
     /// A string of Python 2.
     Str(Cow<'a, [u8]>),
     /// `bytes`.
-    Bytes,
+    Bytes(&'a [u8]),
     /// `bytearray`.
-    ByteArray,
+    ByteArray(&'a [u8]),
     /// A list.
     List(Vec<Id>),
     /// A tuple.
     Tuple(Vec<Id>),
     /// A dictionary, in the order of its entries; a key may come again.
     Dict(Vec<(Id, Id)>),
-    /// A set or a frozen set.
-    Set,
-    /// Something imported: its dotted name.
-    Global(String),
+    /// A set or a frozen set; an element may come again.
+    Set(Vec<Id>),
+    /// Something imported: its number among the imports.
+    Global(usize),
     /// What a call gives: its number among the calls.
     Called(usize),
     /// An object that the reading program finds by an id of its own.
@@ -49,30 +51,6 @@ pub enum Value<'a> {
     Extension,
     /// A buffer that is handed over beside the pickle.
     Buffer,
-}
-
-/// One import.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
-pub struct Import {
-    /// Offset of the opcode.
-    pub at: usize,
-    /// Opcode.
-    pub opcode: &'static str,
-    /// Module and name, joined by a dot.
-    pub name: String,
-}
-
-/// One call that reading makes.
-#[derive(Debug, Clone, PartialEq, serde::Serialize)]
-pub struct Call {
-    /// Offset of the opcode.
-    pub at: usize,
-    /// Opcode.
-    pub opcode: &'static str,
-    /// What is called.
-    pub callable: String,
-    /// Its arguments, shortened.
-    pub arguments: String,
 }
 
 /// What a pickle does to who reads it.
@@ -94,74 +72,173 @@ pub struct Machine<'a> {
     pub values: Vec<Value<'a>>,
     /// The value that loading gives; none if it fails.
     pub result: Option<Id>,
-    /// Everything imported, in order.
+    /// The first imports, in order; at most [`KEPT`].
     pub imports: Vec<Import>,
-    /// Everything called, in order.
+    /// How many there are.
+    pub import_count: usize,
+    /// The first calls, in order; at most [`KEPT`].
     pub calls: Vec<Call>,
+    /// How many there are.
+    pub call_count: usize,
+    /// Arrays that joblib's reader takes out of the file between two opcodes: offset and bytes.
+    pub arrays: Vec<(usize, usize)>,
     /// Persistent ids, buffers, and steps whose value is not followed.
     pub outside: usize,
     /// Highest protocol announced.
     pub protocol: u8,
     /// Opcodes read.
     pub ops: usize,
-    /// Why loading fails, if it does.
+    /// Why loading fails, in one of Python's readers at least; what another may still read was read on.
     pub error: Option<Malformed>,
     /// Offset after the last byte read.
     pub end: usize,
-    stack: Vec<Id>,
+    pub(super) stack: Vec<Id>,
     marks: Vec<usize>,
     memo: FxHashMap<i64, Id>,
+    /// What was given to objects that calls made, by BUILD.
+    pub(super) states: FxHashMap<Id, Id>,
 }
 
-/// Bytes of a module's or member's name that are kept.
-const NAME: usize = 200;
+/// Opcodes of one pickle that are read: some gigabytes of memory at the very most.
+const OPCODES: usize = 1 << 25;
+/// Imports and calls of one pickle that are kept; all are counted.
+pub const KEPT: usize = 10_000;
 
-type Step<T> = Result<T, &'static str>;
+pub(super) type Step<T> = Result<T, &'static str>;
 
 /// Runs the pickle at `start` of `bytes`.
 pub fn run(bytes: &[u8], start: usize) -> Machine<'_> {
-    let mut machine = Machine {
-        values: Vec::new(),
-        result: None,
-        imports: Vec::new(),
-        calls: Vec::new(),
-        outside: 0,
-        protocol: 0,
-        ops: 0,
-        error: None,
-        end: start,
-        stack: Vec::new(),
-        marks: Vec::new(),
-        memo: FxHashMap::default(),
-    };
-    let mut reader = Reader::new(bytes, start);
-    while let Some(op) = reader.next() {
-        let left = bytes.len() - reader.position().min(bytes.len());
-        let step = op.and_then(|op| {
-            machine.ops += 1;
-            let at = op.at;
-            let step = machine.step(op, left);
-            step.map_err(|what| Malformed {
-                at,
-                what: what.to_owned(),
-            })
-        });
-        if let Err(error) = step {
-            machine.error = Some(error);
-            break;
-        }
+    run_seen(bytes, start, &mut |_| {})
+}
+
+/// As [`run`], and shows each opcode to `see`.
+pub fn run_seen<'a>(bytes: &'a [u8], start: usize, see: &mut dyn FnMut(&Op<'a>)) -> Machine<'a> {
+    let mut machine = Machine::new(start);
+    let crossed = machine.read(Reader::new(bytes, start), bytes, see, true);
+    if let Some(at) = crossed {
+        let what = "an argument crosses the end of its frame: Python's readers go on differently";
+        machine.doubt(at, what.to_owned());
+        // What the other way does is told as well.
+        let mut other = Machine::new(start);
+        other.read(
+            Reader::new(bytes, start).jumping(),
+            bytes,
+            &mut |_| {},
+            true,
+        );
+        machine.join(other);
     }
-    machine.end = reader.position();
     machine
 }
 
 impl<'a> Machine<'a> {
+    fn new(start: usize) -> Machine<'a> {
+        Machine {
+            values: Vec::new(),
+            result: None,
+            imports: Vec::new(),
+            import_count: 0,
+            calls: Vec::new(),
+            call_count: 0,
+            arrays: Vec::new(),
+            outside: 0,
+            protocol: 0,
+            ops: 0,
+            error: None,
+            end: start,
+            stack: Vec::new(),
+            marks: Vec::new(),
+            memo: FxHashMap::default(),
+            states: FxHashMap::default(),
+        }
+    }
+
+    /// Takes in what `other` imports and calls.
+    fn join(&mut self, other: Machine<'a>) {
+        let room = KEPT.saturating_sub(self.imports.len());
+        self.imports.extend(other.imports.into_iter().take(room));
+        self.import_count += other.import_count;
+        let room = KEPT.saturating_sub(self.calls.len());
+        self.calls.extend(other.calls.into_iter().take(room));
+        self.call_count += other.call_count;
+    }
+
+    /// Reads to the end; with the `arrays` that joblib writes between opcodes. Gives where an argument crossed its frame.
+    fn read(
+        &mut self,
+        mut reader: Reader<'a>,
+        bytes: &'a [u8],
+        see: &mut dyn FnMut(&Op<'a>),
+        arrays: bool,
+    ) -> Option<usize> {
+        let mut crossed = None;
+        while let Some(op) = reader.next() {
+            let op = match op {
+                Ok(op) => Some(op),
+                Err(error) => {
+                    // What one of Python's readers refuses another reads: what follows must be seen.
+                    let lenient = reader.lenient(error.at);
+                    self.doubt(error.at, error.what);
+                    lenient
+                }
+            };
+            let Some(op) = op else { break };
+            if reader.crossed {
+                crossed.get_or_insert(op.at);
+            }
+            see(&op);
+            self.ops += 1;
+            let (at, built) = (op.at, op.name == "BUILD");
+            let left = bytes.len() - reader.position().min(bytes.len());
+            let step = match self.ops > OPCODES {
+                true => Err("more than 33 million opcodes"),
+                false => self.step(op, left),
+            };
+            if let Err(what) = step {
+                self.doubt(at, what.to_owned());
+                break;
+            }
+            if built && arrays {
+                let after = bytes.get(reader.position()..).unwrap_or_default();
+                match super::arrays::behind(self, after) {
+                    None => {}
+                    Some(Behind::Raw(size)) => {
+                        self.arrays.push((reader.position(), size));
+                        reader.pass_over(size);
+                    }
+                    Some(Behind::Pickle) => {
+                        self.end = reader.position();
+                        self.inner(bytes, see);
+                        reader.pass_over(self.end - reader.position());
+                    }
+                }
+            }
+        }
+        self.end = reader.position();
+        crossed.or(reader.crossed.then_some(self.end))
+    }
+
+    /// A pickle within this one, with a stack and a memo of its own.
+    fn inner(&mut self, bytes: &'a [u8], see: &mut dyn FnMut(&Op<'a>)) {
+        let stack = std::mem::take(&mut self.stack);
+        let marks = std::mem::take(&mut self.marks);
+        let memo = std::mem::take(&mut self.memo);
+        self.read(Reader::new(bytes, self.end), bytes, see, false);
+        (self.stack, self.marks, self.memo) = (stack, marks, memo);
+        self.result = None;
+    }
+
+    /// Notes that loading fails here, if it does not before.
+    fn doubt(&mut self, at: usize, what: String) {
+        self.error.get_or_insert(Malformed { at, what });
+    }
+
     /// The worst that was seen, also where loading fails later: by then it has happened.
     pub fn verdict(&self) -> Verdict {
-        match (self.calls.is_empty(), self.imports.is_empty()) {
-            (false, _) => Verdict::RunsCode,
-            (true, false) => Verdict::Imports,
-            (true, true) => Verdict::DataOnly,
+        match (self.call_count, self.import_count) {
+            (1.., _) => Verdict::RunsCode,
+            (0, 1..) => Verdict::Imports,
+            (0, 0) => Verdict::DataOnly,
         }
     }
 
@@ -170,14 +247,14 @@ impl<'a> Machine<'a> {
         self.values.get(id as usize).unwrap_or(&Value::None)
     }
 
-    fn push(&mut self, value: Value<'a>) -> Step<()> {
+    pub(super) fn push(&mut self, value: Value<'a>) -> Step<()> {
         let id = Id::try_from(self.values.len()).map_err(|_| "more than 2^32 values")?;
         self.values.push(value);
         self.stack.push(id);
         Ok(())
     }
 
-    fn pop(&mut self) -> Step<Id> {
+    pub(super) fn pop(&mut self) -> Step<Id> {
         let floor = self.marks.last().copied().unwrap_or(0);
         if self.stack.len() <= floor {
             return Err("the stack is empty here");
@@ -185,103 +262,21 @@ impl<'a> Machine<'a> {
         self.stack.pop().ok_or("the stack is empty here")
     }
 
-    fn top(&self) -> Step<Id> {
+    pub(super) fn top(&self) -> Step<Id> {
         let floor = self.marks.last().copied().unwrap_or(0);
         let top = self.stack.get(floor..).and_then(<[Id]>::last);
         top.copied().ok_or("the stack is empty here")
     }
 
-    fn since_mark(&mut self) -> Step<Vec<Id>> {
+    pub(super) fn since_mark(&mut self) -> Step<Vec<Id>> {
         let mark = self.marks.pop().ok_or("no MARK was set")?;
         Ok(self.stack.split_off(mark.min(self.stack.len())))
-    }
-
-    fn import(&mut self, at: usize, opcode: &'static str, name: String) {
-        self.imports.push(Import { at, opcode, name });
-    }
-
-    fn call(&mut self, at: usize, opcode: &'static str, callable: String, args: &[Id]) -> usize {
-        let mut arguments = String::new();
-        for arg in args.iter().take(8) {
-            if !arguments.is_empty() {
-                arguments.push_str(", ");
-            }
-            self.describe(*arg, &mut arguments, true);
-        }
-        if args.len() > 8 {
-            arguments.push_str(", ...");
-        }
-        self.calls.push(Call {
-            at,
-            opcode,
-            callable,
-            arguments,
-        });
-        self.calls.len() - 1
-    }
-
-    /// A value in a few words; `deep` shows the first elements of a container.
-    fn describe(&self, id: Id, out: &mut String, deep: bool) {
-        let short = |bytes: &[u8]| {
-            let start = bytes.get(..200.min(bytes.len())).unwrap_or_default();
-            let text = format!("{:?}", String::from_utf8_lossy(start));
-            text + if bytes.len() > 200 { "..." } else { "" }
-        };
-        let text = match self.value(id) {
-            Value::None => "None".to_owned(),
-            Value::Bool(true) => "True".to_owned(),
-            Value::Bool(false) => "False".to_owned(),
-            Value::Int(Integer::Small(number)) => number.to_string(),
-            Value::Int(_) => "a long integer".to_owned(),
-            Value::Float(number) => super::json::float(*number),
-            Value::Text(text) | Value::Str(text) => short(text),
-            Value::Bytes => "bytes".to_owned(),
-            Value::ByteArray => "bytearray".to_owned(),
-            Value::Dict(_) => "{...}".to_owned(),
-            Value::Set => "a set".to_owned(),
-            Value::Global(name) => name.clone(),
-            Value::Called(call) => match self.calls.get(*call) {
-                Some(call) => format!("{}(...)", call.callable),
-                None => "(...)".to_owned(),
-            },
-            Value::Persistent => "a persistent id".to_owned(),
-            Value::Extension => "an extension".to_owned(),
-            Value::Buffer => "a buffer".to_owned(),
-            Value::List(items) | Value::Tuple(items) if deep => {
-                out.push('[');
-                for (at, item) in items.iter().take(8).enumerate() {
-                    if at > 0 {
-                        out.push_str(", ");
-                    }
-                    self.describe(*item, out, false);
-                }
-                out.push_str(if items.len() > 8 { ", ...]" } else { "]" });
-                return;
-            }
-            Value::List(_) | Value::Tuple(_) => "[...]".to_owned(),
-        };
-        out.push_str(&text);
-    }
-
-    fn named(&self, id: Id) -> String {
-        let mut out = String::new();
-        self.describe(id, &mut out, false);
-        out.chars().take(300).collect()
-    }
-
-    /// The elements of an argument tuple; the value itself if it is none.
-    fn arguments(&self, id: Id) -> Vec<Id> {
-        match self.value(id) {
-            // Only the first are shown; a long tuple may be passed again and again.
-            Value::Tuple(items) => items.iter().take(9).copied().collect(),
-            _ => vec![id],
-        }
     }
 
     fn extend(&mut self, list: Id, items: Vec<Id>) {
         // Of other types it may still be that loading goes on: what follows must be seen.
         match self.values.get_mut(list as usize) {
-            Some(Value::List(have)) => have.extend(items),
+            Some(Value::List(have) | Value::Set(have)) => have.extend(items),
             _ => self.outside += 1,
         }
     }
@@ -321,11 +316,12 @@ impl<'a> Machine<'a> {
             ("PROTO", _) => {
                 self.protocol = self.protocol.max(u8::try_from(key).unwrap_or(u8::MAX));
                 if key > 5 {
-                    return Err("a protocol above 5");
+                    self.doubt(at, "a protocol above 5".to_owned());
                 }
             }
+            // Python's reader that is written in Python does not mind.
             ("FRAME", _) if usize::try_from(key).map_or(true, |size| size > left) => {
-                return Err("a frame that is longer than what follows");
+                self.doubt(at, "a frame that is longer than what follows".to_owned());
             }
             ("FRAME", _) => {}
             ("NONE", _) => self.push(Value::None)?,
@@ -337,7 +333,8 @@ impl<'a> Machine<'a> {
                 Arg::Int(n),
             ) => {
                 // Leading zeros: octal for one of CPython's two readers, an error for the other.
-                if matches!(n, Integer::Digits(d) if d.trim_start_matches('-').starts_with('0')) {
+                if matches!(n, Integer::Digits(d) if d.trim_start_matches(['-', '+']).starts_with('0'))
+                {
                     self.outside += 1;
                 }
                 self.push(Value::Int(n))?;
@@ -349,8 +346,8 @@ impl<'a> Machine<'a> {
                 self.push(Value::Persistent)?;
             }
             (_, Arg::Str(text)) => self.push(Value::Str(text))?,
-            ("BYTEARRAY8", _) => self.push(Value::ByteArray)?,
-            (_, Arg::Bytes(_)) => self.push(Value::Bytes)?,
+            ("BYTEARRAY8", Arg::Bytes(bytes)) => self.push(Value::ByteArray(bytes))?,
+            (_, Arg::Bytes(bytes)) => self.push(Value::Bytes(bytes))?,
             ("NEXT_BUFFER", _) => {
                 self.outside += 1;
                 self.push(Value::Buffer)?;
@@ -361,7 +358,7 @@ impl<'a> Machine<'a> {
             ("EMPTY_LIST", _) => self.push(Value::List(Vec::new()))?,
             ("EMPTY_TUPLE", _) => self.push(Value::Tuple(Vec::new()))?,
             ("EMPTY_DICT", _) => self.push(Value::Dict(Vec::new()))?,
-            ("EMPTY_SET", _) => self.push(Value::Set)?,
+            ("EMPTY_SET", _) => self.push(Value::Set(Vec::new()))?,
             ("MARK", _) => self.marks.push(self.stack.len()),
             ("LIST", _) => {
                 let items = self.since_mark()?;
@@ -391,15 +388,15 @@ impl<'a> Machine<'a> {
                 self.set_items(dict, &items)?;
             }
             ("FROZENSET", _) => {
-                self.since_mark()?;
-                self.push(Value::Set)?;
+                let items = self.since_mark()?;
+                self.push(Value::Set(items))?;
             }
             ("APPEND", _) => {
                 let item = self.pop()?;
                 let list = self.top()?;
                 self.extend(list, vec![item]);
             }
-            ("APPENDS", _) => {
+            ("APPENDS" | "ADDITEMS", _) => {
                 let items = self.since_mark()?;
                 let list = self.top()?;
                 self.extend(list, items);
@@ -413,10 +410,6 @@ impl<'a> Machine<'a> {
                 let items = self.since_mark()?;
                 let dict = self.top()?;
                 self.set_items(dict, &items)?;
-            }
-            ("ADDITEMS", _) => {
-                self.since_mark()?;
-                self.top()?;
             }
             ("POP", _) => {
                 // A mark on top is what POP takes then.
@@ -443,76 +436,5 @@ impl<'a> Machine<'a> {
             (name, arg) => return self.code(at, name, key, &arg),
         }
         Ok(())
-    }
-
-    /// The opcodes that import and call.
-    fn code(&mut self, at: usize, name: &'static str, key: i64, arg: &Arg<'a>) -> Step<()> {
-        // A name may be long, and named again and again from the memo.
-        let line = |bytes: &[u8]| {
-            let start = bytes.get(..NAME.min(bytes.len())).unwrap_or_default();
-            String::from_utf8_lossy(start).into_owned()
-        };
-        match name {
-            "GLOBAL" | "INST" => {
-                let Arg::Pair(module, member) = arg else {
-                    return Err("a name should follow");
-                };
-                let path = format!("{}.{}", line(module), line(member));
-                self.import(at, name, path.clone());
-                if name == "INST" {
-                    let items = self.since_mark()?;
-                    let call = self.call(at, name, path, &items);
-                    return self.push(Value::Called(call));
-                }
-                self.push(Value::Global(path))
-            }
-            "STACK_GLOBAL" => {
-                let (member, module) = (self.pop()?, self.pop()?);
-                let text = |id| match self.value(id) {
-                    Value::Text(text) | Value::Str(text) => line(text),
-                    _ => "?".to_owned(),
-                };
-                let path = format!("{}.{}", text(module), text(member));
-                self.import(at, name, path.clone());
-                self.push(Value::Global(path))
-            }
-            "EXT1" | "EXT2" | "EXT4" => {
-                self.import(at, name, format!("extension {key}"));
-                self.push(Value::Extension)
-            }
-            "REDUCE" | "NEWOBJ" => {
-                let (args, callable) = (self.pop()?, self.pop()?);
-                let (callable, args) = (self.named(callable), self.arguments(args));
-                let call = self.call(at, name, callable, &args);
-                self.push(Value::Called(call))
-            }
-            "NEWOBJ_EX" => {
-                let (keywords, args, class) = (self.pop()?, self.pop()?, self.pop()?);
-                let (class, mut args) = (self.named(class), self.arguments(args));
-                args.push(keywords);
-                let call = self.call(at, name, class, &args);
-                self.push(Value::Called(call))
-            }
-            "OBJ" => {
-                let items = self.since_mark()?;
-                let (class, args) = items.split_first().ok_or("no class stands here")?;
-                let class = self.named(*class);
-                let call = self.call(at, name, class, args);
-                self.push(Value::Called(call))
-            }
-            "BUILD" => {
-                let state = self.pop()?;
-                let object = self.top()?;
-                let object = self.named(object);
-                self.call(at, name, format!("{object}.__setstate__"), &[state]);
-                Ok(())
-            }
-            "BINPERSID" => {
-                self.pop()?;
-                self.outside += 1;
-                self.push(Value::Persistent)
-            }
-            _ => Err("an argument that this opcode cannot have"),
-        }
     }
 }

@@ -5,13 +5,16 @@
 //! used for reading: those there are (`serde-pickle`) give values or an error, and neither the opcodes nor what was
 //! called before the error.
 
+mod arrays;
+mod calls;
 mod json;
 mod machine;
 mod opcodes;
 mod reader;
 mod unwrap;
 
-pub use json::{Converted, float, to_json};
-pub use machine::{Call, Import, Machine, Value, Verdict, run};
+pub use calls::{Call, Import};
+pub use json::{Converted, Lost, float, to_json, to_json_within};
+pub use machine::{KEPT, Machine, Value, Verdict, run, run_seen};
 pub use reader::{Arg, Integer, Malformed, Op, Reader};
-pub use unwrap::{Part, Unwrapped, unwrap};
+pub use unwrap::{Part, Unwrapped, unwrap, unwrap_within};

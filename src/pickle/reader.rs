@@ -17,7 +17,9 @@ pub enum Integer<'a> {
     Small(i64),
     /// Two's complement, little end first.
     Long(&'a [u8]),
-    /// Decimal digits with an optional minus, without leading zeros.
+    /// Eight bytes without a sign.
+    Unsigned(u64),
+    /// Decimal digits with an optional sign, zeros and underscores as they were written.
     Digits(&'a str),
 }
 
@@ -69,6 +71,12 @@ pub struct Reader<'a> {
     bytes: &'a [u8],
     at: usize,
     done: bool,
+    /// Where the frame ends; something before it when there is none.
+    frame: usize,
+    /// Whether an argument that crosses the end of its frame begins behind that.
+    jump: bool,
+    /// Whether there was one.
+    pub(super) crossed: bool,
 }
 
 impl<'a> Reader<'a> {
@@ -78,6 +86,26 @@ impl<'a> Reader<'a> {
             bytes,
             at,
             done: false,
+            frame: 0,
+            jump: false,
+            crossed: false,
+        }
+    }
+
+    /// Reads as CPython's reader in C does from a file that cannot peek: where an argument crosses the end of its frame, what
+    /// is left of the frame is lost. No pickler writes that.
+    pub(super) fn jumping(mut self) -> Reader<'a> {
+        self.jump = true;
+        self
+    }
+
+    /// Before `size` bytes are taken.
+    fn cross(&mut self, size: usize) {
+        if self.at < self.frame && self.frame - self.at < size {
+            self.crossed = true;
+            if self.jump {
+                self.at = self.frame;
+            }
         }
     }
 
@@ -86,11 +114,41 @@ impl<'a> Reader<'a> {
         self.at
     }
 
+    /// Passes over bytes that are no opcodes.
+    pub(super) fn pass_over(&mut self, size: usize) {
+        self.at = self.at.saturating_add(size).min(self.bytes.len());
+    }
+
+    /// Once more the opcode at `at`, which was refused: as the most lenient of Python's readers may take it, or more. Those
+    /// in C end a number at a NUL, read it by other bases, and take the last line without its end. Its value is not known.
+    pub(super) fn lenient(&mut self, at: usize) -> Option<Op<'a>> {
+        self.at = at + 1;
+        let (name, _) = opcode(*self.bytes.get(at)?)?;
+        let arg = match name {
+            "INT" | "LONG" => self.line().map(|_| Arg::Int(Integer::Digits("0"))),
+            "FLOAT" => self.line().map(|_| Arg::Float(f64::NAN)),
+            "STRING" => self.line().map(|_| Arg::Str((&[]).into())),
+            "UNICODE" => self.line().map(|_| Arg::Text((&[]).into())),
+            "GET" | "PUT" => self.line().and_then(|line| {
+                let digits = line.split(|b| *b == 0).next().unwrap_or_default();
+                decimal(digits).map(Arg::Int)
+            }),
+            "GLOBAL" | "INST" => match (self.cut_line(), self.cut_line()) {
+                (&[], _) => return None,
+                (module, member) => Ok(Arg::Pair(module, member)),
+            },
+            _ => return None,
+        };
+        self.done = false;
+        arg.ok().map(|arg| Op { at, name, arg })
+    }
+
     fn rest(&self) -> &'a [u8] {
         self.bytes.get(self.at..).unwrap_or_default()
     }
 
     fn take(&mut self, size: u64) -> Result<&'a [u8], String> {
+        self.cross(usize::try_from(size).unwrap_or(usize::MAX));
         let rest = self.rest();
         let taken = usize::try_from(size).ok().and_then(|size| rest.get(..size));
         let taken =
@@ -105,10 +163,21 @@ impl<'a> Reader<'a> {
     }
 
     fn line(&mut self) -> Result<&'a [u8], String> {
+        let end = memchr::memchr(b'\n', self.rest());
+        self.cross(end.map_or(usize::MAX, |end| end + 1));
         let rest = self.rest();
         let end = memchr::memchr(b'\n', rest).ok_or("a line should end here")?;
         self.at += end + 1;
         Ok(rest.get(..end).unwrap_or_default())
+    }
+
+    /// A line; of the last, where its end is missing, all but one byte, as Python's readers cut it.
+    fn cut_line(&mut self) -> &'a [u8] {
+        let rest = self.rest();
+        self.line().unwrap_or_else(|_| {
+            self.at = self.bytes.len();
+            rest.split_last().map_or(&[], |(_, line)| line)
+        })
     }
 
     fn sized(&mut self, size: u64) -> Result<&'a [u8], String> {
@@ -128,10 +197,9 @@ impl<'a> Reader<'a> {
             Kind::Uint1 => small(self.number(1)?),
             Kind::Uint2 => small(self.number(2)?),
             Kind::Uint4 => small(self.number(4)?),
-            Kind::Uint8 => match self.take(8)? {
-                long if long.last().is_some_and(|b| *b < 0x80) => Arg::Int(long_integer(long)),
-                // The sign bit is no sign here; nothing is that long.
-                _ => return Err("a length of more than 2^63".to_owned()),
+            Kind::Uint8 => match self.number(8)? {
+                long if i64::try_from(long).is_err() => Arg::Int(Integer::Unsigned(long)),
+                long => small(long),
             },
             Kind::Int4 => Arg::Int(long_integer(self.take(4)?)),
             Kind::Long1 => Arg::Int(long_integer(self.sized(1)?)),
@@ -169,9 +237,10 @@ impl<'a> Reader<'a> {
                 let line = self.line()?;
                 let quote = line.first().filter(|b| matches!(b, b'"' | b'\''));
                 let inner = match quote {
-                    Some(_) if line.len() < 2 || line.last() != quote => {
+                    Some(_) if line.last() != quote => {
                         return Err("a quote that nothing closes".to_owned());
                     }
+                    // A single quote closes itself for `pickletools`.
                     Some(_) => line.get(1..line.len() - 1).unwrap_or_default(),
                     None => return Err("a string without quotes".to_owned()),
                 };
@@ -198,6 +267,16 @@ impl<'a> Iterator for Reader<'a> {
                 Some((name, kind)) => self.arg(kind).map(|arg| Op { at, name, arg }),
             },
         };
+        if let Ok(Op {
+            name: "FRAME",
+            arg: Arg::Int(Integer::Small(size)),
+            ..
+        }) = &read
+        {
+            let size = usize::try_from(*size).unwrap_or(0);
+            self.cross(size);
+            self.frame = self.frame.max(self.at.saturating_add(size));
+        }
         self.done = !matches!(&read, Ok(op) if op.name != "STOP");
         Some(read.map_err(|what| Malformed { at, what }))
     }
@@ -214,24 +293,38 @@ fn long_integer(bytes: &[u8]) -> Integer<'_> {
     Integer::Small(number.fold(start, |n: i64, b| (n << 8) | i64::from(*b)))
 }
 
-/// Decimal digits as Python reads them, without the underscores that no pickler writes.
+/// Decimal digits as Python's `int` reads them.
 fn decimal(line: &[u8]) -> Result<Integer<'_>, String> {
-    let text = std::str::from_utf8(line).map_err(|_| "no integer")?.trim();
-    let digits = text.trim_start_matches(['-', '+']);
+    let text = std::str::from_utf8(line).map_err(|_| "no integer")?;
+    let text = text.trim_matches(SPACE);
+    let digits = text.strip_prefix(['-', '+']).unwrap_or(text);
     let padded = digits.len() > 1 && digits.starts_with('0');
     if let (false, Ok(small)) = (padded, text.parse()) {
         return Ok(Integer::Small(small));
     }
-    let plain = text.len() - digits.len() < 2 && digits.bytes().all(|b| b.is_ascii_digit());
-    if digits.is_empty() || !plain || digits.len() > DIGITS {
+    let parts = || digits.split('_');
+    let plain = parts().all(|part| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit()));
+    if !plain || parts().map(str::len).sum::<usize>() > DIGITS {
         return Err("no integer that Python reads".to_owned());
     }
-    Ok(Integer::Digits(text.trim_start_matches('+')))
+    Ok(Integer::Digits(text))
 }
 
+/// A float as Python's `float` reads it.
 fn float(line: &[u8]) -> Option<f64> {
-    std::str::from_utf8(line).ok()?.trim().parse().ok()
+    let text = std::str::from_utf8(line).ok()?.trim_matches(SPACE);
+    // Underscores stand between digits.
+    let digit = |c: Option<char>| c.is_some_and(|c| c.is_ascii_digit());
+    let parts: Vec<&str> = text.split('_').collect();
+    let between = parts.windows(2).all(|two| match two {
+        [left, right] => digit(left.chars().last()) && digit(right.chars().next()),
+        _ => true,
+    });
+    between.then(|| parts.concat().parse().ok())?
 }
+
+/// What Python takes for white space in bytes.
+const SPACE: [char; 6] = [' ', '\t', '\n', '\r', '\x0b', '\x0c'];
 
 /// UTF-8 in which surrogates may stand, as Python's `surrogatepass` reads it.
 fn utf8(bytes: &[u8]) -> Result<&[u8], String> {
@@ -341,11 +434,13 @@ impl Integer<'_> {
     pub fn decimal(&self) -> Option<String> {
         let bytes = match self {
             Integer::Small(small) => return Some(small.to_string()),
+            Integer::Unsigned(number) => return Some(number.to_string()),
             Integer::Digits(digits) => {
                 let (sign, digits) = match digits.strip_prefix('-') {
                     Some(digits) => ("-", digits),
-                    None => ("", *digits),
+                    None => ("", digits.trim_start_matches('+')),
                 };
+                let digits = digits.replace('_', "");
                 let digits = digits.trim_start_matches('0');
                 return Some(match digits {
                     "" => "0".to_owned(),

@@ -8,6 +8,8 @@ use std::io::Read;
 use base64::Engine;
 use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
+use bzip2::read::MultiBzDecoder;
+use flate2::read::{MultiGzDecoder, ZlibDecoder};
 
 use super::machine::run;
 
@@ -40,9 +42,13 @@ pub struct Unwrapped<'a> {
 
 /// Finds the pickles in `bytes`.
 pub fn unwrap(bytes: &[u8]) -> Unwrapped<'_> {
+    unwrap_within(bytes, UNPACKED)
+}
+
+/// As [`unwrap`], with at most `left` bytes unpacked.
+pub fn unwrap_within(bytes: &[u8], mut left: usize) -> Unwrapped<'_> {
     let mut found = Unwrapped::default();
     let mut work = vec![(Vec::new(), Cow::Borrowed(bytes))];
-    let mut left = UNPACKED;
     let mut seen = 0;
     while let Some((way, bytes)) = work.pop() {
         seen += 1;
@@ -115,7 +121,7 @@ fn peel(
             format!("{place}: {what}")
         });
     };
-    match bytes {
+    let unpacked = match bytes {
         [b'P', b'K', 3, 4, ..] => {
             let mut archive = match zip::ZipArchive::new(std::io::Cursor::new(bytes)) {
                 Ok(archive) => archive,
@@ -139,27 +145,32 @@ fn peel(
             }
             return Some(inner);
         }
-        [0x1f, 0x8b, ..] => {
-            return match inflated(flate2::read::MultiGzDecoder::new(bytes), left) {
-                Ok(inner) => Some(vec![("gzip".to_owned(), inner)]),
-                Err(what) => {
-                    note(&format!("gzip: {what}"));
-                    Some(Vec::new())
-                }
-            };
+        [0x1f, 0x8b, ..] => Some(("gzip", inflated(MultiGzDecoder::new(bytes), left))),
+        [b'B', b'Z', b'h', b'1'..=b'9', ..] => {
+            Some(("bz2", inflated(MultiBzDecoder::new(bytes), left)))
         }
-        [b'B', b'Z', b'h', ..]
-        | [0xfd, b'7', b'z', b'X', b'Z', ..]
-        | [0x04, 0x22, 0x4d, 0x18, ..] => {
-            note("bz2, xz and lz4 are not unpacked; unpack it and inspect what comes out");
+        // What joblib wrote until 2016: the size, then zlib.
+        [b'Z', b'F', b'0', b'x', ..] => {
+            let packed = bytes.get(21..).unwrap_or_default();
+            Some(("joblib's zlib", inflated(ZlibDecoder::new(packed), left)))
+        }
+        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] | [0x5d, 0, 0, ..] | [0x04, 0x22, 0x4d, 0x18, ..] => {
+            note("xz, lzma and lz4 are not unpacked; unpack it and inspect what comes out");
             return Some(Vec::new());
         }
         [0x78, flags, ..] if (0x7800 + u16::from(*flags)) % 31 == 0 => {
-            if let Ok(inner) = inflated(flate2::read::ZlibDecoder::new(bytes), left) {
-                return Some(vec![("zlib".to_owned(), inner)]);
-            }
+            let inner = inflated(ZlibDecoder::new(bytes), left);
+            inner.is_ok().then_some(("zlib", inner))
         }
-        _ => {}
+        _ => None,
+    };
+    match unpacked {
+        Some((name, Ok(inner))) => return Some(vec![(name.to_owned(), inner)]),
+        Some((name, Err(what))) => {
+            note(&format!("{name}: {what}"));
+            return Some(Vec::new());
+        }
+        None => {}
     }
     let (name, inner) = decoded(bytes)?;
     *left = left.checked_sub(inner.len())?;
@@ -173,7 +184,7 @@ fn inflated(packed: impl Read, left: &mut usize) -> Result<Vec<u8>, String> {
     read.map_err(|error| error.to_string())?;
     match left.checked_sub(out.len()) {
         Some(rest) => *left = rest,
-        None => return Err("it unpacks to more than 1 GiB".to_owned()),
+        None => return Err("it unpacks to more than may be".to_owned()),
     }
     Ok(out)
 }

@@ -1,12 +1,17 @@
-"""Pickles with what CPython makes of them, a line of JSON each: those of CPython's own tests, where they are installed,
-and COUNT generated ones from a fixed seed. The opcodes are `pickletools.genops`'; `json` is `json.dumps(pickle.loads())`
-for plain data. Only pickles that this script made itself are loaded."""
+"""Pickles with what CPython makes of them, a line of JSON each: those of CPython's own tests, where they are installed
+(`kind` suite), and COUNT generated ones of plain data and of anything from a fixed seed, and mutations of them. The opcodes
+are `pickletools.genops`'; `json` is `json.dumps(pickle.loads())` for plain data; `asked` is what both of Python's readers
+import, while `find_class` gives something that does nothing."""
 
+import ast
+import io
 import json
 import math
+import pathlib
 import pickle
 import pickletools
 import random
+import resource
 import struct
 import sys
 from collections import OrderedDict
@@ -29,14 +34,48 @@ def argument(value):
     return "bytes " + bytes(value).hex()
 
 
-def emit(data, plain=None):
-    ops, error = [], False
+class Inert:
+    """Takes everything, does nothing."""
+
+    def __new__(cls, *args, **kwargs):
+        return object.__new__(cls)
+
+    __init__ = __setstate__ = append = extend = add = __setitem__ = lambda self, *args, **kwargs: None
+    __call__ = lambda self, *args, **kwargs: self
+
+
+def asked(data):
+    names = []
+
+    def find_class(self, module, name):
+        names.append(module + "." + name)
+        return Inert if len(names) % 2 else Inert()
+
+    for base in (pickle.Unpickler, pickle._Unpickler):
+        reader = type("Reader", (base,), {"find_class": find_class, "persistent_load": lambda self, pid: Inert()})
+        try:
+            reader(io.BytesIO(data)).load()
+        except BaseException:
+            pass
+    return [name for name in names if name.isascii()]
+
+
+def emit(kind, data, plain=None):
+    ops, error, stream, start = [], False, io.BytesIO(data), 0
     try:
-        for opcode, arg, at in pickletools.genops(data):
+        for opcode, arg, at in pickletools.genops(stream):
+            # It undoes escapes in names; those who import do not.
+            if opcode.name in ("GLOBAL", "INST", "PERSID") and b"\\" in data:
+                lines = data[at + 1 :].split(b"\n")
+                arg = b" ".join(lines[: 1 if opcode.name == "PERSID" else 2]).decode("latin-1")
             ops.append([at, opcode.name, argument(arg)])
-    except Exception:
-        error = True
-    print(json.dumps({"hex": data.hex(), "ops": ops, "error": error, "json": plain}))
+            start = stream.tell()
+    except Exception as stop:
+        # It wants ASCII, and whole escapes in names.
+        escape = data[start : start + 1] in (b"c", b"i", b"P") and ("\\" in str(stop) or "escape" in str(stop))
+        error = "name" if escape or getattr(stop, "encoding", None) == "ascii" else True
+    row = {"kind": kind, "hex": data.hex(), "ops": ops, "error": error, "json": plain}
+    print(json.dumps(row | {"asked": [] if plain else asked(data)}))
 
 
 def text():
@@ -103,24 +142,69 @@ def unique_as_json(value):
     return not any(alike)
 
 
-try:
-    from test import pickletester
+def literals(node):
+    """The bytes that constants of a program and sums and products of them are."""
+    if isinstance(node, ast.Constant) and isinstance(node.value, (bytes, int)):
+        return node.value
+    if isinstance(node, ast.BinOp):
+        left, right = literals(node.left), literals(node.right)
+        if isinstance(node.op, ast.Add) and isinstance(left, bytes) and isinstance(right, bytes):
+            return left + right
+        if isinstance(node.op, ast.Mult) and isinstance(left, bytes) and isinstance(right, int) and len(left) * right < 1 << 12:
+            return left * right
+    return None
 
-    for name in sorted(vars(pickletester)):
-        known = vars(pickletester)[name]
-        if isinstance(known, bytes):
-            emit(known)
-    for name, known in sorted(vars(pickletester.AbstractUnpickleTests).items()):
-        if isinstance(known, bytes):
-            emit(known)
-except ImportError:
-    pass
+
+def suite():
+    """Every pickle that CPython's tests hold, and every other bytes there: also what they expect to fail."""
+    try:
+        import test.pickletester
+    except ImportError:
+        return set()
+    found = set()
+    folder = pathlib.Path(test.__file__).parent
+    for path in sorted(folder.rglob("*.py")):
+        text = path.read_text(errors="replace")
+        if "pickle" not in text:
+            continue
+        try:
+            nodes = list(ast.walk(ast.parse(text)))
+        except (SyntaxError, ValueError, RecursionError):
+            continue
+        found.update(value for value in map(literals, nodes) if isinstance(value, bytes) and value)
+    found.update(path.read_bytes() for path in folder.rglob("*.pck"))
+    return found
+
+
+def mutated(data):
+    data = bytearray(data)
+    for _ in range(RANDOM.randrange(1, 4)):
+        at = RANDOM.randrange(len(data) + 1)
+        some = RANDOM.choice([RANDOM.randbytes(1), RANDOM.choice(PIECES)])
+        end = min(len(data), at + RANDOM.choice([0, 0, 1, len(some)]))
+        data[at:end] = some
+    return bytes(data[: RANDOM.choice([len(data)] * 9 + [RANDOM.randrange(len(data) + 1)])])
+
+
+PIECES = [
+    b"I0x1f\n", b"I 07\n", b"I1\x00x\n", b"L1_0L\n", b"F1_0.5\n", b"Fnan\n", b"F1\x00z\n", b"S'a\n", b"S'\n", b"V\\u12\n", b"g0\n",
+    b"p1\n", b"p1_0\n", b"g 1\n", b"cos\nsystem\n", b"(S'id'\nios\nsystem\n", b"\x95\xff\0\0\0\0\0\0\0", b"\x95" + b"\xff" * 8,
+    b"\x80\x06", b"0", b"1", b"2", b"(", b".", b"R", b"\x93", b"\x94", b"h\x00", b"q\x01", b"e", b"u", b"\x8c\x01a", b"P1\n", b"cposix\nsys",
+]  # fmt: skip
+
+# A mutated size must not take the machine's memory.
+resource.setrlimit(resource.RLIMIT_AS, (2 << 30, 2 << 30))
+pickles = suite()
+print(json.dumps({"suite": len(pickles), "python": sys.version.split()[0]}))
+for known in sorted(pickles):
+    emit("suite", known)
 made = 0
 while made < COUNT:
     value = data()
     if not unique_as_json(value):
         continue
-    dumped = pickle.dumps(value, made % 6)
-    emit(dumped, json.dumps(pickle.loads(dumped)))
-    emit(pickle.dumps(anything(), made % 6))
+    plain, other = pickle.dumps(value, made % 6), pickle.dumps(anything(), made % 6)
+    emit("plain", plain, json.dumps(pickle.loads(plain)))
+    emit("other", other)
+    emit("mutated", mutated(RANDOM.choice([plain, other])))
     made += 1
