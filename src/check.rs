@@ -3,6 +3,8 @@
 //! Invariant: a [`Changeset`] is built only here, and only from changes that parse, encode, remove exactly the loads
 //! they were made for, add none that is not safe in itself, and change nothing when made again.
 
+mod parts;
+
 use std::collections::{BTreeMap, HashMap};
 
 use memchr::memmem;
@@ -11,6 +13,8 @@ use crate::pack::Model;
 use crate::plan::{Changes, DUAL_READ, Decision, Note, Order, Plan, Reason, plan};
 use crate::project::{FileId, Project};
 use crate::trace::{Finding, Form, Reach, Traced, enclosing, trace};
+
+pub use parts::{Part, parts};
 
 /// One file's old and new bytes.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -133,13 +137,8 @@ pub fn check(
             }
         }
     };
+    let finished = parts::settled(project, &traced, &now);
     let findings = traced.findings;
-    let finished = findings
-        .iter()
-        .zip(now.decisions.iter().zip(now.by.iter().zip(&now.notes)))
-        .filter(|(_, (decision, _))| matches!(decision, Decision::Rewrite(_)))
-        .map(|(finding, (_, (by, notes)))| finished(project, finding, by, notes))
-        .collect();
     Checked {
         changeset: Changeset {
             base,

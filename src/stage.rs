@@ -19,7 +19,7 @@ pub use apply::{apply, restore};
 
 use crate::check::{Changeset, Finished};
 use crate::journal::{Entry, Journal, JournalError, RefRecord, RefState, RunRecord};
-use crate::repo::{NewCommit, Person, Repo, RepoError, quoted};
+use crate::repo::{NewCommit, Person, Repo, RepoError, Signer, quoted};
 use crate::text::{printable, printable_lines};
 
 /// What the user asked for.
@@ -31,16 +31,31 @@ pub struct Order {
     pub target: String,
     /// Name of the branch to make, without `refs/heads/`.
     pub branch: String,
-    /// Author and committer.
+    /// Who the change is by.
     pub author: Person,
+    /// Who commits it.
+    pub committer: Person,
+    /// The committer says by a trailer that it may be given.
+    pub signoff: bool,
+    /// What signs the commits.
+    pub signer: Option<Signer>,
     /// Time of the commit in seconds since 1970 UTC; the base's own time keeps the commit reproducible.
     pub time: i64,
     /// Version of depickle.
     pub tool_version: String,
+}
+
+/// One commit to be, in the order of those that are staged.
+#[derive(Debug, Clone, Copy)]
+pub struct Step<'a> {
+    /// The change up to here and with it.
+    pub changeset: &'a Changeset,
+    /// What this commit settles.
+    pub findings: &'a [Finished],
     /// First line of the commit message.
-    pub subject: String,
+    pub subject: &'a str,
     /// What the change means to others: lines, or nothing.
-    pub note: String,
+    pub note: &'a str,
 }
 
 /// What was staged.
@@ -48,9 +63,9 @@ pub struct Order {
 pub struct Receipt {
     /// The branch.
     pub branch: String,
-    /// Id of its commit.
+    /// Id of its last commit.
     pub commit: String,
-    /// Id of that commit's parent.
+    /// Id of the commit that it starts from.
     pub base: String,
 }
 
@@ -169,8 +184,8 @@ impl StageError {
     }
 }
 
-/// Commits `changeset` on a new branch of `repo`. `prefix` is where the changeset's paths start, as [`Repo::prefix`]
-/// gave it. Work tree, index and HEAD stay as they are. A failure is journaled, too, as far as the journal can be
+/// Commits `steps`, one after the other, on a new branch of `repo`. `prefix` is where their paths start, as
+/// [`Repo::prefix`] gave it. Work tree, index and HEAD stay as they are. A failure is journaled, too, as far as the journal can be
 /// written.
 ///
 /// # Errors
@@ -178,11 +193,11 @@ impl StageError {
 pub fn stage(
     repo: &Repo,
     prefix: &str,
-    changeset: &Changeset,
+    steps: &[Step<'_>],
     order: &Order,
     journal: &Journal,
 ) -> Result<Receipt, StageError> {
-    let staged = attempt(repo, prefix, changeset, order, journal);
+    let staged = attempt(repo, prefix, steps, order, journal);
     if let Err(error) = &staged {
         // The error itself is on its way to the user.
         let _ = journal.append(
@@ -200,38 +215,44 @@ pub fn stage(
 fn attempt(
     repo: &Repo,
     prefix: &str,
-    changeset: &Changeset,
+    steps: &[Step<'_>],
     order: &Order,
     journal: &Journal,
 ) -> Result<Receipt, StageError> {
     let root = repo.root().display().to_string();
-    if changeset.files().is_empty() {
+    let whole = steps.last().map(|step| step.changeset);
+    let Some(whole) = whole.filter(|whole| !whole.files().is_empty()) else {
         return Err(StageError::Nothing { root });
-    }
-    let Some(base) = changeset.base() else {
+    };
+    let Some(base) = whole.base() else {
         return Err(StageError::NoBase { root });
     };
     let Some(git_dir) = repo.git_dir().to_str() else {
         return Err(StageError::NotUtf8Path { root });
     };
     repo.check_branch(&order.branch)?;
-    let mut files = Vec::new();
-    for file in changeset.files() {
-        let path = below(prefix, &file.path);
-        if repo.bytes_at(base, &path)? != file.before {
-            let base = base.to_owned();
-            return Err(StageError::BaseDiffers { path, base });
+    let mut commit = base.to_owned();
+    for (n, step) in steps.iter().enumerate() {
+        let mut files = Vec::new();
+        for file in step.changeset.files() {
+            let path = below(prefix, &file.path);
+            if step.changeset.base() != Some(base) || repo.bytes_at(base, &path)? != file.before {
+                let base = base.to_owned();
+                return Err(StageError::BaseDiffers { path, base });
+            }
+            files.push((path, file.after.clone()));
         }
-        files.push((path, file.after.clone()));
+        commit = repo.commit(&NewCommit {
+            base,
+            parent: &commit,
+            files: &files,
+            author: &order.author,
+            committer: &order.committer,
+            time: order.time,
+            message: &message(prefix, step, (n + 1, steps.len()), order),
+            signer: order.signer.as_ref(),
+        })?;
     }
-    let message = message(prefix, changeset.findings(), order);
-    let commit = repo.commit(&NewCommit {
-        base,
-        files: &files,
-        author: &order.author,
-        time: order.time,
-        message: &message,
-    })?;
     let reference = format!("refs/heads/{}", order.branch);
     let announcement = Entry::CreateRef {
         target: order.target.clone(),
@@ -297,12 +318,12 @@ pub fn settle(
     }))
 }
 
-/// The commit message: the subject, the findings, what the change means to clients and how to undo it, and git trailers.
-/// Names that could disturb a terminal or the trailers are escaped.
-pub fn message(prefix: &str, findings: &[Finished], order: &Order) -> String {
-    let mut text = format!("{}\n\n", printable(&order.subject));
+/// The message of the commit `at` of so many: the subject, the findings, what the change means to clients and how to
+/// undo it, and git trailers. Names that could disturb a terminal or the trailers are escaped.
+pub fn message(prefix: &str, step: &Step<'_>, at: (usize, usize), order: &Order) -> String {
+    let mut text = format!("{}\n\n", printable(step.subject));
     // Writing to a String cannot fail.
-    for finding in findings {
+    for finding in step.findings {
         let path = below(prefix, &finding.file);
         let _ = writeln!(
             text,
@@ -315,22 +336,38 @@ pub fn message(prefix: &str, findings: &[Finished], order: &Order) -> String {
             let _ = writeln!(text, "  {}", printable(note));
         }
     }
-    if !findings.is_empty() {
+    if !step.findings.is_empty() {
         text.push('\n');
     }
     let run = printable(&order.run);
+    if at.1 > 1 {
+        let _ = writeln!(
+            text,
+            "Part {} of {}; each stands without those after it.",
+            at.0, at.1
+        );
+    }
     let _ = write!(
         text,
         "{}Made by depickle {}. To undo: depickle rollback {run}\n\n\
          Depickle-Run: {run}\n",
-        printable_lines(&order.note),
+        printable_lines(step.note),
         printable(&order.tool_version),
     );
-    for finding in findings {
+    for finding in step.findings {
         let _ = writeln!(
             text,
             "Depickle-Finding: {}",
             printable(&finding.fingerprint)
+        );
+    }
+    if order.signoff {
+        let Person { name, email } = &order.committer;
+        let _ = writeln!(
+            text,
+            "Signed-off-by: {} <{}>",
+            printable(name),
+            printable(email)
         );
     }
     text

@@ -12,8 +12,14 @@ mod home;
 #[path = "support/servers.rs"]
 mod servers;
 
+#[path = "many/committing.rs"]
+mod committing;
 #[path = "many/fetching.rs"]
 mod fetching;
+#[path = "many/kinds.rs"]
+mod kinds;
+#[path = "many/signing.rs"]
+mod signing;
 #[path = "many/stopping.rs"]
 mod stopping;
 #[path = "many/troubles.rs"]

@@ -99,10 +99,13 @@ fn commit(repo: &Repo, path: &str, text: &str) -> Result<String, RepoError> {
     let base = head(repo).commit;
     repo.commit(&NewCommit {
         base: &base,
+        parent: &base,
         files: &[(path.to_owned(), text.as_bytes().to_vec())],
         author: &person(),
+        committer: &person(),
         time: 1_700_000_000,
         message: "change\n",
+        signer: None,
     })
 }
 

@@ -26,6 +26,13 @@ pub struct Common {
     #[arg(long, value_name = "FILE")]
     #[serde(skip)]
     pub repos: Option<PathBuf>,
+    /// Only this folder or file of each repository, as if there were nothing else: callers outside of it are not seen
+    #[arg(long = "path", value_name = "DIR")]
+    #[serde(skip)]
+    pub within: Vec<String>,
+    /// Submodules that are checked out, too: each as a repository of its own
+    #[arg(long, conflicts_with = "base")]
+    pub submodules: bool,
     /// Every repository of somebody on a forge: github:ORG, gitlab:GROUP, gitea:HOST/ORG
     #[arg(long, value_name = "FORGE:OWNER")]
     #[serde(skip)]

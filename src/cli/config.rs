@@ -7,6 +7,7 @@ use anyhow::Context;
 use serde::Deserialize;
 
 use super::args::{Common, To, TrustArg};
+use super::targets::below;
 use crate::fetch::Url;
 use crate::journal::Target;
 
@@ -131,7 +132,7 @@ fn target(folder: &Path, table: RepoTable) -> anyhow::Result<Target> {
     Ok(Target {
         location,
         base: table.base,
-        within: table.within,
+        within: table.within.as_deref().map(below).transpose()?,
     })
 }
 

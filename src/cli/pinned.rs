@@ -8,6 +8,7 @@ use anyhow::Context;
 use serde::{Deserialize, Serialize};
 
 use super::args::Common;
+use super::commit::Shape;
 use crate::journal::{Target, digest};
 use crate::report::{ProjectRow, unified};
 
@@ -23,6 +24,9 @@ pub(super) struct Pinned {
     pub time: i64,
     /// The options that decide what is changed.
     pub options: Common,
+    /// How it is committed.
+    #[serde(default)]
+    pub commits: Shape,
     pub repositories: Vec<PinnedRepo>,
 }
 
@@ -46,12 +50,18 @@ struct PinnedFile {
 }
 
 impl Pinned {
-    pub(super) fn new(options: &Common, time: i64, repositories: Vec<PinnedRepo>) -> Pinned {
+    pub(super) fn new(
+        options: &Common,
+        commits: &Shape,
+        time: i64,
+        repositories: Vec<PinnedRepo>,
+    ) -> Pinned {
         Pinned {
             schema: SCHEMA.to_owned(),
             tool_version: env!("CARGO_PKG_VERSION").to_owned(),
             time,
             options: options.clone(),
+            commits: commits.clone(),
             repositories,
         }
     }

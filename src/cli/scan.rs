@@ -7,6 +7,8 @@ use anyhow::Context;
 use super::Exit;
 use super::args::{Common, Format};
 use super::baseline::{Against, Baseline};
+use super::branch::Template;
+use super::commit::Shape;
 use super::pinned::{Pinned, PinnedRepo};
 use super::schedule::each;
 use super::target::{Reading, read, run_id, run_time};
@@ -34,6 +36,9 @@ pub struct DiffArgs {
     /// Write a plan there, of what is committed: to be approved, and staged exactly so
     #[arg(long, value_name = "FILE")]
     save: Option<PathBuf>,
+    /// How the plan is committed
+    #[command(flatten)]
+    commits: Shape,
 }
 
 pub(super) fn scan(asked: &ScanArgs) -> anyhow::Result<Exit> {
@@ -56,6 +61,18 @@ pub(super) fn scan(asked: &ScanArgs) -> anyhow::Result<Exit> {
 
 pub(super) fn diff(asked: &DiffArgs) -> anyhow::Result<Exit> {
     let args = asked.common.resolved()?;
+    if asked.save.is_none() && asked.commits != Shape::default() {
+        anyhow::bail!(
+            "--branch, --split and --signoff say how a plan is committed; --save writes one"
+        );
+    }
+    // Said now, and not when the plan was approved.
+    asked
+        .commits
+        .branch
+        .as_deref()
+        .map(Template::parse)
+        .transpose()?;
     let reading = match asked.save {
         Some(_) => Reading::Commit,
         None => Reading::WorkTree,
@@ -64,7 +81,7 @@ pub(super) fn diff(asked: &DiffArgs) -> anyhow::Result<Exit> {
     if let Some(path) = &asked.save {
         let planned = targets.iter().zip(&run.projects);
         let planned = planned.filter_map(|(target, row)| PinnedRepo::of(target, row));
-        let plan = Pinned::new(&args, run_time(), planned.collect());
+        let plan = Pinned::new(&args, &asked.commits, run_time(), planned.collect());
         let text = serde_json::to_string_pretty(&plan)? + "\n";
         std::fs::write(path, text)
             .with_context(|| format!("{}: cannot be written", path.display()))?;

@@ -1,6 +1,5 @@
 //! `stage`: the patch of `diff`, committed on a new branch of each repository; and going on with a run that stopped.
 
-use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use serde::{Deserialize, Serialize};
@@ -8,24 +7,27 @@ use time::OffsetDateTime;
 
 use super::approve::approver;
 use super::args::{Common, Format};
+use super::commit::{Committing, How, Job};
 use super::pinned::Pinned;
 use super::scan::{exit, print};
 use super::schedule::{Place, each};
-use super::target::{Opened, Reading, read, run_id, run_time};
+use super::target::{Reading, read, run_id, run_time};
 use super::window::Window;
 use super::{Exit, hinted};
-use crate::check::Changeset;
 use crate::fetch::Url;
 use crate::journal::{Entry, Journal, RepoRecord, RunRecord, State, Target};
 use crate::pack::Model;
 use crate::plan::Order;
-use crate::repo::{Person, Repo};
-use crate::report::{ProjectRow, Run, markdown};
-use crate::stage::{Order as StageOrder, settle};
+use crate::repo::Repo;
+use crate::report::{ProjectRow, Run};
+use crate::stage::settle;
 
 /// Options that a plan has decided; a run keeps them from its start.
-const PLANNED: [&str; 15] = [
+const PLANNED: [&str; 18] = [
     "paths",
+    "within",
+    "submodules",
+    "split",
     "repos",
     "from",
     "trust",
@@ -43,10 +45,13 @@ const PLANNED: [&str; 15] = [
 ];
 
 /// Options that a run keeps from its start besides.
-const KEPT: [&str; 6] = [
+const KEPT: [&str; 9] = [
     "config",
     "branch",
+    "signoff",
     "author",
+    "committer",
+    "no_gpg_sign",
     "plan",
     "require_approval",
     "window",
@@ -70,20 +75,6 @@ pub struct Args {
     /// Try again what failed in a run, and nothing else
     #[arg(long, value_name = "RUN", conflicts_with_all = PLANNED, conflicts_with_all = KEPT)]
     retry_failed: Option<String>,
-}
-
-#[derive(Debug, Clone, Default, clap::Args, Serialize, Deserialize)]
-struct How {
-    /// Name of the new branch; depickle/pickle-to-json and the like by default, after what is done
-    #[arg(long, value_name = "NAME")]
-    branch: Option<String>,
-    /// Author of the commit; the repository's own identity by default
-    #[arg(long, value_name = "NAME <MAIL>")]
-    author: Option<String>,
-    /// Stage only then, by the clock of this machine: "Sat 02:00-06:00 UTC"
-    #[arg(long, value_name = "DAYS HOURS UTC")]
-    #[serde(default)]
-    window: Option<String>,
 }
 
 /// What the record of a run keeps, so that it can go on as it began.
@@ -124,6 +115,7 @@ fn begin(args: &Args, journal: Journal) -> anyhow::Result<Exit> {
         }
         settings.common = looking(plan.options.clone(), now)?;
         settings.time = plan.time;
+        settings.how = settings.how.of_plan(&plan.commits)?;
         targets.extend(plan.repositories.iter().map(|one| one.target.clone()));
         if targets.is_empty() {
             anyhow::bail!("{}: the plan changes nothing", path.display());
@@ -279,7 +271,7 @@ fn before(run: &RunRecord, one: &RepoRecord) -> ProjectRow {
 struct Work {
     id: String,
     settings: Settings,
-    author: Option<Person>,
+    committing: Committing,
     window: Option<Window>,
     order: Order,
     model: Model,
@@ -290,7 +282,7 @@ impl Work {
     fn new(id: String, settings: Settings, journal: Journal) -> anyhow::Result<Work> {
         Ok(Work {
             id,
-            author: settings.how.author.as_deref().map(person).transpose()?,
+            committing: Committing::new(&settings.how)?,
             window: settings
                 .how
                 .window
@@ -361,7 +353,18 @@ impl Work {
         let done = match done.and_then(|()| self.in_window()) {
             Err(error) => return self.refused(row, error),
             Ok(()) if changeset.files().is_empty() => return row,
-            Ok(()) => self.commit(&row, repo, &opened, &changeset),
+            Ok(()) => self.committing.commit(&Job {
+                run: &self.id,
+                time: self.settings.time,
+                journal: &self.journal,
+                model: &self.model,
+                order: &self.order,
+                asked,
+                repo,
+                opened: &opened,
+                row: &row,
+                changeset: &changeset,
+            }),
         };
         match done {
             Ok(branch) => row.branch = Some(branch),
@@ -408,64 +411,6 @@ impl Work {
             .count()
     }
 
-    /// Commits `changeset`, and gives the name of the branch.
-    fn commit(
-        &self,
-        row: &ProjectRow,
-        repo: &Repo,
-        opened: &Opened,
-        changeset: &Changeset,
-    ) -> Result<String, String> {
-        let ids: BTreeSet<&str> = changeset
-            .findings()
-            .iter()
-            .map(|finding| finding.transform.as_str())
-            .collect();
-        let transforms = &self.model.transforms;
-        let only = ids.first().filter(|_| ids.len() == 1);
-        let only = only.and_then(|id| transforms.iter().find(|t| t.id == **id));
-        let (mut id, mut subject) = only
-            .map_or(("safe-loads", "Make unsafe loads safe"), |transform| {
-                (transform.id.as_str(), transform.subject.as_str())
-            });
-        let did = transforms.iter().filter(|t| ids.contains(t.id.as_str()));
-        let mut notes: Vec<&str> = did.clone().map(|t| t.note.as_str()).collect();
-        if self.order.finish_dual_read {
-            id = "finish-dual-read";
-            let windows: Vec<_> = did.filter_map(|t| t.dual_read.as_ref()).collect();
-            subject = windows
-                .first()
-                .map_or(subject, |w| w.finish_subject.as_str());
-            notes = windows.iter().map(|w| w.finish_note.as_str()).collect();
-        }
-        notes.retain(|note| !note.is_empty());
-        let note = notes.iter().map(|note| format!("{note}\n")).collect();
-        let branch = self.settings.how.branch.clone();
-        let own = self.author.clone().or_else(|| repo.identity());
-        let order = StageOrder {
-            run: self.id.clone(),
-            target: row.root.clone(),
-            branch: branch.unwrap_or_else(|| format!("depickle/{id}")),
-            author: own.unwrap_or_else(tool_identity),
-            time: self.settings.time,
-            tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-            subject: subject.to_owned(),
-            note,
-        };
-        let described = Entry::Described {
-            target: order.target.clone(),
-            title: order.subject.clone(),
-            body: markdown(row, &self.id, &order.note),
-        };
-        self.journal
-            .append(&self.id, described)
-            .map_err(|error| hinted(&error.to_string(), error.hint()))?;
-        let staged = crate::stage::stage(repo, &opened.prefix, changeset, &order, &self.journal);
-        staged
-            .map(|receipt| receipt.branch)
-            .map_err(|error| hinted(&error.to_string(), error.hint()))
-    }
-
     /// Prints what became of every repository, and closes the record.
     fn end(self, rows: Vec<ProjectRow>) -> anyhow::Result<Exit> {
         let common = &self.settings.common;
@@ -502,7 +447,11 @@ fn inputs(targets: &[Target], settings: &Settings) -> Vec<String> {
     let (common, how) = (&settings.common, &settings.how);
     let mut inputs = vec![
         env!("CARGO_PKG_VERSION").to_owned(),
-        how.branch.clone().unwrap_or_default(),
+        how.shape.branch.clone().unwrap_or_default(),
+        format!(
+            "{:?} {} {}",
+            how.shape.split, how.shape.signoff, how.no_gpg_sign
+        ),
         format!("{:?} {:?}", common.levels(), common.message),
         format!("{:?} {}", common.to, common.suggestions),
         format!("log rejects {}", common.log_rejects),
@@ -531,25 +480,5 @@ fn unseen(repo: &Repo, prefix: &str, row: &mut ProjectRow) {
             let note = format!("the state of the work tree is not known: {error}");
             row.notes.push(note);
         }
-    }
-}
-
-fn person(text: &str) -> anyhow::Result<Person> {
-    let parts = text
-        .strip_suffix('>')
-        .and_then(|text| text.split_once(" <"));
-    match parts {
-        Some((name, email)) if !name.is_empty() && !email.is_empty() => Ok(Person {
-            name: name.to_owned(),
-            email: email.to_owned(),
-        }),
-        _ => anyhow::bail!("--author {text:?}: write it as \"Name <mail@example.org>\""),
-    }
-}
-
-fn tool_identity() -> Person {
-    Person {
-        name: "depickle".to_owned(),
-        email: "depickle@localhost".to_owned(),
     }
 }

@@ -11,7 +11,7 @@ use super::hinted;
 use super::schedule::Place;
 use crate::journal::Target;
 use crate::project::{Project, SkippedFile};
-use crate::repo::{Base, Listing, Repo, RepoError, files_in};
+use crate::repo::{Base, Listing, Repo, RepoError, SkipReason, files_in};
 
 /// Where sources are read from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -42,9 +42,10 @@ pub(super) fn read(
     reading: Reading,
 ) -> Result<Opened, String> {
     let within = target.within.as_deref();
-    let by_path = place.cloned.is_none() && !bare(&place.path);
-    let whole = match (within, by_path) {
-        (Some(within), true) => place.path.join(within),
+    // A commit has what is in it, whatever of it is checked out.
+    let by_commit = reading == Reading::Commit || place.base.is_some() || bare(&place.path);
+    let whole = match within {
+        Some(within) if !by_commit => place.path.join(within),
         _ => place.path.clone(),
     };
     let path = whole.as_path();
@@ -66,20 +67,28 @@ pub(super) fn read(
         Some(repo) => repo.prefix(path).map_err(fail)?,
         None => String::new(),
     };
-    let by_commit = reading == Reading::Commit
-        || place.base.is_some()
-        || repo.as_ref().is_some_and(Repo::is_bare);
-    let (listing, base) = match (&repo, by_commit) {
+    let (mut listing, base) = match (&repo, by_commit) {
         (Some(repo), true) => {
             let base = repo.resolve(place.base.as_deref()).map_err(fail)?;
-            if let (Some(within), false) = (within, by_path) {
-                prefix = repo.within(&base, within).map_err(fail)?;
+            if let Some(within) = within {
+                let within = format!("{prefix}{within}");
+                prefix = repo.within(&base, &within).map_err(fail)?;
             }
             let listing = repo.files_at(&base, &prefix, &filter).map_err(fail)?;
             (listing, Some(base))
         }
         _ => (files_in(path, &filter).map_err(fail)?, None),
     };
+    if common.submodules
+        && let Some(repo) = &repo
+    {
+        // They have rows of their own.
+        let own = repo.submodules(&prefix);
+        let listed = |path: &String| own.iter().any(|own| own == path);
+        listing
+            .skipped
+            .retain(|one| one.reason != SkipReason::Submodule || !listed(&one.path));
+    }
     Ok(Opened {
         root: target.name(),
         // Of a single file: its folder, which its listing is relative to.

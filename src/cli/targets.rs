@@ -1,7 +1,7 @@
 //! What a command is asked to look at, from wherever it is listed.
 
 use std::collections::HashSet;
-use std::path::Path;
+use std::path::{Component, Path};
 
 use anyhow::Context;
 
@@ -11,6 +11,7 @@ use super::token::token;
 use crate::fetch::Url;
 use crate::forge::{ForgeError, Source, Wanted, list};
 use crate::journal::Target;
+use crate::repo::Repo;
 
 impl Common {
     /// Everything that was asked for, each once: arguments, `--repos` and `--from`, else the `[[repo]]` tables of the configuration,
@@ -34,6 +35,28 @@ impl Common {
         }
         if targets.is_empty() {
             targets.push(Target::new("."));
+        }
+        if self.submodules {
+            targets = targets.into_iter().flat_map(with_submodules).collect();
+        }
+        if !self.within.is_empty() {
+            let parts: Vec<String> = self
+                .within
+                .iter()
+                .map(|path| below(path))
+                .collect::<Result<_, _>>()
+                .context("--path")?;
+            let parted = |target: Target| match target.within {
+                Some(_) => vec![target],
+                None => parts
+                    .iter()
+                    .map(|part| Target {
+                        within: Some(part.clone()),
+                        ..target.clone()
+                    })
+                    .collect(),
+            };
+            targets = targets.into_iter().flat_map(parted).collect();
         }
         // From here on a target is printed and recorded.
         for target in &mut targets {
@@ -84,6 +107,49 @@ impl Common {
         }
         Ok(listed.urls.iter().map(|url| Target::new(url)).collect())
     }
+}
+
+/// `path` as the name of something in a repository: it does not lead out of it.
+pub(super) fn below(path: &str) -> anyhow::Result<String> {
+    let mut parts = Vec::new();
+    for part in Path::new(path).components() {
+        match part {
+            Component::Normal(part) => parts.push(part.to_str().unwrap_or_default()),
+            Component::CurDir => {}
+            _ => {
+                anyhow::bail!("{path:?} leads out of the repository; write it relative to its root")
+            }
+        }
+    }
+    match parts.is_empty() {
+        true => anyhow::bail!("{path:?} names all of the repository; leave it out"),
+        false => Ok(parts.join("/")),
+    }
+}
+
+/// `target` and, after it, what is checked out below it as a submodule, and below these.
+fn with_submodules(target: Target) -> Vec<Target> {
+    let mut all = vec![target];
+    let mut at = 0;
+    while let Some(target) = all.get(at) {
+        at += 1;
+        if Url::is_meant(&target.location) || target.base.is_some() || target.within.is_some() {
+            continue;
+        }
+        let path = Path::new(&target.location);
+        let Ok(repo) = Repo::discover(path) else {
+            continue;
+        };
+        let Ok(prefix) = repo.prefix(path) else {
+            continue;
+        };
+        let below = repo.submodules(&prefix).into_iter();
+        let below: Vec<Target> = below
+            .filter_map(|below| Some(Target::new(path.join(below).to_str()?)))
+            .collect();
+        all.extend(below);
+    }
+    all
 }
 
 /// The repositories that `file` names.

@@ -5,7 +5,7 @@
 use std::fs::{self, File};
 use std::io::Write;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use super::{FetchError, fails};
@@ -26,20 +26,6 @@ pub struct Git<'a> {
 
 /// How long until a server that was too busy is asked once more.
 const PAUSE: Duration = Duration::from_secs(2);
-
-/// Where the environment could lead git elsewhere: what `git rev-parse --local-env-vars` lists of places.
-const PLACES: [&str; 10] = [
-    "GIT_DIR",
-    "GIT_WORK_TREE",
-    "GIT_INDEX_FILE",
-    "GIT_COMMON_DIR",
-    "GIT_OBJECT_DIRECTORY",
-    "GIT_ALTERNATE_OBJECT_DIRECTORIES",
-    "GIT_NAMESPACE",
-    "GIT_PREFIX",
-    "GIT_SHALLOW_FILE",
-    "GIT_GRAFT_FILE",
-];
 
 /// `git fetch` that brings what is asked for and does nothing else.
 pub(crate) const FETCH: [&str; 6] = [
@@ -130,25 +116,12 @@ impl Git<'_> {
                 File::open(&list).map_err(fails("read", &list))?.into()
             }
         };
-        let mut git = Command::new("git");
-        for place in PLACES {
-            git.env_remove(place);
-        }
+        let mut git = crate::repo::git();
         if !self.ask {
             git.env("GIT_TERMINAL_PROMPT", "0");
         }
         git.current_dir(self.dir)
-            .env("LC_ALL", "C")
-            .env("GIT_NO_LAZY_FETCH", "1")
             .env("GIT_ALLOW_PROTOCOL", "file:git:http:https:ssh")
-            .args([
-                "-c",
-                "core.hooksPath=/dev/null",
-                "-c",
-                "core.fsmonitor=false",
-                "-c",
-                "gc.auto=0",
-            ])
             .args(["-c", "http.lowSpeedLimit=1", "-c", "http.lowSpeedTime=60"])
             .args(arguments)
             .stdin(stdin)

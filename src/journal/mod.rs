@@ -106,7 +106,7 @@ pub enum Entry {
         reference: String,
         /// Id of the commit it will point to.
         new: String,
-        /// Id of that commit's parent.
+        /// Id of the commit that it starts from.
         base: String,
     },
     /// The ref was made.

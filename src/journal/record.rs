@@ -176,7 +176,7 @@ pub struct RefRecord {
     pub reference: String,
     /// Id of the commit that the run left there.
     pub new: String,
-    /// Id of that commit's parent.
+    /// Id of the commit that it starts from.
     pub base: String,
     /// What became of it.
     pub state: RefState,

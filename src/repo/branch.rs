@@ -19,7 +19,7 @@ impl Repo {
     /// # Errors
     /// [`RepoError::InvalidBranchName`], [`RepoError::BranchExists`], [`RepoError::BranchBlocked`].
     pub fn check_branch(&self, name: &str) -> Result<(), RepoError> {
-        if !matches!(git2::Branch::name_is_valid(name), Ok(true)) {
+        if !is_branch_name(name) {
             return Err(RepoError::InvalidBranchName {
                 branch: name.to_owned(),
             });
@@ -249,6 +249,11 @@ impl Repo {
         }
         Ok(None)
     }
+}
+
+/// Whether git takes `name` for a branch, in any repository.
+pub fn is_branch_name(name: &str) -> bool {
+    matches!(git2::Branch::name_is_valid(name), Ok(true))
 }
 
 fn full(name: &str) -> String {

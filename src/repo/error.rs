@@ -97,6 +97,14 @@ pub enum RepoError {
         /// Name and address, quoted.
         person: String,
     },
+    /// The repository asks for signed commits, and this one cannot be.
+    #[error("the commit in {} cannot be signed: {why}", path.display())]
+    NotSigned {
+        /// Root of the repository.
+        path: PathBuf,
+        /// Why: one clause.
+        why: String,
+    },
     /// Not a name that a branch may have.
     #[error("{branch:?} is not a valid branch name")]
     InvalidBranchName {
@@ -183,6 +191,9 @@ impl RepoError {
             RepoError::NotInCommit { .. } => "commit it first, or name another revision with --base".into(),
             RepoError::BadGlob { .. } => "globs look like tests/** or *_pb2.py".into(),
             RepoError::BadPerson { .. } => "give one with --author 'Name <name@example.org>'".into(),
+            RepoError::NotSigned { .. } => {
+                "commit.gpgsign, gpg.format and user.signingkey say how it is signed, your own configuration by which program; --no-gpg-sign stages it unsigned".into()
+            }
             RepoError::InvalidBranchName { .. } => {
                 "`git help check-ref-format` has the rules for names".into()
             }

@@ -1,23 +1,34 @@
 //! Git repositories and directories as values: the only place that knows git2 and reads directories.
 //!
-//! Invariant: nothing here touches a work tree, an index or HEAD, and nothing runs a hook, a filter or a program.
-//! What changes a repository is two functions: [`Repo::create_branch`] and [`Repo::delete_branch`]
+//! Invariant: nothing here touches a work tree, an index or HEAD, and nothing runs a hook, a filter or a program that a
+//! repository names. What changes a repository is two functions: [`Repo::create_branch`] and [`Repo::delete_branch`]
 //! ([`Repo::commit`] adds objects that nothing refers to yet).
-#![expect(clippy::disallowed_methods, reason = "reads repositories and folders")]
+#![expect(
+    clippy::disallowed_methods,
+    reason = "reads repositories and folders, has git and what signs run"
+)]
 
 mod attributes;
 mod branch;
+mod commit;
 mod error;
+mod owners;
+mod program;
+mod sign;
 mod tree;
 mod walk;
 
 use std::path::{Path, PathBuf};
 
-use git2::build::TreeUpdateBuilder;
-use git2::{ErrorCode, FileMode, Oid, RepositoryOpenFlags, Signature, Time};
+use git2::{ErrorCode, Oid, RepositoryOpenFlags, Signature, Time};
 
+pub use branch::is_branch_name;
+pub use commit::{NewCommit, Person};
 pub use error::RepoError;
 pub(crate) use error::quoted;
+pub use owners::Owners;
+pub(crate) use program::git;
+pub use sign::Signer;
 pub use walk::{Filter, Found, Listing, SkipReason, Skipped, files_in};
 
 /// An open git repository: a plain one, a bare one, or one work tree of several.
@@ -43,30 +54,6 @@ pub struct Base {
     pub commit: String,
     /// Its commit time, in seconds since 1970 UTC.
     pub time: i64,
-}
-
-/// Who a commit is by.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Person {
-    /// As in `user.name`.
-    pub name: String,
-    /// As in `user.email`.
-    pub email: String,
-}
-
-/// A commit to be: `base` with other bytes in some of its files.
-#[derive(Debug, Clone, Copy)]
-pub struct NewCommit<'a> {
-    /// Id of the only parent, in hex.
-    pub base: &'a str,
-    /// Paths relative to the repository, and the new bytes.
-    pub files: &'a [(String, Vec<u8>)],
-    /// Author and committer.
-    pub author: &'a Person,
-    /// Author and commit time, in seconds since 1970 UTC; written with offset +0000.
-    pub time: i64,
-    /// The whole message.
-    pub message: &'a str,
 }
 
 impl Repo {
@@ -139,6 +126,11 @@ impl Repo {
     /// [`Repo::open`] on it reaches every ref that this repository has, also when this is a linked work tree.
     pub fn git_dir(&self) -> &Path {
         &self.git_dir
+    }
+
+    /// The git dir of this very work tree.
+    fn own_git_dir(&self) -> &Path {
+        self.git.path()
     }
 
     /// Where `path` lies in the work tree: `""` for the root (and always in a bare repository), `"sub/dir/"` for a
@@ -217,36 +209,6 @@ impl Repo {
         Ok(blob.content().to_vec())
     }
 
-    /// Writes a commit that no ref points to, and gives its id. Equal input gives the same id: no clock, no
-    /// configuration, no signature goes into it. Each file keeps its mode.
-    ///
-    /// # Errors
-    /// [`RepoError::NotARegularFile`] when a path is absent, a symlink or a submodule in the base;
-    /// [`RepoError::BadPerson`]; [`RepoError::UnknownRevision`] when the base is gone.
-    pub fn commit(&self, new: &NewCommit<'_>) -> Result<String, RepoError> {
-        let signature = signature(new.author, new.time)?;
-        let base = self.tree_of(new.base)?;
-        let mut update = TreeUpdateBuilder::new();
-        for (path, bytes) in new.files {
-            let (_, mode) = self.regular(&base, new.base, path)?;
-            let blob = self
-                .git
-                .blob(bytes)
-                .map_err(|error| self.failed("write a file", &error))?;
-            update.upsert(path.as_str(), blob, mode);
-        }
-        let mut write = || -> Result<Oid, git2::Error> {
-            let tree = self
-                .git
-                .find_tree(update.create_updated(&self.git, &base)?)?;
-            let parent = self.git.find_commit(Oid::from_str(new.base)?)?;
-            self.git
-                .commit(None, &signature, &signature, new.message, &tree, &[&parent])
-        };
-        let id = write().map_err(|error| self.failed("write the commit", &error))?;
-        Ok(id.to_string())
-    }
-
     /// `user.name` and `user.email` as git would find them, if both are set.
     pub fn identity(&self) -> Option<Person> {
         let config = self.git.config().ok()?.snapshot().ok()?;
@@ -279,24 +241,6 @@ impl Repo {
             })
     }
 
-    fn regular(
-        &self,
-        tree: &git2::Tree<'_>,
-        commit: &str,
-        path: &str,
-    ) -> Result<(Oid, FileMode), RepoError> {
-        let entry = tree.get_path(Path::new(path)).ok();
-        let found = entry.and_then(|entry| match entry.filemode() {
-            0o100_644 => Some((entry.id(), FileMode::Blob)),
-            0o100_755 => Some((entry.id(), FileMode::BlobExecutable)),
-            _ => None,
-        });
-        found.ok_or_else(|| RepoError::NotARegularFile {
-            path: path.to_owned(),
-            commit: commit.to_owned(),
-        })
-    }
-
     fn failed(&self, action: &'static str, error: &git2::Error) -> RepoError {
         RepoError::Git {
             action,
@@ -316,21 +260,4 @@ fn canonical(path: &Path) -> Result<PathBuf, RepoError> {
             source,
         },
     })
-}
-
-/// libgit2 lets a line break in a name through, and the commit would be corrupt.
-fn signature(person: &Person, time: i64) -> Result<Signature<'static>, RepoError> {
-    let bad = |text: &str| {
-        text.trim().is_empty()
-            || text
-                .chars()
-                .any(|c| c.is_control() || matches!(c, '<' | '>'))
-    };
-    let wrong = || RepoError::BadPerson {
-        person: format!("{:?} {:?}", person.name, person.email),
-    };
-    if bad(&person.name) || bad(&person.email) {
-        return Err(wrong());
-    }
-    Signature::new(&person.name, &person.email, &Time::new(time, 0)).map_err(|_| wrong())
 }

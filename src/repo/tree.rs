@@ -8,6 +8,7 @@ use std::path::Path;
 use git2::{ObjectType, Oid, Status, StatusOptions};
 
 use super::attributes::Attributes;
+use super::owners::PLACES;
 use super::walk::{Globs, MAX_BYTES, is_git_internal, is_python, not_a_pointer};
 use super::{Base, Filter, Listing, Repo, RepoError, SkipReason};
 
@@ -153,12 +154,14 @@ impl Repo {
                 let path = format!("{folder}{}", String::from_utf8_lossy(entry.name_bytes()));
                 // Attributes count from the root down to the prefix, and below it.
                 let here = folder.starts_with(prefix) || prefix.starts_with(&folder);
+                let owners = PLACES.iter().any(|place| place.starts_with(&path));
                 let read = match (entry.kind(), entry.name_bytes()) {
-                    (Some(ObjectType::Tree), name) if here && name != b".git" => {
+                    (Some(ObjectType::Tree), name) if (here || owners) && name != b".git" => {
                         todo.push((entry.id(), path + "/"));
                         false
                     }
                     (Some(ObjectType::Blob), b".gitattributes") => here,
+                    (Some(ObjectType::Blob), b"CODEOWNERS") => owners,
                     (Some(ObjectType::Blob), name) if path == prefix || is_python(name) => path
                         .strip_prefix(&prefix[..prefix.rfind('/').map_or(0, |slash| slash + 1)])
                         .is_some_and(|below| path.starts_with(prefix) && globs.admit(below)),
@@ -214,6 +217,27 @@ impl Repo {
         let path =
             |entry: git2::StatusEntry<'_>| String::from_utf8_lossy(entry.path_bytes()).into_owned();
         Ok(statuses.iter().map(path).collect())
+    }
+
+    /// Paths of the submodules below `prefix` that are checked out, relative to it. What only looks like one, by a link
+    /// to elsewhere, is none.
+    pub fn submodules(&self, prefix: &str) -> Vec<String> {
+        let Ok(index) = self.git.index() else {
+            return Vec::new();
+        };
+        if self.is_bare() {
+            return Vec::new();
+        }
+        let links = index.iter().filter(|entry| entry.mode == 0o160_000);
+        let paths = links.filter_map(|entry| String::from_utf8(entry.path).ok());
+        let out = |path: &String| {
+            let place = self.root.join(path);
+            place.canonicalize().is_ok_and(|real| real == place) && place.join(".git").exists()
+        };
+        paths
+            .filter(out)
+            .filter_map(|path| path.strip_prefix(prefix).map(str::to_owned))
+            .collect()
     }
 
     fn statuses(&self, prefix: &str) -> Result<git2::Statuses<'_>, RepoError> {

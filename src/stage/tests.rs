@@ -63,11 +63,23 @@ fn order() -> Order {
             name: "A".into(),
             email: "a@example.org".into(),
         },
+        committer: Person {
+            name: "C".into(),
+            email: "c@example.org".into(),
+        },
+        signoff: false,
+        signer: None,
         time: 1_700_000_000,
         tool_version: "0.1.0".into(),
-        subject: "Replace unsafe pickle loads with JSON".to_owned(),
-        note: "Invalid input is now answered with 400; clients that sent pickle must send JSON.\n"
-            .to_owned(),
+    }
+}
+
+fn step(changeset: &Changeset) -> Step<'_> {
+    Step {
+        changeset,
+        findings: changeset.findings(),
+        subject: "Replace unsafe pickle loads with JSON",
+        note: "Invalid input is now answered with 400; clients that sent pickle must send JSON.\n",
     }
 }
 
@@ -103,7 +115,7 @@ fn stages_one_branch_below_the_prefix_and_rolls_it_back() {
     let (repo, base) = head(&place);
     let refs = git(&place.root, &["for-each-ref"], "");
     let change = changeset(Some(base.clone()), "before\n");
-    let receipt = stage(&repo, "app/", &change, &order(), &place.journal).unwrap();
+    let receipt = stage(&repo, "app/", &[step(&change)], &order(), &place.journal).unwrap();
     let changed = git(
         &place.root,
         &["diff", "--name-only", &base, &receipt.branch],
@@ -131,9 +143,9 @@ fn the_same_run_can_be_staged_again_after_a_rollback_and_gives_the_same_commit()
     let place = place();
     let (repo, base) = head(&place);
     let change = changeset(Some(base), "before\n");
-    let first = stage(&repo, "app/", &change, &order(), &place.journal).unwrap();
+    let first = stage(&repo, "app/", &[step(&change)], &order(), &place.journal).unwrap();
     rollback(&place.journal, &place.journal.run(&order().run).unwrap());
-    let second = stage(&repo, "app/", &change, &order(), &place.journal).unwrap();
+    let second = stage(&repo, "app/", &[step(&change)], &order(), &place.journal).unwrap();
     assert_eq!(first, second);
     let run = place.journal.run(&order().run).unwrap();
     assert_eq!(run.refs.len(), 1);
@@ -147,7 +159,7 @@ fn the_journal_announces_the_ref_before_it_is_made() {
     // A journal that cannot be written must stop the act.
     fs::write(place.root.with_file_name("state"), "in the way").unwrap();
     let change = changeset(Some(base), "before\n");
-    let error = stage(&repo, "app/", &change, &order(), &place.journal).unwrap_err();
+    let error = stage(&repo, "app/", &[step(&change)], &order(), &place.journal).unwrap_err();
     assert!(matches!(error, StageError::Journal(_)), "{error}");
     assert_eq!(repo.branch_tip(&order().branch).unwrap(), None);
 }
@@ -156,7 +168,8 @@ fn the_journal_announces_the_ref_before_it_is_made() {
 fn refuses_a_change_that_was_made_for_other_bytes_or_for_no_commit_or_for_nothing() {
     let place = place();
     let (repo, base) = head(&place);
-    let tried = |change| stage(&repo, "app/", &change, &order(), &place.journal).unwrap_err();
+    let tried =
+        |change| stage(&repo, "app/", &[step(&change)], &order(), &place.journal).unwrap_err();
     let error = tried(changeset(Some(base.clone()), "something else"));
     assert!(matches!(error, StageError::BaseDiffers { .. }), "{error}");
     assert!(matches!(
@@ -175,7 +188,7 @@ fn refuses_a_branch_that_exists_and_leaves_it_where_it_is() {
     let (repo, base) = head(&place);
     git(&place.root, &["branch", &order().branch], "");
     let change = changeset(Some(base.clone()), "before\n");
-    let error = stage(&repo, "app/", &change, &order(), &place.journal).unwrap_err();
+    let error = stage(&repo, "app/", &[step(&change)], &order(), &place.journal).unwrap_err();
     assert!(
         matches!(error, StageError::Repo(RepoError::BranchExists { .. })),
         "{error}"
@@ -191,7 +204,8 @@ fn git_reads_the_trailers_of_the_message() {
         finding("views.py"),
         finding("evil\n\nDepickle-Run: x\u{1b}[2J\u{202e}.py"),
     ];
-    let text = message("app/", &findings, &order());
+    let change = Changeset::for_tests(None, vec![], findings.to_vec());
+    let text = message("app/", &step(&change), (1, 1), &order());
     assert!(
         text.starts_with(
             "Replace unsafe pickle loads with JSON\n\n- app/views.py:9 pickle.loads\n"
@@ -207,6 +221,17 @@ fn git_reads_the_trailers_of_the_message() {
     assert_eq!(
         trailers,
         format!("Depickle-Run: 20261123T104455-3f2a\n{one}{one}")
+    );
+    let signed = Order {
+        signoff: true,
+        ..order()
+    };
+    let text = message("app/", &step(&change), (2, 3), &signed);
+    assert!(text.contains("\nPart 2 of 3; "), "{text}");
+    let trailers = git(&place.root, &["interpret-trailers", "--parse"], &text);
+    assert!(
+        trailers.ends_with("\nSigned-off-by: C <c@example.org>\n"),
+        "{trailers}"
     );
 }
 

@@ -121,17 +121,30 @@ fn an_author_who_would_corrupt_the_commit_is_refused() {
     let place = place();
     let repo = Repo::discover(&place.root).unwrap();
     let base = head(&repo).commit;
-    for name in ["", "  ", "A\nparent 123", "A <b>", "A\0"] {
+    for name in ["", "  ", ".,;", "A\nparent 123", "A <b>", "A\0"] {
         let author = Person {
             name: name.into(),
             ..person()
         };
         let new = NewCommit {
             base: &base,
+            parent: &base,
             files: &[],
             author: &author,
+            committer: &person(),
             time: 0,
             message: "m",
+            signer: None,
+        };
+        assert!(
+            matches!(repo.commit(&new), Err(RepoError::BadPerson { .. })),
+            "{name:?}"
+        );
+        let (author, committer) = (&person(), &author);
+        let new = NewCommit {
+            author,
+            committer,
+            ..new
         };
         assert!(
             matches!(repo.commit(&new), Err(RepoError::BadPerson { .. })),

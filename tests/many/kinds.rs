@@ -1,0 +1,210 @@
+//! Repositories of every kind: shallow, sparse, linked, with submodules and with git-lfs.
+
+use super::*;
+
+fn undo(home: &Home, before: &BTreeMap<PathBuf, String>) {
+    assert_eq!(code(&home.run(&["rollback"])), 0);
+    assert_eq!(refs(home.0.path()), *before);
+}
+
+#[test]
+fn shallow_sparse_and_linked_are_staged_whole_and_taken_back() {
+    let home = Home::new();
+    let root = home.repo("shop", &[("app.py", GUIDE), ("sub/app.py", GUIDE)]);
+    git(&root, &["commit", "-q", "--allow-empty", "-m", "second"]);
+    git(&root, &["worktree", "add", "-q", "--detach", "../linked"]);
+    let url = format!("file://{}", root.display());
+    git(
+        home.0.path(),
+        &["clone", "-q", "--depth=1", &url, "shallow"],
+    );
+    git(
+        home.0.path(),
+        &["clone", "-q", "--sparse", "shop", "sparse"],
+    );
+    git(&home.path("sparse"), &["sparse-checkout", "set", "none"]);
+    assert!(!home.path("sparse/sub").exists());
+    let start = refs(home.0.path());
+    for name in ["shallow", "sparse", "linked"] {
+        let root = home.path(name);
+        let status = || git(&root, &["status", "--porcelain=v2", "--branch"]);
+        let before = status();
+        for (args, files) in [
+            (
+                &["stage", name, "--split", "file"][..],
+                "app.py\nsub/app.py\n",
+            ),
+            (
+                &["stage", name, "--path", "sub", "--branch", BRANCH],
+                "sub/app.py\n",
+            ),
+        ] {
+            let staged = home.run(args);
+            assert_eq!(code(&staged), 0, "{name}: {}", stdout(&staged));
+            assert_eq!(
+                git(&root, &["diff", "--name-only", "HEAD", BRANCH]),
+                files,
+                "{name}"
+            );
+            git(&root, &["fsck", "--strict", "--no-dangling"]);
+            assert_eq!(status(), before, "{name}");
+            undo(&home, &start);
+        }
+    }
+}
+
+#[test]
+fn a_submodule_is_a_repository_of_its_own_and_its_pointer_stays() {
+    let home = Home::new();
+    home.repo("leaf", &[("app.py", GUIDE)]);
+    let own = ["-c", "protocol.file.allow=always", "submodule", "--quiet"];
+    let add = |parent: &Path, which: &str, at: &str| {
+        git(parent, &[&own[..], &["add", which, at]].concat());
+        git(parent, &["commit", "-q", "-m", "submodule"]);
+    };
+    let inner = home.repo("inner", &[("app.py", GUIDE)]);
+    add(
+        &inner,
+        &home.path("leaf").display().to_string(),
+        "deep/leaf",
+    );
+    let outer = home.repo("outer", &[("app.py", GUIDE)]);
+    add(&outer, &inner.display().to_string(), "vendor/inner");
+    add(&outer, &inner.display().to_string(), "absent");
+    git(
+        &outer,
+        &[
+            &own[..],
+            &["update", "--init", "--recursive", "vendor/inner"],
+        ]
+        .concat(),
+    );
+    git(&outer, &["submodule", "--quiet", "deinit", "-f", "absent"]);
+    let modules = outer.join(".git/modules");
+    let own_refs = || {
+        let mut refs = refs(home.0.path());
+        for below in ["vendor/inner", "vendor/inner/modules/deep/leaf"] {
+            refs.insert(below.into(), git(&modules.join(below), &["for-each-ref"]));
+        }
+        refs
+    };
+    let start = own_refs();
+    let status = || git(&outer, &["status", "--porcelain=v2", "--branch"]);
+    let before = status();
+    // Left alone, and said so.
+    let alone = home.run(&["stage", "outer", "--format", "json"]);
+    assert_eq!(code(&alone), 3);
+    let alone: Value = serde_json::from_slice(&alone.stdout).unwrap();
+    let skipped = alone["projects"][0]["files"]["skipped"].as_array().unwrap();
+    let skipped: Vec<_> = skipped
+        .iter()
+        .map(|one| one["file"].as_str().unwrap())
+        .collect();
+    assert_eq!(skipped, ["absent", "vendor/inner"]);
+    assert_eq!(code(&home.run(&["rollback"])), 0);
+    assert_eq!(own_refs(), start);
+    let all = home.run(&["stage", "outer", "--submodules", "--format", "json"]);
+    assert_eq!(code(&all), 3);
+    let all: Value = serde_json::from_slice(&all.stdout).unwrap();
+    let rows: Vec<(&str, &str, usize)> = all["projects"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| {
+            assert_eq!(row["branch"], BRANCH, "{row}");
+            let skipped = row["files"]["skipped"].as_array().unwrap().len();
+            (
+                row["root"].as_str().unwrap(),
+                row["status"].as_str().unwrap(),
+                skipped,
+            )
+        })
+        .collect();
+    let expected = [
+        // What is not checked out cannot be looked at.
+        ("outer", "incomplete", 1),
+        ("outer/vendor/inner", "ok", 0),
+        ("outer/vendor/inner/deep/leaf", "ok", 0),
+    ];
+    assert_eq!(rows, expected);
+    assert_eq!(status(), before);
+    let pointer = ["rev-parse", "main:vendor/inner"];
+    let moved = ["rev-parse", "depickle/pickle-to-json:vendor/inner"];
+    assert_eq!(git(&outer, &pointer), git(&outer, &moved));
+    assert_ne!(own_refs(), start);
+    let undone = home.run(&["rollback"]);
+    assert_eq!(code(&undone), 0, "{}", stdout(&undone));
+    assert_eq!(own_refs(), start);
+    assert_eq!(status(), before);
+}
+
+#[test]
+fn a_link_to_another_repository_is_no_submodule() {
+    let home = Home::new();
+    let other = home.repo("other", &[("app.py", GUIDE)]);
+    let root = home.repo("shop", &[("app.py", GUIDE)]);
+    let head = git(&other, &["rev-parse", "HEAD"]);
+    let entry = format!("160000,{},sub", head.trim());
+    git(&root, &["update-index", "--add", "--cacheinfo", &entry]);
+    git(&root, &["commit", "-q", "-m", "link"]);
+    std::os::unix::fs::symlink(&other, root.join("sub")).unwrap();
+    let start = refs(home.0.path());
+    let staged = home.run(&["stage", "shop", "--submodules", "--format", "json"]);
+    let staged: Value = serde_json::from_slice(&staged.stdout).unwrap();
+    assert_eq!(staged["projects"].as_array().unwrap().len(), 1);
+    undo(&home, &start);
+}
+
+#[test]
+fn files_of_lfs_are_skipped_with_a_reason_and_never_changed() {
+    let home = Home::new();
+    let pointer = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n";
+    let root = home.repo(
+        "shop",
+        &[
+            ("app.py", GUIDE),
+            ("pointer.py", pointer),
+            ("crypt/app.py", GUIDE),
+            (".gitattributes", "crypt/** filter=crypt\n"),
+        ],
+    );
+    let ran = home.path("ran").display().to_string();
+    for what in ["clean", "smudge", "process"] {
+        git(
+            &root,
+            &[
+                "config",
+                &format!("filter.crypt.{what}"),
+                &format!("touch {ran}"),
+            ],
+        );
+    }
+    let start = refs(home.0.path());
+    let staged = home.run(&["stage", "shop", "--format", "json"]);
+    assert_eq!(code(&staged), 3);
+    let staged: Value = serde_json::from_slice(&staged.stdout).unwrap();
+    let skipped: Vec<(&str, &str)> = staged["projects"][0]["files"]["skipped"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|one| {
+            (
+                one["file"].as_str().unwrap(),
+                one["reason"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        skipped,
+        [
+            ("crypt/app.py", "filtered-by-attribute"),
+            ("pointer.py", "lfs-pointer")
+        ]
+    );
+    assert!(!home.path("ran").exists());
+    assert_eq!(
+        git(&root, &["diff", "--name-only", "main", BRANCH]),
+        "app.py\n"
+    );
+    undo(&home, &start);
+}
