@@ -28,6 +28,7 @@ use std::process::Command;
 
 use case::{Case, Mark};
 use depickle::check::{Checked, is_settled};
+use depickle::check::{Finished, parts};
 use depickle::journal::Journal;
 use depickle::pack::Model;
 use depickle::plan::{Decision, Order, Reason};
@@ -427,15 +428,24 @@ fn comes_back(case: &Case, model: &Model) -> Law {
         target: "case".to_owned(),
         run: "20261123T104455-3f2a".into(),
         branch: "depickle/pickle-to-json".into(),
+        committer: author.clone(),
         author,
+        signoff: false,
+        signer: None,
         time: 1_795_392_000,
         tool_version: "0".into(),
-        subject: "Replace unsafe pickle loads with JSON".into(),
-        note: "Invalid input is now answered with 400; clients that sent pickle must send JSON.\n"
-            .into(),
     };
-    let receipt =
-        stage::stage(&repo, "", &checked.changeset, &order, &journal).map_err(|e| text(&e))?;
+    // Each load alone, as far as it can be: whatever the steps are, they come to the whole.
+    let alone = |finding: &Finished| finding.fingerprint.clone();
+    let parts = parts(&project, model, &case.order(), &checked.changeset, alone);
+    let steps = parts.iter().map(|part| stage::Step {
+        changeset: &part.changeset,
+        findings: &part.findings,
+        subject: "Replace unsafe pickle loads with JSON",
+        note: "",
+    });
+    let steps: Vec<_> = steps.collect();
+    let receipt = stage::stage(&repo, "", &steps, &order, &journal).map_err(|e| text(&e))?;
     for (file, wanted) in &case.after {
         let staged = git(&root, &["show", &format!("{}:{file}", receipt.commit)])?;
         if staged != *wanted {

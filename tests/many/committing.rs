@@ -151,7 +151,7 @@ fn parts_of_a_repository_have_branches_of_their_own_and_never_share_one() {
         assert!(stderr(&refused).contains("--path"), "{}", stderr(&refused));
     }
     let absent = home.run(&["stage", "mono", "--path", "services/none"]);
-    assert_eq!(code(&absent), 3);
+    assert_eq!(code(&absent), 2);
     assert!(
         stdout(&absent).contains("is not in commit"),
         "{}",

@@ -41,6 +41,10 @@ fn by_ssh(home: &Home, root: &Path, key: &str) {
 }
 
 fn stage(home: &Home, args: &[&str]) -> std::process::Output {
+    stage_with(home, args, &[])
+}
+
+fn stage_with(home: &Home, args: &[&str], more: &[(&str, &str)]) -> std::process::Output {
     let config = home.path("gitconfig").display().to_string();
     let own = home.path("gnupg").display().to_string();
     let env = [
@@ -49,14 +53,11 @@ fn stage(home: &Home, args: &[&str]) -> std::process::Output {
         ("GNUPGHOME", &own),
         ("SSH_AUTH_SOCK", ""),
     ];
-    home.run_with(
-        &[
-            &["stage", "shop", "--author", "Ada <ada@example.org>"],
-            args,
-        ]
-        .concat(),
-        &env,
-    )
+    let all = [
+        &["stage", "shop", "--author", "Ada <ada@example.org>"],
+        args,
+    ];
+    home.run_with(&all.concat(), &[&env[..], more].concat())
 }
 
 fn undo(home: &Home, before: &BTreeMap<PathBuf, String>) {
@@ -115,6 +116,39 @@ fn ssh_signs_every_commit_and_the_same_each_time() {
     assert_eq!(code(&stage(&home, &["--no-gpg-sign"])), 0);
     assert_eq!(git(&root, &["log", "-1", "--format=%G?", BRANCH]), "N\n");
     undo(&home, &start);
+}
+
+#[test]
+fn a_stop_at_every_step_leaves_signed_commits_or_none() {
+    if !cfg!(debug_assertions) {
+        return;
+    }
+    let (home, root) = signing();
+    let start = refs(home.0.path());
+    by_ssh(&home, &root, &home.path("key").display().to_string());
+    let args = ["--split", "file"];
+    assert_eq!(code(&stage(&home, &args)), 0);
+    let (expected, run) = (refs(home.0.path()), id(&home));
+    undo(&home, &start);
+    for what in ["before", "torn", "after"] {
+        for step in 2.. {
+            let _ = fs::remove_dir_all(home.path("state"));
+            let at = format!("{what}:{step}");
+            let stopped = stage_with(&home, &args, &[("DEPICKLE_FAULT", &at)]);
+            if stopped.status.code() == Some(0) {
+                assert!(step > 5, "{at}");
+                undo(&home, &start);
+                break;
+            }
+            assert_eq!(stopped.status.code(), None, "{at}");
+            if step % 2 == 0 {
+                assert_eq!(code(&home.run(&["stage", "--resume", &run])), 0, "{at}");
+                assert_eq!(refs(home.0.path()), expected, "{at}");
+                git(&root, &["verify-commit", BRANCH]);
+            }
+            undo(&home, &start);
+        }
+    }
 }
 
 #[test]
