@@ -1,4 +1,4 @@
-//! A proven change onto a new branch, with a receipt, or into files ([`apply()`]); and back.
+//! A proven change onto a new branch, with a receipt, or into files ([`apply()`]); data into files ([`write()`]); and back.
 //!
 //! Invariant: per repository exactly one ref is made and nothing else moves; the journal knows it before git does.
 //! Rollback deletes a ref only while it points where the run left it, and may be repeated after a crash at any point.
@@ -8,14 +8,16 @@
 )]
 
 mod apply;
+mod data;
 
-use std::fmt::Write;
+use std::fmt::Write as _;
 use std::io;
 use std::path::{Path, PathBuf};
 
 use thiserror::Error;
 
 pub use apply::{apply, restore};
+pub use data::{Data, write};
 
 use crate::check::{Changeset, Finished};
 use crate::journal::{Entry, Journal, JournalError, RefRecord, RefState, RunRecord};

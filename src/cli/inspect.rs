@@ -1,6 +1,7 @@
 //! `inspect`: what pickles would do, without running them.
 
 use std::io::Read;
+use std::path::Path;
 
 use serde_json::{Value as Json, json};
 
@@ -39,7 +40,7 @@ pub(super) fn inspect(args: &Args) -> anyhow::Result<Exit> {
     let mut exit = Exit::Done;
     let mut rows = Vec::new();
     for name in &args.files {
-        let row = match bytes(name) {
+        let row = match bytes(Path::new(name)) {
             Ok(bytes) => look(name, &bytes, args.ops, &mut exit),
             Err(error) => {
                 exit = exit.max(Exit::Incomplete);
@@ -58,11 +59,11 @@ pub(super) fn inspect(args: &Args) -> anyhow::Result<Exit> {
 }
 
 /// The bytes of a file, or of standard input.
-pub(super) fn bytes(name: &str) -> anyhow::Result<Vec<u8>> {
+pub(super) fn bytes(name: &Path) -> anyhow::Result<Vec<u8>> {
     let mut bytes = Vec::new();
-    let source: Box<dyn Read> = match name {
-        "-" => Box::new(std::io::stdin()),
-        name => Box::new(std::fs::File::open(name)?),
+    let source: Box<dyn Read> = match name == Path::new("-") {
+        true => Box::new(std::io::stdin()),
+        false => Box::new(std::fs::File::open(name)?),
     };
     source.take(LARGEST + 1).read_to_end(&mut bytes)?;
     if bytes.len() as u64 > LARGEST {

@@ -14,6 +14,7 @@ mod branch;
 mod cache;
 mod commit;
 mod config;
+mod convert;
 mod demo;
 mod explain;
 mod init;
@@ -95,6 +96,8 @@ enum Command {
     Explain(explain::Args),
     /// What pickles would import and call, without loading them
     Inspect(inspect::Args),
+    /// Stored pickles to JSON, without loading them: a dry run unless it is told where to write; rollback takes it back
+    Convert(convert::Args),
     /// Show the whole way on a small vulnerable shop in a temporary folder
     Demo(demo::Args),
 }
@@ -143,6 +146,7 @@ fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Cache(args) => cache::cache(&args),
         Command::Explain(args) => explain::explain(&args),
         Command::Inspect(args) => inspect::inspect(&args),
+        Command::Convert(args) => convert::convert(&args),
         Command::Demo(args) => demo::demo(&args),
     }
 }

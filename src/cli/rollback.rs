@@ -63,11 +63,14 @@ pub(super) fn rollback(args: &Args) -> anyhow::Result<Exit> {
             }
         }
     }
-    for (path, outcome) in restore(&journal, &run) {
-        let path = printable(&path);
+    for (made, outcome) in restore(&journal, &run) {
+        let path = printable(&made.path);
+        let new = made.original.is_none();
         match outcome {
             Outcome::Closed => anstream::println!("  {path}: closed"),
+            Outcome::Deleted if new => anstream::println!("  {path}: removed"),
             Outcome::Deleted => anstream::println!("  {path}: put back"),
+            Outcome::AlreadyGone if new => anstream::println!("  {path}: already gone"),
             Outcome::AlreadyGone => anstream::println!("  {path}: is what it was"),
             Outcome::Refused { reason, next } => {
                 refused = true;

@@ -166,7 +166,18 @@ pub enum Entry {
         /// What is beyond the last whole second.
         nanoseconds: u32,
     },
-    /// The file was replaced.
+    /// Announces that a file is about to be made.
+    MakeFile {
+        /// [`Target::name`] of what it belongs to.
+        target: String,
+        /// Absolute.
+        path: String,
+        /// Digest of what it will hold.
+        new: String,
+        /// The folders that are made for it, outermost first.
+        folders: Vec<String>,
+    },
+    /// The file was replaced, or made.
     FileWritten {
         /// As in the announcement.
         path: String,

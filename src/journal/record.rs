@@ -250,15 +250,17 @@ pub struct FileRecord {
     pub target: String,
     /// Absolute.
     pub path: String,
-    /// Digest of what it held.
-    pub original: String,
+    /// Digest of what it held; none if it was not there.
+    pub original: Option<String>,
     /// Digest of what the run left there.
     pub new: String,
     /// When it was last modified before: since 1970 UTC.
     pub seconds: u64,
     /// What is beyond the last whole second.
     pub nanoseconds: u32,
-    /// What became of it; deleted is put back.
+    /// The folders that were made for it, outermost first.
+    pub folders: Vec<String>,
+    /// What became of it; deleted is put back, or removed where it was not there.
     pub state: RefState,
 }
 
@@ -442,21 +444,40 @@ impl RunRecord {
                 let made = FileRecord {
                     target,
                     path,
-                    original,
+                    original: Some(original),
                     new,
                     seconds,
                     nanoseconds,
+                    folders: Vec::new(),
                     state: RefState::Announced,
                 };
                 // Written twice by one run: what it was at first counts.
                 self.files.push(match before {
-                    Some(first) if first.new == made.original => FileRecord {
-                        original: first.original,
-                        seconds: first.seconds,
-                        nanoseconds: first.nanoseconds,
-                        ..made
+                    Some(first) if Some(&first.new) == made.original.as_ref() => FileRecord {
+                        new: made.new,
+                        state: made.state,
+                        ..first
                     },
                     _ => made,
+                });
+            }
+            Entry::MakeFile {
+                target,
+                path,
+                new,
+                folders,
+            } => {
+                self.repository(&target);
+                self.files.retain(|made| made.path != path);
+                self.files.push(FileRecord {
+                    target,
+                    path,
+                    original: None,
+                    new,
+                    seconds: 0,
+                    nanoseconds: 0,
+                    folders,
+                    state: RefState::Announced,
                 });
             }
             Entry::FileWritten { path } => self.turn_file(&path, RefState::Created),

@@ -269,6 +269,11 @@ pub fn float(number: f64) -> String {
     format!("{sign}{whole}.{fraction}")
 }
 
+/// Text as `json.dumps` writes it.
+pub(super) fn quoted(text: &str, out: &mut String) {
+    quote(text.as_bytes(), out, &mut Lost::new());
+}
+
 /// Text as `json.dumps` writes it: ASCII, in UTF-16 units.
 fn quote(text: &[u8], out: &mut String, lost: &mut Lost) {
     out.push('"');

@@ -7,14 +7,18 @@
 
 mod arrays;
 mod calls;
+mod document;
 mod json;
 mod machine;
 mod opcodes;
 mod reader;
+mod shelf;
 mod unwrap;
 
 pub use calls::{Call, Import};
+pub use document::{Document, Obstacle, database, document, may_hold, shelf_document};
 pub use json::{Converted, Lost, float, to_json, to_json_within};
 pub use machine::{KEPT, Machine, Value, Verdict, run, run_seen};
 pub use reader::{Arg, Integer, Malformed, Op, Reader};
+pub use shelf::{Entry, shelf};
 pub use unwrap::{Part, Unwrapped, unwrap, unwrap_within};

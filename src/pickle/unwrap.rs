@@ -100,7 +100,7 @@ fn pickle_at(bytes: &[u8]) -> Option<usize> {
     let begins = matches!(bytes, [0x80, 0..=5, ..]);
     let machine = (!begins).then(|| run(bytes, 0));
     let whole = machine.is_some_and(|m| match m.error {
-        None => m.end == bytes.len() || m.ops > 3,
+        None => m.end == bytes.len() || m.ops > 3 || run(bytes, m.end).error.is_none(),
         Some(_) => !m.imports.is_empty(),
     });
     (begins || whole).then_some(0)

@@ -9,15 +9,16 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use super::data::unmake;
 use super::{Outcome, StageError};
 use crate::check::Changeset;
 use crate::journal::{Entry, FileRecord, Journal, RefState, RunRecord, digest, sync_folder};
 use crate::repo::quoted;
 
 /// Why a file is left alone, and what to do about it.
-struct Obstacle {
-    reason: String,
-    next: String,
+pub(super) struct Obstacle {
+    pub(super) reason: String,
+    pub(super) next: String,
 }
 
 /// One file to be replaced: that nobody changed it is asked again just before.
@@ -48,37 +49,7 @@ pub fn apply(
         files.push((path, meta, file));
     }
     let written = files.iter().try_for_each(|(path, meta, file)| {
-        let Some(name) = path.to_str() else {
-            return Err(StageError::NotUtf8Path {
-                root: path.display().to_string(),
-            });
-        };
-        let was = meta.modified().map_err(fails("read", path))?;
-        let since = was.duration_since(UNIX_EPOCH).unwrap_or_default();
-        journal.append(
-            run,
-            Entry::WriteFile {
-                target: target.to_owned(),
-                path: name.to_owned(),
-                original: journal.keep(run, &file.before)?,
-                new: digest(&file.after),
-                seconds: since.as_secs(),
-                nanoseconds: since.subsec_nanos(),
-            },
-        )?;
-        // Python takes a compiled file for current by time and size alone: it must never run the old code for the new.
-        let same_size = file.before.len() == file.after.len();
-        let modified = was + Duration::from_secs(u64::from(same_size));
-        let replaced = Replaced {
-            path,
-            run,
-            before: &file.before,
-            after: &file.after,
-            modified,
-        };
-        replaced.write()?;
-        let path = name.to_owned();
-        Ok(journal.append(run, Entry::FileWritten { path })?)
+        replace(path, meta, &file.before, &file.after, run, target, journal)
     });
     if written.is_err()
         && let Ok(record) = journal.run(run)
@@ -90,15 +61,59 @@ pub fn apply(
     written.map(|()| files.len())
 }
 
-/// Puts back what `run` replaced, each file on its own: gives their paths and what was done.
-pub fn restore(journal: &Journal, run: &RunRecord) -> Vec<(String, Outcome)> {
-    let files = run.files.iter();
+/// Replaces one file: what it held is kept and announced first.
+pub(super) fn replace(
+    path: &Path,
+    meta: &Metadata,
+    before: &[u8],
+    after: &[u8],
+    run: &str,
+    target: &str,
+    journal: &Journal,
+) -> Result<(), StageError> {
+    let Some(name) = path.to_str() else {
+        return Err(StageError::NotUtf8Path {
+            root: path.display().to_string(),
+        });
+    };
+    let was = meta.modified().map_err(fails("read", path))?;
+    let since = was.duration_since(UNIX_EPOCH).unwrap_or_default();
+    journal.append(
+        run,
+        Entry::WriteFile {
+            target: target.to_owned(),
+            path: name.to_owned(),
+            original: journal.keep(run, before)?,
+            new: digest(after),
+            seconds: since.as_secs(),
+            nanoseconds: since.subsec_nanos(),
+        },
+    )?;
+    // Python takes a compiled file for current by time and size alone: it must never run the old code for the new.
+    let same_size = before.len() == after.len();
+    let modified = was + Duration::from_secs(u64::from(same_size));
+    let replaced = Replaced {
+        path,
+        run,
+        before,
+        after,
+        modified,
+    };
+    replaced.write()?;
+    let path = name.to_owned();
+    Ok(journal.append(run, Entry::FileWritten { path })?)
+}
+
+/// Puts back what `run` replaced and removes what it made, each file on its own: gives what was done.
+pub fn restore<'r>(journal: &Journal, run: &'r RunRecord) -> Vec<(&'r FileRecord, Outcome)> {
+    // The last first: folders are empty then.
+    let files = run.files.iter().rev();
     files
-        .map(|made| (made.path.clone(), put_back(journal, &run.id, made)))
+        .map(|made| (made, put_back(journal, &run.id, made)))
         .collect()
 }
 
-fn put_back(journal: &Journal, run: &str, made: &FileRecord) -> Outcome {
+pub(super) fn put_back(journal: &Journal, run: &str, made: &FileRecord) -> Outcome {
     let path = made.path.clone();
     let outcome = match original(journal, run, made) {
         Ok(outcome) => outcome,
@@ -130,8 +145,14 @@ fn original(journal: &Journal, run: &str, made: &FileRecord) -> Result<Outcome, 
         reason: error.to_string(),
         next: format!("depickle rollback {run}"),
     };
+    let Some(digest_before) = &made.original else {
+        return Ok(match unmake(journal, run, made)? {
+            true => Outcome::Deleted,
+            false => Outcome::AlreadyGone,
+        });
+    };
     let (kept, bytes) = journal
-        .kept(run, &made.original)
+        .kept(run, digest_before)
         .map_err(|error| again(&error))?;
     let kept = quoted(&kept.display().to_string());
     let here = quoted(&made.path);
@@ -221,7 +242,7 @@ impl Replaced<'_> {
 }
 
 impl Obstacle {
-    fn at(self, path: &Path) -> StageError {
+    pub(super) fn at(self, path: &Path) -> StageError {
         StageError::File {
             path: path.to_owned(),
             reason: self.reason,
@@ -231,7 +252,7 @@ impl Obstacle {
 }
 
 /// The metadata of `path` if it is a file that may be replaced, and holds `bytes`.
-fn regular(path: &Path, bytes: &[u8]) -> Result<Metadata, Obstacle> {
+pub(super) fn regular(path: &Path, bytes: &[u8]) -> Result<Metadata, Obstacle> {
     let here = quoted(&path.display().to_string());
     let obstacle = |reason: &str, next: String| Obstacle {
         reason: reason.to_owned(),
@@ -272,7 +293,7 @@ fn regular(path: &Path, bytes: &[u8]) -> Result<Metadata, Obstacle> {
 }
 
 /// Where the new bytes of `path` are written first: a name that tells whose it is, should it be left over.
-fn beside(path: &Path, run: &str) -> PathBuf {
+pub(super) fn beside(path: &Path, run: &str) -> PathBuf {
     let name = path.file_name().unwrap_or_default().to_string_lossy();
     path.with_file_name(format!(".{name}.depickle-{run}"))
 }
@@ -289,7 +310,7 @@ fn names(_: &Metadata) -> u64 {
 
 /// Gives `file` to who owns the file that it replaces.
 #[cfg(unix)]
-fn own(file: &File, meta: &Metadata) -> io::Result<()> {
+pub(super) fn own(file: &File, meta: &Metadata) -> io::Result<()> {
     use std::os::unix::fs::{MetadataExt, fchown};
     let new = file.metadata()?;
     match (new.uid(), new.gid()) == (meta.uid(), meta.gid()) {
@@ -299,11 +320,11 @@ fn own(file: &File, meta: &Metadata) -> io::Result<()> {
 }
 
 #[cfg(not(unix))]
-fn own(_: &File, _: &Metadata) -> io::Result<()> {
+pub(super) fn own(_: &File, _: &Metadata) -> io::Result<()> {
     Ok(())
 }
 
-fn fails(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StageError {
+pub(super) fn fails(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> StageError {
     let path = path.to_owned();
     move |source| StageError::Io {
         action,
