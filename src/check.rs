@@ -3,6 +3,7 @@
 //! Invariant: a [`Changeset`] is built only here, and only from changes that parse, encode, remove exactly the loads
 //! they were made for, add none that is not safe in itself, and change nothing when made again.
 
+mod ignore;
 mod parts;
 
 use std::collections::{BTreeMap, HashMap};
@@ -12,7 +13,9 @@ use memchr::memmem;
 use crate::pack::Model;
 use crate::plan::{Changes, DUAL_READ, Decision, Note, Order, Plan, Reason, plan};
 use crate::project::{FileId, Project};
-use crate::trace::{Finding, Form, Reach, Traced, enclosing, trace};
+use crate::trace::{Finding, Form, Place, Traced, enclosing, is_settled, trace};
+
+pub use ignore::ignored;
 
 pub use parts::{Part, parts};
 
@@ -98,6 +101,8 @@ pub struct Checked {
     pub changeset: Changeset,
     /// What is suggested besides, each file as the changeset leaves it and as the suggestions would; it may not be written.
     pub suggestions: Vec<ChangedFile>,
+    /// Comments that say `depickle: ignore` and leave no load alone.
+    pub unused: Vec<Place>,
     /// Whether the analysis met its bound on work.
     pub exhausted: bool,
 }
@@ -150,6 +155,7 @@ pub fn check(
         decisions: now.decisions,
         by: now.by,
         notes: now.notes,
+        unused: now.unused,
         exhausted: traced.exhausted,
     }
 }
@@ -164,6 +170,7 @@ fn everything(plan: &Plan) -> Plan {
         decisions: decisions.collect(),
         by: plan.by.clone(),
         notes: plan.notes.clone(),
+        unused: plan.unused.clone(),
         changes: plan.suggested.clone(),
         suggested: crate::plan::Changes::new(),
     }
@@ -330,11 +337,6 @@ fn with_changes(project: &Project, changes: &Changes) -> Project {
         Some((*file, source.encode(&edits.apply(source.text())).ok()?))
     });
     project.with(&bytes.collect())
-}
-
-/// Whether the call itself says that nothing dangerous is loaded.
-pub fn is_settled(finding: &Finding) -> bool {
-    matches!(finding.reach, Reach::SafeArguments | Reach::Restricted) || finding.form == Form::Base
 }
 
 /// What makes two loads the same before and after a change elsewhere: file, function, text.

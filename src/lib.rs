@@ -38,6 +38,9 @@ use project::Project;
 
 /// The pipeline up to what may be written: pure, values in and values out. A dry run is this and nothing more.
 pub fn migrate(project: &Project, model: &Model, order: &Order, base: Option<String>) -> Checked {
+    if let Some(asked) = &order.ignore {
+        return check::ignored(project, model, order, asked, base);
+    }
     let traced = trace::trace(project, model);
     let plan = plan::plan(project, model, &traced, order);
     check::check(project, model, traced, plan, order, base)

@@ -27,14 +27,14 @@ use std::path::Path;
 use std::process::Command;
 
 use case::{Case, Mark};
-use depickle::check::{Checked, is_settled};
-use depickle::check::{Finished, parts};
+use depickle::check::{Checked, Finished, parts};
 use depickle::journal::Journal;
 use depickle::pack::Model;
 use depickle::plan::{Decision, Order, Reason};
 use depickle::project::Project;
 use depickle::repo::{Filter, Person, Repo};
 use depickle::stage;
+use depickle::trace::is_settled;
 use libtest_mimic::{Arguments, Failed, Trial};
 use serde_json::json;
 

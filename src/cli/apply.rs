@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use super::args::{Common, Format};
+use super::args::{Common, Format, Ignoring};
 use super::scan::{exit, print};
 use super::schedule::{Place, each};
 use super::target::{Reading, read, run_id, run_time};
@@ -25,6 +25,8 @@ pub struct Args {
     /// Write into a work tree of git that has changes of its own, too
     #[arg(long)]
     allow_dirty: bool,
+    #[command(flatten)]
+    ignoring: Ignoring,
 }
 
 /// A run at work.
@@ -40,7 +42,8 @@ struct Work<'a> {
 }
 
 pub(super) fn apply(args: &Args) -> anyhow::Result<Exit> {
-    let common = args.common.resolved()?;
+    let mut common = args.common.resolved()?;
+    common.ignore = args.ignoring.ignore()?;
     let targets = common.targets()?;
     if common.base.is_some() {
         anyhow::bail!(

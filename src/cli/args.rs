@@ -10,7 +10,7 @@ use serde::{Deserialize, Serialize};
 use crate::fetch::Limits;
 use crate::journal::Target;
 use crate::pack::Trust;
-use crate::plan::Order;
+use crate::plan::{Ignore, Order};
 use crate::repo::Filter;
 
 /// Options of scan, diff and stage. What serde skips says where to look and how to print; the rest decides what is
@@ -49,6 +49,10 @@ pub struct Common {
     #[arg(skip)]
     #[serde(skip)]
     pub baseline: Option<PathBuf>,
+    /// What `--add-ignore` asks for.
+    #[arg(skip)]
+    #[serde(skip)]
+    pub ignore: Option<Ignore>,
     /// Projects worked on at once; the number of processors by default
     #[arg(short, long, value_name = "N")]
     #[serde(skip)]
@@ -132,6 +136,41 @@ pub struct Common {
     #[arg(short, long)]
     #[serde(skip)]
     pub verbose: bool,
+    /// List the loads that comments in the code leave alone, too
+    #[arg(long)]
+    #[serde(skip)]
+    pub show_suppressed: bool,
+}
+
+/// Comments instead of rewrites.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Ignoring {
+    /// Instead of rewriting loads, write `# depickle: ignore[...] REASON` above those that count
+    #[arg(long, value_name = "REASON")]
+    add_ignore: Option<String>,
+    /// Only above those whose fingerprint starts so
+    #[arg(long, value_name = "FINGERPRINT", requires = "add_ignore")]
+    only: Vec<String>,
+}
+
+impl Ignoring {
+    /// What is asked for.
+    ///
+    /// # Errors
+    /// A reason that is none.
+    pub fn ignore(&self) -> anyhow::Result<Option<Ignore>> {
+        let Some(reason) = &self.add_ignore else {
+            return Ok(None);
+        };
+        let reason = reason.trim();
+        if reason.is_empty() || reason.chars().any(char::is_control) {
+            anyhow::bail!("--add-ignore: say in one line why these loads may stay");
+        }
+        Ok(Some(Ignore {
+            reason: reason.to_owned(),
+            only: self.only.clone(),
+        }))
+    }
 }
 
 /// Which repositories of a forge.
@@ -262,6 +301,7 @@ impl Common {
             suggestions: self.suggestions,
             tests: self.include_tests,
             every: self.every_load,
+            ignore: self.ignore.clone(),
             ..Order::default()
         }
     }

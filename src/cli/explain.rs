@@ -174,7 +174,13 @@ fn finding(model: &Model, id: &str, project: &str) -> anyhow::Result<String> {
     let mut run = Run::new(String::new(), order.trust);
     run.tests = order.tests;
     run.projects.push(row);
-    let mut text = report::text(&run, Look { all: true });
+    let mut text = report::text(
+        &run,
+        Look {
+            all: true,
+            suppressed: true,
+        },
+    );
     for patch in patches {
         text.push_str(&crate::text::printable_lines(&String::from_utf8_lossy(
             &patch,

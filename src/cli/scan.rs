@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use anyhow::Context;
 
 use super::Exit;
-use super::args::{Common, Format};
+use super::args::{Common, Format, Ignoring};
 use super::baseline::{Against, Baseline};
 use super::branch::Template;
 use super::commit::Shape;
@@ -34,11 +34,13 @@ pub struct DiffArgs {
     #[command(flatten)]
     common: Common,
     /// Write a plan there, of what is committed: to be approved, and staged exactly so
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "add_ignore")]
     save: Option<PathBuf>,
     /// How the plan is committed
     #[command(flatten)]
     commits: Shape,
+    #[command(flatten)]
+    ignoring: Ignoring,
 }
 
 pub(super) fn scan(asked: &ScanArgs) -> anyhow::Result<Exit> {
@@ -60,7 +62,8 @@ pub(super) fn scan(asked: &ScanArgs) -> anyhow::Result<Exit> {
 }
 
 pub(super) fn diff(asked: &DiffArgs) -> anyhow::Result<Exit> {
-    let args = asked.common.resolved()?;
+    let mut args = asked.common.resolved()?;
+    args.ignore = asked.ignoring.ignore()?;
     if asked.save.is_none() && asked.commits != Shape::default() {
         anyhow::bail!(
             "--branch, --split and --signoff say how a plan is committed; --save writes one"
@@ -145,7 +148,10 @@ pub(super) fn print(args: &Common, run: &Run, default: Format) -> anyhow::Result
     }
     match format {
         Format::Text => {
-            let look = Look { all: args.verbose };
+            let look = Look {
+                all: args.verbose,
+                suppressed: args.show_suppressed,
+            };
             args.print(report::text(run, look).as_bytes(), true)
         }
         Format::Json => args.print(&report::json(run)?, false),

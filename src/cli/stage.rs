@@ -238,6 +238,7 @@ fn looking(kept: Common, now: Common) -> anyhow::Result<Common> {
         color: now.color,
         quiet: now.quiet,
         verbose: now.verbose,
+        show_suppressed: now.show_suppressed,
         ..kept
     })
 }

@@ -681,6 +681,9 @@ pub struct Transform {
     /// What the change means to others, for the commit.
     #[serde(default)]
     pub note: String,
+    /// Codes by which comments for other tools leave its sinks alone; of Semgrep's rules the last part.
+    #[serde(default)]
+    pub suppressed_by: Vec<String>,
     /// How what was written in the old format is read for a while beside the new one.
     pub dual_read: Option<DualRead>,
     /// Settings that choose a dangerous format.

@@ -192,7 +192,7 @@ impl Planner<'_> {
                     }
                 }
                 Some(Some(Err(decision))) => {
-                    let reason = decision.reason().unwrap_or(Reason::CheckFailed);
+                    let reason = decision.reason().unwrap_or(Reason::OtherReaderStays);
                     return Err(self.stays(finding, reason));
                 }
                 _ => return Err(self.stays(finding, Reason::CheckFailed)),

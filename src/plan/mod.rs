@@ -26,6 +26,7 @@ mod reason;
 mod room;
 mod setting;
 mod suggest;
+mod suppress;
 mod template;
 mod uses;
 mod wrap;
@@ -37,12 +38,13 @@ use crate::pack::{Model, Trust};
 use crate::project::{FileId, Project};
 use crate::python::Bound;
 use crate::text::{Edit, EditSet, Span};
-use crate::trace::{Finding, Form, Reach, Traced, Writing};
+use crate::trace::{Finding, Form, Place, Reach, Traced, Writing, is_settled};
 
 pub use callers::{OtherCaller, other_callers};
 pub use dual::MARK as DUAL_READ;
 pub use groups::Note;
 pub use reason::Reason;
+pub(crate) use suppress::line_above;
 
 use classes::Allowed;
 use dual::Windows;
@@ -69,6 +71,8 @@ pub struct Order {
     pub tests: bool,
     /// Every load is treated alike, whoever reaches it: a test of the rewrite.
     pub every: bool,
+    /// Comments that leave loads alone are written instead of rewrites.
+    pub ignore: Option<Ignore>,
     /// Findings, by fingerprint, whose change did not pass the checks, and why.
     pub taken_back: HashMap<String, Reason>,
 }
@@ -85,9 +89,19 @@ impl Default for Order {
             suggestions: false,
             tests: false,
             every: false,
+            ignore: None,
             taken_back: HashMap::new(),
         }
     }
+}
+
+/// Which loads are to be left alone, and why.
+#[derive(Debug, Clone)]
+pub struct Ignore {
+    /// In one line.
+    pub reason: String,
+    /// What their fingerprints start with; all that count when empty.
+    pub only: Vec<String>,
 }
 
 /// Edits by file.
@@ -144,6 +158,8 @@ pub struct Plan {
     pub by: Vec<String>,
     /// Parallel to the findings: what else is to be said of them.
     pub notes: Vec<Vec<Note>>,
+    /// Comments of depickle's own that leave no load alone.
+    pub unused: Vec<Place>,
     /// All edits of all rewrites, imports included.
     pub changes: Changes,
     /// Those, and the edits of all suggestions; empty where nothing is suggested.
@@ -362,6 +378,9 @@ fn fitted(
     for ((((finding, decision), by), notes), dual_read) in rows.zip(dual_read) {
         let moves = !planner.same_format(by) && !order.finish_dual_read;
         let changes = matches!(decision, Decision::Rewrite(_) | Decision::Suggest(..));
+        if *decision == Decision::Suppressed {
+            notes.extend(planner.suppressed(finding));
+        }
         let of_writer = |note: &groups::Note| note.code.starts_with("writer-");
         if changes && moves && !notes.iter().any(of_writer) {
             notes.push(groups::elsewhere(finding));
@@ -376,6 +395,7 @@ fn fitted(
         decisions,
         by,
         notes,
+        unused: suppress::unused(project, model, findings),
         changes: accepted.changes,
         suggested,
     })
@@ -456,6 +476,11 @@ impl Planner<'_> {
     fn draft(&mut self, finding: &Finding) -> Result<Draft, Decision> {
         if let Some(windowed) = self.in_window(finding) {
             return windowed;
+        }
+        let owed =
+            !is_settled(finding) && !matches!(finding.reach, Reach::Guarded | Reach::Constant);
+        if owed && self.suppressed(finding).is_some() {
+            return Err(Decision::Suppressed);
         }
         match finding.reach {
             _ if self.order.every => {}

@@ -199,6 +199,20 @@ impl SourceFile {
             .is_some_and(|s| offset < s.end)
     }
 
+    /// The comment on the line that holds `offset`, from its `#` to the end of the line.
+    pub fn comment(&self, offset: usize) -> Option<Span> {
+        let start = self.index.line_start(offset);
+        let end = self.index.line_end(&self.text, start);
+        let line = self.slice(Span::new(start, end));
+        let mut marks = line.match_indices('#').map(|(at, _)| start + at);
+        let at = marks.find(|at| {
+            let before = self.strings.partition_point(|s| s.start <= *at);
+            let string = before.checked_sub(1).and_then(|i| self.strings.get(i));
+            string.is_none_or(|string| *at >= string.end)
+        })?;
+        Some(Span::new(at, end))
+    }
+
     /// How this file is laid out: indent, line end, quotes.
     pub fn style(&self) -> Style {
         Style::of(self)

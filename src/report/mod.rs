@@ -9,11 +9,11 @@ mod text;
 
 use serde::Serialize;
 
-use crate::check::{ChangedFile, Checked, is_settled};
+use crate::check::{ChangedFile, Checked};
 use crate::pack::{Model, Trust};
 use crate::plan::{Decision, Note, OtherCaller, other_callers};
 use crate::project::Project;
-use crate::trace::{Finding, Form, Place, enclosing};
+use crate::trace::{Finding, Form, Place, enclosing, is_settled};
 
 pub use diff::{diff, unified};
 pub use json::json;
@@ -307,6 +307,15 @@ impl ProjectRow {
         let mut notes = Vec::new();
         if checked.exhausted {
             notes.push("the analysis met its bound on work; loads it did not get to are listed as not-reached".to_owned());
+        }
+        for place in &checked.unused {
+            let source = project.source(place.file);
+            notes.push(format!(
+                "{}:{} `{}` leaves no load alone; take it out, or correct its id",
+                source.path(),
+                source.position(place.span.start).line,
+                source.slice(place.span)
+            ));
         }
         let in_repository = |file: &ChangedFile| ChangedFile {
             path: format!("{prefix}{}", file.path),

@@ -12,6 +12,8 @@ use crate::text::{printable, printable_lines};
 pub struct Look {
     /// Loads that nobody has to act on, too.
     pub all: bool,
+    /// Loads that a comment in the code leaves alone, too.
+    pub suppressed: bool,
 }
 
 const BOLD: Style = Style::new().bold();
@@ -41,10 +43,13 @@ fn project_text(out: &mut String, run: &Run, project: &ProjectRow, look: Look) {
     let commit = project.commit.as_deref().and_then(|c| c.get(..10));
     let at = commit.map_or(String::new(), |commit| format!(" at {commit}"));
     let _ = writeln!(out, "{BOLD}{root}{BOLD:#}{at}");
-    let mut quiet = 0;
+    let (mut quiet, mut suppressed) = (0, 0);
     for finding in &project.findings {
-        if look.all || run.counts(finding) {
+        let is_suppressed = finding.status == "suppressed";
+        if look.all || run.counts(finding) || (look.suppressed && is_suppressed) {
             finding_text(out, finding);
+        } else if is_suppressed {
+            suppressed += 1;
         } else if !finding.known {
             quiet += 1;
         }
@@ -79,6 +84,12 @@ fn project_text(out: &mut String, run: &Run, project: &ProjectRow, look: Look) {
         let _ = writeln!(
             out,
             "\n  {quiet} more that no web client or network peer was seen to reach; -v lists them"
+        );
+    }
+    if suppressed > 0 {
+        let _ = writeln!(
+            out,
+            "\n  {suppressed} suppressed in the code; --show-suppressed lists them"
         );
     }
     if let Some(branch) = &project.branch {
@@ -196,6 +207,10 @@ fn totals(run: &Run) -> String {
         count("guarded"),
         count("trusted"),
     );
+    let suppressed = count("suppressed");
+    if suppressed > 0 {
+        let _ = write!(line, "; {suppressed} suppressed");
+    }
     let known = findings().filter(|f| f.known).count();
     if known > 0 {
         let _ = write!(line, "; {known} known and not counted");

@@ -179,6 +179,11 @@ pub struct Finding {
     pub alike: String,
 }
 
+/// Whether the call itself says that nothing dangerous is loaded.
+pub fn is_settled(finding: &Finding) -> bool {
+    matches!(finding.reach, Reach::SafeArguments | Reach::Restricted) || finding.form == Form::Base
+}
+
 /// What `trace` gives.
 #[derive(Debug, Default)]
 pub struct Traced {

@@ -203,6 +203,7 @@ fn unmark(line: &str) -> Result<(&str, Vec<Mark>), String> {
             "suggest" => Mark::Status("suggest", reason),
             "guarded" => Mark::Status("guarded", reason),
             "trusted" => Mark::Status("trusted", reason),
+            "suppressed" => Mark::Status("suppressed", None),
             "source" => Mark::Source,
             "missed" => Mark::Missed,
             "false-alarm" => Mark::FalseAlarm,
