@@ -21,6 +21,8 @@ mod layout;
 mod python;
 #[path = "support/replies.rs"]
 mod replies;
+#[path = "support/venv.rs"]
+mod venv;
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;

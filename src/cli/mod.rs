@@ -30,6 +30,7 @@ mod stage;
 mod target;
 mod targets;
 mod token;
+mod verify;
 mod window;
 
 use std::ffi::OsString;
@@ -84,6 +85,8 @@ enum Command {
     Stage(stage::Args),
     /// Write that patch into the files themselves, in folders with or without git; rollback puts them back
     Apply(apply::Args),
+    /// Hold the branches of a run against what they should do: scan again, and with --execute attack the application
+    Verify(verify::Args),
     /// Push the branches of a run to where the repositories came from
     Push(push::Args),
     /// Undo a run: delete the branches it made and pushed, if they are still as it left them
@@ -140,6 +143,7 @@ fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Approve(args) => approve::approve(&args),
         Command::Stage(args) => stage::stage(&args),
         Command::Apply(args) => apply::apply(&args),
+        Command::Verify(args) => verify::verify(&args),
         Command::Push(args) => push::push(&args),
         Command::Rollback(args) => rollback::rollback(&args),
         Command::Runs(args) => runs::runs(&args),

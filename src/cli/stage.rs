@@ -88,6 +88,15 @@ struct Settings {
     plan: Option<Pinned>,
 }
 
+/// The options that `run` was begun with.
+pub(super) fn asked_for(run: &RunRecord) -> anyhow::Result<Common> {
+    let settings: Settings = serde_json::from_value(run.settings.clone()).map_err(|_| {
+        let id = &run.id;
+        anyhow::anyhow!("run {id} did not record what it was asked for; stage anew instead")
+    })?;
+    Ok(settings.common)
+}
+
 pub(super) fn stage(args: &Args) -> anyhow::Result<Exit> {
     let journal = super::journal()?;
     match args.resume.as_deref().or(args.retry_failed.as_deref()) {

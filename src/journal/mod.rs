@@ -93,6 +93,13 @@ pub enum Entry {
         /// Markdown.
         body: String,
     },
+    /// What `verify` found of a repository's branch.
+    Verified {
+        /// [`Target::name`].
+        target: String,
+        /// A section of Markdown.
+        proof: String,
+    },
     /// Announces that a ref is about to be made.
     CreateRef {
         /// [`Target::name`] of what it is made for.

@@ -111,6 +111,8 @@ pub struct RepoRecord {
     pub complete: bool,
     /// The title and the text of a pull request for it.
     pub description: Option<(String, String)>,
+    /// What `verify` found last, to follow that text.
+    pub proof: Option<String>,
 }
 
 impl RepoRecord {
@@ -125,6 +127,7 @@ impl RepoRecord {
             changes: 0,
             complete: true,
             description: None,
+            proof: None,
         }
     }
 
@@ -524,7 +527,13 @@ impl RunRecord {
                 target,
                 title,
                 body,
-            } => self.repository(&target).description = Some((title, body)),
+            } => {
+                let one = self.repository(&target);
+                one.description = Some((title, body));
+                // It was another branch that was verified.
+                one.proof = None;
+            }
+            Entry::Verified { target, proof } => self.repository(&target).proof = Some(proof),
             Entry::OpenRequest {
                 repo,
                 reference,

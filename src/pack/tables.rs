@@ -492,6 +492,8 @@ pub enum Encoding {
     Bz2,
     /// xz.
     Lzma,
+    /// It is text in a field of a JSON object.
+    Json,
 }
 
 /// `[[serve]]`: how an application is found and run.
@@ -686,6 +688,8 @@ pub struct Transform {
     pub suppressed_by: Vec<String>,
     /// How what was written in the old format is read for a while beside the new one.
     pub dual_read: Option<DualRead>,
+    /// What shows by execution that the change holds.
+    pub proof: Option<Proof>,
     /// Settings that choose a dangerous format.
     #[serde(default, rename = "setting")]
     pub settings: Vec<Setting>,
@@ -695,6 +699,18 @@ pub struct Transform {
     /// Calls that write what the sinks read.
     #[serde(default, rename = "writer")]
     pub writers: Vec<Writer>,
+}
+
+/// `[proof]`: what is sent to an application to show that the change holds.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Proof {
+    /// A kind of `prove/payloads.py`.
+    pub attack: String,
+    /// The format of plain data before: `pickle` or `json`.
+    pub before: String,
+    /// And after.
+    pub after: String,
 }
 
 /// `[dual-read]`: what reads both the new format and, for a while, data that was stored in the old one.

@@ -3,7 +3,7 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::routes::{filled, leads_to, placeholders};
+use super::routes::{filled, leads_to, placeholders, prefixes};
 use super::sample::sample;
 use crate::pack::{Encoding, Framework, Model};
 use crate::project::Project;
@@ -22,6 +22,8 @@ pub enum Channel {
     Form,
     /// A file of a form.
     File,
+    /// A field of a JSON object.
+    Json,
     /// A cookie.
     Cookie,
     /// A header.
@@ -39,6 +41,7 @@ impl Channel {
             Channel::Body => "body",
             Channel::Form => "form",
             Channel::File => "file",
+            Channel::Json => "json",
             Channel::Cookie => "cookie",
             Channel::Header => "header",
             Channel::Query => "query",
@@ -47,7 +50,7 @@ impl Channel {
     }
 
     fn has_body(self) -> bool {
-        matches!(self, Channel::Body | Channel::Form | Channel::File)
+        matches!(self, Channel::Body | Channel::Form | Channel::File | Channel::Json)
     }
 }
 
@@ -72,6 +75,8 @@ pub struct Delivery {
     pub wrapping: Vec<Encoding>,
     /// A value of the form that the handler reads from it, as far as that is seen.
     pub sample: Value,
+    /// What may stand before the path: a blueprint, a router or an include puts it there.
+    pub prefixes: Vec<String>,
 }
 
 /// Why no request can be made.
@@ -185,7 +190,7 @@ fn delivery(
         path,
     };
     let (channel, key) = way.channel(template.as_deref().unwrap_or_default())?;
-    let wrapping = way.wrapping(key.as_deref())?;
+    let wrapping = way.wrapping(channel, key.as_deref())?;
     let template = template.ok_or(Obstacle::NoRoute)?;
     let last = match channel {
         Channel::Path => key.as_deref(),
@@ -218,6 +223,7 @@ fn delivery(
         name: key.filter(|_| !matches!(channel, Channel::Body | Channel::Path)),
         wrapping,
         sample: sample(project, finding, route),
+        prefixes: prefixes(project, framework),
     })
 }
 
@@ -238,9 +244,13 @@ fn template(
     let mut names = name.rsplit('.');
     let own = names.next()?;
     let named = names.next().unwrap_or(own);
+    leads_to(project, named, &routes(framework))
+}
+
+/// Calls that put a handler under a path which does not begin with a slash.
+pub(super) fn routes(framework: &Framework) -> Vec<&str> {
     let routes = framework.serves.iter().flat_map(|serve| &serve.routes);
-    let routes: Vec<&str> = routes.map(String::as_str).collect();
-    leads_to(project, named, &routes)
+    routes.map(String::as_str).collect()
 }
 
 /// One way of untrusted data to a load.
@@ -273,6 +283,7 @@ impl<'a> Way<'a> {
         };
         let channel = match (self.path.channel.as_str(), key.as_deref()) {
             ("body", None) | ("request", Some("wsgi.input")) => return Ok((Channel::Body, None)),
+            ("body", Some(_)) if self.is_json() => Channel::Json,
             ("request", Some(key)) => return header(key).ok_or_else(unknown),
             ("header", Some(key)) if key.starts_with("HTTP_") => {
                 return header(key).ok_or_else(unknown);
@@ -304,6 +315,17 @@ impl<'a> Way<'a> {
             (Channel::Header, _) => (channel, Some(name.replace('_', "-"))),
             _ => (channel, Some(name)),
         })
+    }
+
+    /// Whether the body is read as JSON on the way.
+    fn is_json(&self) -> bool {
+        let json = |name: &str| self.model.encoding(name) == Some(Encoding::Json);
+        let in_source = self.source().ok().and_then(|(hop, file)| {
+            let node = node_at(file, hop.place.span)?;
+            Some(members(node).any(|name| json(&format!(".{name}"))))
+        });
+        let steps = self.path.hops().iter().filter(|hop| hop.kind == HopKind::Step);
+        in_source == Some(true) || steps.into_iter().any(|hop| json(&hop.note))
     }
 
     /// Whether the data enters as a parameter of a handler.
@@ -342,7 +364,7 @@ impl<'a> Way<'a> {
     }
 
     /// What a client does with the data so that the load gets it whole, first to last. `key` is looked up once at most.
-    fn wrapping(&self, key: Option<&str>) -> Result<Vec<Encoding>, Obstacle> {
+    fn wrapping(&self, channel: Channel, key: Option<&str>) -> Result<Vec<Encoding>, Obstacle> {
         let key = self.path.key.as_deref().or(key);
         let (hop, file) = self.source()?;
         let mut chosen = false;
@@ -364,6 +386,9 @@ impl<'a> Way<'a> {
             let node = outermost_await(node);
             match (self.step(&hop.note, node), is_choice(node, key)) {
                 (Some(Encoding::None), _) => {}
+                (Some(Encoding::Json), _)
+                    if channel == Channel::Json && !chosen && undone.is_empty() => {}
+                (Some(Encoding::Json), _) => return Err(changed()),
                 (Some(encoding), _) => undone.push(encoding),
                 (None, true) if !chosen => chosen = true,
                 _ => return Err(changed()),
@@ -441,6 +466,18 @@ fn outermost_await(node: AnyNodeRef<'_>) -> AnyNodeRef<'_> {
         AnyNodeRef::ExprAwait(node) => (&*node.value).into(),
         node => node,
     }
+}
+
+/// The attributes and methods by which `node` reads what it begins with.
+fn members(node: AnyNodeRef<'_>) -> Box<dyn Iterator<Item = &str> + '_> {
+    let (name, inner): (_, &Expr) = match node {
+        AnyNodeRef::ExprAwait(node) => (None, &node.value),
+        AnyNodeRef::ExprSubscript(node) => (None, &node.value),
+        AnyNodeRef::ExprCall(node) => (None, &node.func),
+        AnyNodeRef::ExprAttribute(node) => (Some(node.attr.as_str()), &node.value),
+        _ => return Box::new(std::iter::empty()),
+    };
+    Box::new(name.into_iter().chain(members(inner.into())))
 }
 
 /// The name that the expression `node` begins with.

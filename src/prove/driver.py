@@ -1,14 +1,5 @@
-"""Law 8: runs one side of a case against the real framework.
-
-Reads jobs on standard input, one a line, as JSON: {"root": folder with the case's files, "request": the case's request
-block, "side": "before" | "after"}; prints the outcome of each on a line, as JSON. Frameworks are imported once; each job
-runs in a fork, so no case sees another. `--compile` reads a list of {"name", "source"} instead and compiles each.
-
-An application is reached as its servers reach it: through WSGI, through ASGI, or, where it brings its own server,
-over a socket on the loopback interface.
-
-What is sent is in payloads.py.
-"""
+"""How applications are reached: what a client puts on the line, through WSGI, through ASGI, or, where an application
+brings its own server, over a socket on the loopback interface; and what comes of payloads of payloads.py."""
 
 import asyncio
 import base64
@@ -18,11 +9,9 @@ import importlib
 import inspect
 import io
 import json
-import logging
 import lzma
 import os
-import pickle
-import signal
+import re
 import sys
 import tempfile
 import threading
@@ -30,8 +19,6 @@ import traceback
 import types
 import urllib.parse
 import zlib
-
-from payloads import KINDS
 
 # What servers take in a line; enough for a RecursionError of CPython's parser.
 LINE = 4_000
@@ -73,6 +60,9 @@ class Call:
         elif channel == "form":
             self.body = urllib.parse.urlencode({name: text(data)}).encode()
             self.headers["Content-Type"] = "application/x-www-form-urlencoded"
+        elif channel == "json":
+            self.body = json.dumps({name: text(data)}).encode()
+            self.headers["Content-Type"] = "application/json"
         elif channel == "query":
             self.query = urllib.parse.urlencode({name: text(data)})
         elif channel == "path":
@@ -297,10 +287,29 @@ def twisted(app):
 
 
 class Django(Wsgi):
-    def __init__(self, urls):
+    def __init__(self, urls, module=None):
         import django
         from django.conf import settings
 
+        if module:
+            os.environ["DJANGO_SETTINGS_MODULE"] = module
+            settings.ALLOWED_HOSTS = ["*"]
+            settings.SECURE_SSL_REDIRECT = False
+        else:
+            self.configure(settings, urls)
+        django.setup()
+        from django.core.handlers.wsgi import WSGIHandler, WSGIRequest
+
+        class Request(WSGIRequest):
+            # A client of its own makes its token itself.
+            _dont_enforce_csrf_checks = True
+
+        handler = WSGIHandler()
+        handler.request_class = Request
+        super().__init__(handler)
+
+    @staticmethod
+    def configure(settings, urls):
         settings.configure(
             ROOT_URLCONF=urls,
             ALLOWED_HOSTS=["*"],
@@ -310,10 +319,20 @@ class Django(Wsgi):
             LOGGING_CONFIG=None,
             REST_FRAMEWORK={"DEFAULT_AUTHENTICATION_CLASSES": [], "UNAUTHENTICATED_USER": None},
         )
-        django.setup()
-        from django.core.handlers.wsgi import WSGIHandler
 
-        super().__init__(WSGIHandler())
+
+def django(root, sources):
+    """The project in `root`: by the settings that its manage.py or wsgi.py names, or by its `urlpatterns` alone."""
+    for path in sources(root, "DJANGO_SETTINGS_MODULE"):
+        with open(os.path.join(root, path)) as file:
+            named = re.search(r"""DJANGO_SETTINGS_MODULE["'],\s*["']([\w.]+)["']""", file.read())
+        if named:
+            sys.path.insert(1, os.path.join(root, os.path.dirname(path)))
+            return Django(None, named[1])
+    urls = sources(root, r"\burlpatterns\b")
+    if not urls:
+        raise LookupError("there are neither settings nor urlpatterns")
+    return Django(urls[0].removesuffix(".py").replace("/", "."))
 
 
 class Function:
@@ -515,21 +534,6 @@ def sent(request, server, data):
         return f"not deliverable: {error}"
 
 
-def pair(request, server):
-    """What one request makes the application write, and what the next one of the same client reads of it."""
-    first = request["first"]
-    written = Call({**first, "channel": "body"}, None)
-    if first.get("form"):
-        written.body = urllib.parse.urlencode(first["form"]).encode()
-        written.headers["Content-Type"] = "application/x-www-form-urlencoded"
-        written.headers["Content-Length"] = str(len(written.body))
-    statuses = [server.send(written)]
-    read = Call(request, None)
-    read.headers["Cookie"] = "; ".join(server.cookies)
-    statuses.append(server.send(read))
-    return [*statuses, server.body.decode()]
-
-
 def attacks(request, server, kind):
     """Status and whether the payload ran, for each attack."""
     outcome = {}
@@ -550,103 +554,3 @@ def wrong(request, server, kind):
     for name, payload in kind.wrong.items():
         outcome[name] = sent(request, server, wrapped(request, payload[:room]))
     return outcome
-
-
-def legacy(request, server):
-    """Status for plain data of every protocol that Python 3 writes by itself, and how often the application logs it."""
-    records = []
-    handler = logging.Handler()
-    handler.emit = records.append
-    logging.getLogger().addHandler(handler)
-    value = json.loads(request["legacy"])
-    statuses = {
-        str(protocol): sent(request, server, wrapped(request, pickle.dumps(value, protocol))) for protocol in range(2, 6)
-    }
-    logging.getLogger().removeHandler(handler)
-    logged = sum("still pickled" in record.getMessage() for record in records)
-    return {"legacy": statuses, "logged": logged}
-
-
-def drive(job):
-    root, request = job["root"], job["request"]
-    sys.path.insert(0, root)
-    os.chdir(root)
-    reached = server(request)
-    kind = KINDS[request.get("payload") or "pickle"]
-    outcome = {"attacks": attacks(request, reached, kind), "runs": getattr(kind, "runs", True)}
-    if request.get("first"):
-        outcome["pair"] = pair(request, reached)
-    if job["side"] == "after":
-        if getattr(kind, "is_data", False):
-            for attack in outcome["attacks"].values():
-                attack["status"] = "read as plain data"
-        outcome["wrong"] = wrong(request, reached, kind)
-        if request.get("legacy"):
-            outcome.update(legacy(request, reached))
-        if not getattr(kind, "nothing_is_valid", False) and request["channel"] != "kept":
-            outcome["missing"] = sent(request, reached, None)
-        valid = request["valid"].encode()
-        if request.get("valid_base64"):
-            valid = base64.b64decode(valid)
-        outcome["valid"] = sent(request, reached, wrapped(request, valid))
-    return outcome
-
-
-def in_a_fork(job):
-    """The outcome of `job`, or {"error": what went wrong}."""
-    reading, writing = os.pipe()
-    child = os.fork()
-    if child == 0:
-        signal.alarm(SECONDS)
-        os.close(reading)
-        log = tempfile.TemporaryFile()
-        os.dup2(log.fileno(), 2)
-        try:
-            outcome = drive(job)
-        except BaseException:
-            log.seek(0)
-            outcome = {"error": log.read().decode(errors="replace") + traceback.format_exc()}
-        log.seek(0)
-        outcome["log"] = log.read().decode(errors="replace")[-4000:]
-        with open(writing, "w") as pipe:
-            json.dump(outcome, pipe)
-        # No handler of a framework delays the end.
-        os._exit(0)
-    os.close(writing)
-    with open(reading) as pipe:
-        outcome = pipe.read()
-    os.waitpid(child, 0)
-    return json.loads(outcome or '{"error": "it ended, or took too long"}')
-
-
-def serve(out):
-    known = set()
-    for job in sys.stdin:
-        job = json.loads(job)
-        framework = job["request"]["framework"]
-        if framework not in known:
-            for module in FRAMEWORKS[framework][1].split():
-                importlib.import_module(module)
-            known.add(framework)
-        print(json.dumps(in_a_fork(job)), file=out, flush=True)
-
-
-def compiled(files):
-    outcome = []
-    for file in files:
-        try:
-            compile(file["source"], file["name"], "exec", dont_inherit=True)
-            outcome.append(None)
-        except SyntaxError as error:
-            outcome.append(f"{file['name']}: {error}")
-    return outcome
-
-
-if __name__ == "__main__":
-    # What a case itself prints is not the outcome.
-    out = os.fdopen(os.dup(1), "w")
-    os.dup2(2, 1)
-    if "--compile" in sys.argv:
-        json.dump(compiled(json.load(sys.stdin)), out)
-    else:
-        serve(out)

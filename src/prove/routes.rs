@@ -2,6 +2,8 @@
 
 use memchr::memmem;
 
+use super::delivery::routes;
+use crate::pack::Framework;
 use crate::project::Project;
 use crate::python::ast::visitor::{self, Visitor};
 use crate::python::ast::{Decorator, Expr, Stmt};
@@ -53,6 +55,58 @@ impl Found<'_> {
                 self.paths.push(text.to_owned());
             }
         }
+    }
+}
+
+/// Prefixes that are tried at most, and what keywords that give one end in.
+const MOST_PREFIXES: usize = 20;
+const PREFIX: &str = "prefix";
+
+/// What the project puts before the paths of other routes: `url_prefix="/shop"`, `path("shop/", include(...))`.
+pub(super) fn prefixes(project: &Project, framework: &Framework) -> Vec<String> {
+    let routes = routes(framework);
+    let mut found = Prefixes {
+        routes: &routes,
+        texts: Vec::new(),
+    };
+    let words = || routes.iter().copied().chain([PREFIX]);
+    for file in project.ids() {
+        let bytes = project.bytes(file);
+        if words().any(|word| memmem::find(bytes, word.as_bytes()).is_some()) {
+            found.visit_body(&project.source(file).module().body);
+        }
+    }
+    let filled = found.texts.iter().filter_map(|text| filled(text, None));
+    let mut paths: Vec<String> = filled.filter(|path| path != "/").collect();
+    paths.sort();
+    paths.dedup();
+    paths.truncate(MOST_PREFIXES);
+    paths
+}
+
+struct Prefixes<'n> {
+    routes: &'n [&'n str],
+    texts: Vec<String>,
+}
+
+impl<'a> Visitor<'a> for Prefixes<'_> {
+    fn visit_expr(&mut self, expr: &'a Expr) {
+        if let Expr::Call(call) = expr {
+            let keywords = call.arguments.keywords.iter();
+            let named = keywords.filter(|k| k.arg.as_ref().is_some_and(|a| a.ends_with(PREFIX)));
+            let mut texts: Vec<&Expr> = named.map(|k| &k.value).collect();
+            if self.routes.contains(&called(&call.func))
+                && let [path, Expr::Call(_), ..] = &*call.arguments.args
+            {
+                texts.push(path);
+            }
+            let literal = |expr: &&Expr| {
+                expr.as_string_literal_expr()
+                    .map(|l| l.value.to_str().to_owned())
+            };
+            self.texts.extend(texts.iter().filter_map(literal));
+        }
+        visitor::walk_expr(self, expr);
     }
 }
 

@@ -83,6 +83,8 @@ pub(super) fn open(
         format!("Made by the run {}.\n", run.id),
     );
     let (title, body) = said.unwrap_or(&plain);
+    let proof = asked.and_then(|one| one.proof.as_deref());
+    let body = &format!("{body}{}", proof.unwrap_or_default());
     let draft = Draft {
         branch: branch(made),
         title,

@@ -12,6 +12,7 @@ mod attributes;
 mod branch;
 mod commit;
 mod error;
+mod export;
 mod owners;
 mod program;
 mod sign;

@@ -89,11 +89,11 @@ fn one(text: &mut String, finding: &FindingRow) {
     }
 }
 
-fn place(file: &str, line: usize) -> String {
+pub(super) fn place(file: &str, line: usize) -> String {
     code(&format!("{file}:{line}"))
 }
 
-fn code(text: &str) -> String {
+pub(super) fn code(text: &str) -> String {
     format!("`{}`", printable(text).replace('`', "'"))
 }
 

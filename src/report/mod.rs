@@ -6,6 +6,7 @@ mod diff;
 mod json;
 mod markdown;
 mod text;
+mod verified;
 
 use serde::Serialize;
 
@@ -19,6 +20,7 @@ pub use diff::{diff, unified};
 pub use json::json;
 pub use markdown::markdown;
 pub use text::{Look, text};
+pub use verified::{NewLoad, Verified, VerifiedFinding, VerifiedRow};
 
 /// The outcome of many projects under one id. Its serde form is the JSON format.
 #[derive(Debug, Serialize)]

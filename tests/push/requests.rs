@@ -75,6 +75,7 @@ fn a_request_is_opened_once_and_closed_by_rollback() {
         let start = refs(&hosts.home);
         let run = hosts.stage(&["shop"]);
         let api = hosts.api(version);
+        assert_eq!(code(&hosts.run(&["verify", "--run", &run], &[])), 0);
         let push = [
             "push",
             &run,
@@ -110,6 +111,7 @@ fn a_request_is_opened_once_and_closed_by_rollback() {
             "## What clients must change",
             "## How to verify",
             "depickle rollback",
+            "## Proof\n\n`depickle verify`: 1 of 1 loads are gone, none is new.",
         ] {
             assert!(body.contains(words), "{kind} {words}: {body}");
         }

@@ -6,7 +6,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::case::Case;
-use crate::python;
+use crate::venv::python;
 
 /// Module and arguments of each check, the word on its lines that complain, and whether one is enough of those with the
 /// same name: no file is sorted as every profile has it.
@@ -89,7 +89,7 @@ pub fn spoiled(cases: &[Case]) -> Result<Vec<String>, String> {
 
 /// Names of the files in `folder` that the check complains of.
 fn complaints(folder: &Path, args: &[&str], word: &str) -> Result<BTreeSet<String>, String> {
-    let output = Command::new(python::python())
+    let output = Command::new(python())
         .arg("-m")
         .args(args)
         .arg(".")

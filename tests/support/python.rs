@@ -1,67 +1,14 @@
-//! The real Python and the real frameworks that law 8 runs against, in an environment of the tests' own.
+//! The driver of law 8: one side of a case, run against the real framework.
 #![expect(clippy::disallowed_methods, reason = "runs the real Python")]
 
 use std::io::{BufRead, BufReader, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
-use std::sync::{Mutex, OnceLock};
+use std::sync::Mutex;
 
 use serde_json::Value;
 
-const REQUIREMENTS: &str = include_str!("requirements.txt");
-
-/// The environment's Python, made on first use; an error says what to install.
-pub fn python() -> &'static Path {
-    static PYTHON: OnceLock<PathBuf> = OnceLock::new();
-    PYTHON.get_or_init(|| match environment() {
-        Ok(python) => python,
-        Err(error) => panic!("law 8 runs the cases against real frameworks: {error}"),
-    })
-}
-
-fn environment() -> Result<PathBuf, String> {
-    let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let venv = root.join("target/case-venv");
-    let python = venv.join("bin/python");
-    let stamp = venv.join("requirements.txt");
-    if std::fs::read_to_string(&stamp).is_ok_and(|made| made == REQUIREMENTS) {
-        return Ok(python);
-    }
-    let run = |command: &mut Command, hint: &str| -> Result<(), String> {
-        let output = command
-            .output()
-            .map_err(|error| format!("{error}; {hint}"))?;
-        match output.status.success() {
-            true => Ok(()),
-            false => Err(format!(
-                "{}; {hint}",
-                String::from_utf8_lossy(&output.stderr).trim()
-            )),
-        }
-    };
-    run(
-        Command::new("python3")
-            .args(["-m", "venv", "--clear"])
-            .arg(&venv),
-        "install Python 3.11 or newer with venv (Debian: apt-get install python3 python3-venv)",
-    )?;
-    let list = root.join("tests/support/requirements.txt");
-    run(
-        Command::new(&python)
-            .args([
-                "-m",
-                "pip",
-                "install",
-                "--quiet",
-                "--disable-pip-version-check",
-                "-r",
-            ])
-            .arg(list),
-        "pip must reach a package index (Debian: apt-get install python3-pip)",
-    )?;
-    std::fs::write(&stamp, REQUIREMENTS).map_err(|error| error.to_string())?;
-    Ok(python)
-}
+use super::venv::python;
 
 /// Compiles each of `files` (`name`, `source`); what is wrong with them, in their order.
 pub fn compile(files: &Value) -> Result<Value, String> {
@@ -106,7 +53,7 @@ struct Driver {
 
 impl Driver {
     fn start(args: &[&str]) -> Result<Driver, String> {
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/prove/driver.py");
+        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/drive.py");
         let mut child = Command::new(python())
             .arg("-B")
             .arg(script)

@@ -54,7 +54,11 @@ pub(super) fn demo(args: &Args) -> anyhow::Result<Exit> {
     step(&["diff", "shop"], &home)?;
     say("3. Commit exactly that on a branch of its own. Work tree and index stay as they are.");
     step(&["stage", "shop"], &home)?;
-    say("4. After review it would be merged. Here it is taken back.");
+    say(
+        "4. Is every load gone, and none new? With `--execute`, and `--python` for one that has Flask, the shop is\n   also run before and after the change, and attacked.",
+    );
+    step(&["verify", "shop"], &home)?;
+    say("5. After review it would be merged. Here it is taken back.");
     step(&["runs"], &home)?;
     step(&["rollback"], &home)?;
     if args.keep.is_some() {

@@ -1,0 +1,417 @@
+//! `verify`: scans the branches of a run again; and with `--execute` attacks the application before and after.
+//!
+//! Invariant: nothing is run unless it is asked for, and it is said before what that will be.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+
+use anyhow::Context;
+
+use super::args::Common;
+use super::schedule::Place;
+use super::target::{Opened, Reading, read};
+use super::{Exit, STACK, hinted};
+use crate::check::is_settled;
+use crate::fetch::Url;
+use crate::journal::{Entry, Journal, RefRecord, RefState, RunRecord, Target};
+use crate::pack::Model;
+use crate::plan::Decision;
+use crate::project::Project;
+use crate::prove::{Order, Proof, deliveries, prove};
+use crate::repo::Repo;
+use crate::report::{NewLoad, Verified, VerifiedFinding, VerifiedRow};
+use crate::text::printable;
+use crate::trace::{Finding, Reach, enclosing};
+
+#[derive(Debug, clap::Args)]
+pub struct Args {
+    /// A repository that was staged; its last run is verified. The current folder when none is given
+    #[arg(value_name = "PATH", conflicts_with = "run")]
+    path: Option<PathBuf>,
+    /// A run, in all its repositories
+    #[arg(long, value_name = "RUN")]
+    run: Option<String>,
+    /// Run the application of each repository, before and after the change, and attack it
+    #[arg(long)]
+    execute: bool,
+    /// The Python that has what the applications need; .venv or venv of the repository by default, or python3
+    #[arg(long, value_name = "PATH", requires = "execute")]
+    python: Option<PathBuf>,
+    /// What the applications find in their environment, which is empty otherwise
+    #[arg(long = "env", value_name = "NAME=VALUE", requires = "execute", value_parser = pair)]
+    environment: Vec<(String, String)>,
+    /// Seconds that an application has for one start and the requests that follow
+    #[arg(long, value_name = "SECONDS", default_value = "120")]
+    timeout: u64,
+    /// What to print
+    #[arg(long, value_name = "FMT", default_value = "text")]
+    format: Format,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+enum Format {
+    /// For people
+    Text,
+    /// For programs
+    Json,
+}
+
+fn pair(text: &str) -> Result<(String, String), String> {
+    let parts = text.split_once('=').filter(|(name, _)| !name.is_empty());
+    let parts = parts.ok_or("write it as NAME=VALUE")?;
+    Ok((parts.0.to_owned(), parts.1.to_owned()))
+}
+
+pub(super) fn verify(args: &Args) -> anyhow::Result<Exit> {
+    let journal = super::journal()?;
+    let (run, chosen) = chosen(args, &journal)?;
+    let common = super::stage::asked_for(&run)?;
+    // Nobody stages or rolls back meanwhile.
+    let _held = super::held(&journal, &run.id)?;
+    let work = Work {
+        args,
+        run: &run,
+        common: &common,
+        model: Model::builtin()?,
+    };
+    if args.execute {
+        work.announce(&chosen);
+    }
+    let pool = rayon::ThreadPoolBuilder::new().stack_size(STACK).build()?;
+    let mut rows = Vec::new();
+    for made in chosen {
+        let row = pool.install(|| work.one(&made));
+        let row = row.unwrap_or_else(|error| VerifiedRow {
+            root: made.target.clone(),
+            branch: branch(&made).to_owned(),
+            base: made.base.clone(),
+            status: "failed",
+            error: Some(error),
+            ..VerifiedRow::default()
+        });
+        let entry = Entry::Verified {
+            target: row.root.clone(),
+            proof: row.markdown(),
+        };
+        if row.error.is_none() {
+            journal.append(&run.id, entry)?;
+        }
+        rows.push(row);
+    }
+    let verified = Verified {
+        schema: "depickle/1",
+        run: run.id.clone(),
+        executed: args.execute,
+        projects: rows,
+    };
+    match args.format {
+        Format::Text => anstream::print!("{}", verified.text()),
+        Format::Json => anstream::println!("{}", serde_json::to_string_pretty(&verified)?),
+    }
+    let rows = &verified.projects;
+    // What is disproven is worse than what is not known.
+    Ok(if rows.iter().any(VerifiedRow::is_disproven) {
+        Exit::Findings
+    } else if rows.iter().any(VerifiedRow::is_incomplete) {
+        Exit::Incomplete
+    } else {
+        Exit::Done
+    })
+}
+
+/// The run that is meant, and those of its branches that are there.
+fn chosen(args: &Args, journal: &Journal) -> anyhow::Result<(RunRecord, Vec<RefRecord>)> {
+    let there = |run: &RunRecord, root: Option<&Path>| -> Vec<RefRecord> {
+        let here = |made: &&RefRecord| {
+            made.state == RefState::Created && root.is_none_or(|root| Path::new(&made.repo) == root)
+        };
+        run.refs.iter().filter(here).cloned().collect()
+    };
+    if let Some(id) = &args.run {
+        let Some(run) = super::recorded(journal, Some(id))? else {
+            anyhow::bail!("no run {id} on record; see `depickle runs`");
+        };
+        let refs = there(&run, None);
+        return match refs.is_empty() {
+            true => anyhow::bail!("run {id} has no branch to verify; see `depickle runs {id}`"),
+            false => Ok((run, refs)),
+        };
+    }
+    let path = args.path.clone().unwrap_or_else(|| PathBuf::from("."));
+    let repo = Repo::discover(&path);
+    let repo = repo.map_err(|error| anyhow::anyhow!(hinted(&error.to_string(), error.hint())))?;
+    // The newest first.
+    let runs = journal.runs()?;
+    let mut staged = runs.into_iter().filter_map(|run| {
+        let refs = there(&run, Some(repo.git_dir()));
+        (!refs.is_empty()).then_some((run, refs))
+    });
+    staged.next().with_context(|| {
+        format!(
+            "{}: no run has staged a branch there; `depickle stage` makes one",
+            path.display()
+        )
+    })
+}
+
+fn branch(made: &RefRecord) -> &str {
+    let name = made.reference.strip_prefix("refs/heads/");
+    name.unwrap_or(&made.reference)
+}
+
+/// File, function and text of a load: what makes it the same before and after a change elsewhere.
+type Key = (String, String, String);
+
+fn key(project: &Project, finding: &Finding) -> Key {
+    let file = finding.place.file;
+    let text = project.source(file).slice(finding.place.span);
+    (
+        project.path(file).to_owned(),
+        enclosing(project, file, finding.place.span),
+        text.split_whitespace().collect(),
+    )
+}
+
+/// Whether an attacker may reach the load.
+fn is_open(finding: &Finding) -> bool {
+    let harmless = matches!(
+        finding.reach,
+        Reach::Guarded | Reach::SafeArguments | Reach::Restricted | Reach::Constant
+    );
+    !harmless && !is_settled(finding)
+}
+
+/// A run, looked at.
+struct Work<'a> {
+    args: &'a Args,
+    run: &'a RunRecord,
+    common: &'a Common,
+    model: Model,
+}
+
+impl Work<'_> {
+    fn python(&self, root: &Path) -> PathBuf {
+        let own = [".venv", "venv"].map(|name| root.join(name).join("bin/python"));
+        let found = self.args.python.clone();
+        let found = found.or_else(|| own.into_iter().find(|python| python.exists()));
+        match found {
+            Some(python) if python.components().count() > 1 => {
+                std::path::absolute(&python).unwrap_or(python)
+            }
+            Some(python) => python,
+            None => PathBuf::from("python3"),
+        }
+    }
+
+    /// Says what will be run.
+    fn announce(&self, chosen: &[RefRecord]) {
+        for made in chosen {
+            anstream::eprintln!(
+                "{}",
+                printable(&format!(
+                    "runs the application of {} as it was and as it is on {}, with {}",
+                    made.target,
+                    branch(made),
+                    self.python(Path::new(&made.root)).display()
+                ))
+            );
+        }
+        anstream::eprintln!(
+            "in copies, with a home of their own, an empty environment, at most {} s and 4 GiB each, without a network \
+             where the system permits it; they run as you, and may read and write what you may",
+            self.args.timeout
+        );
+    }
+
+    fn read(&self, made: &RefRecord, commit: &str) -> Result<Opened, String> {
+        let one = self.run.repositories.iter();
+        let one = one.clone().find(|one| one.target == made.target);
+        let asked = one.and_then(|one| one.asked.clone());
+        let asked = asked.unwrap_or_else(|| Target::new(&made.root));
+        let path = match Url::is_meant(&asked.location) && !Path::new(&asked.location).exists() {
+            true => PathBuf::from(&made.repo),
+            false => Path::new(&self.run.folder).join(&asked.location),
+        };
+        let place = Place {
+            path,
+            base: Some(commit.to_owned()),
+            cloned: None,
+        };
+        read(&asked, &place, self.common, Reading::Commit)
+    }
+
+    fn one(&self, made: &RefRecord) -> Result<VerifiedRow, String> {
+        let text = |error: crate::repo::RepoError| hinted(&error.to_string(), error.hint());
+        let repo = Repo::open(Path::new(&made.repo)).map_err(text)?;
+        let tip = repo.branch_tip(branch(made)).map_err(text)?;
+        let tip = tip.ok_or_else(|| format!("the branch {} is gone", branch(made)))?;
+        let mut row = VerifiedRow {
+            root: made.target.clone(),
+            branch: branch(made).to_owned(),
+            base: made.base.clone(),
+            commit: Some(tip.clone()),
+            status: "ok",
+            ..VerifiedRow::default()
+        };
+        if tip != made.new {
+            row.notes.push(
+                "the branch is not as the run left it any more; what is there is verified"
+                    .to_owned(),
+            );
+        }
+        let before = self.read(made, &made.base)?;
+        let after = self.read(made, &tip)?;
+        let order = self.common.order();
+        let checked = crate::migrate(&before.project, &self.model, &order, None);
+        let traced = crate::trace::trace(&after.project, &self.model);
+        let unread = |project: &Project| {
+            let broken = |id| project.is_parsed(id) && project.source(id).unparsed().is_some();
+            project.ids().filter(|id| broken(*id)).count()
+        };
+        if unread(&after.project) > unread(&before.project)
+            || (traced.exhausted && !checked.exhausted)
+        {
+            row.status = "incomplete";
+            row.notes
+                .push("not all of the branch could be read".to_owned());
+        }
+        // What was left before may be there still.
+        let mut left: BTreeMap<Key, usize> = BTreeMap::new();
+        let mut rewritten: Vec<(&Finding, &str)> = Vec::new();
+        for ((finding, decision), by) in checked
+            .findings
+            .iter()
+            .zip(&checked.decisions)
+            .zip(&checked.by)
+        {
+            match decision {
+                Decision::Rewrite(_) => rewritten.push((finding, by)),
+                _ => *left.entry(key(&before.project, finding)).or_default() += 1,
+            }
+        }
+        let was: std::collections::BTreeSet<Key> = rewritten
+            .iter()
+            .map(|(finding, _)| key(&before.project, finding))
+            .collect();
+        let mut still: BTreeMap<Key, usize> = BTreeMap::new();
+        for finding in traced.findings.iter().filter(|f| is_open(f) && !f.test) {
+            let key = key(&after.project, finding);
+            if let Some(n) = left.get_mut(&key).filter(|n| **n > 0) {
+                *n -= 1;
+            } else if was.contains(&key) {
+                *still.entry(key).or_default() += 1;
+            } else {
+                let source = after.project.source(finding.place.file);
+                row.new.push(NewLoad {
+                    file: source.path().to_owned(),
+                    line: source.position(finding.place.span.start).line,
+                    sink: finding.name.clone(),
+                });
+            }
+        }
+        let scratch = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let mut sides = None;
+        for (finding, by) in rewritten {
+            let source = before.project.source(finding.place.file);
+            let n = still.get_mut(&key(&before.project, finding));
+            let gone = match n {
+                Some(n) if *n > 0 => {
+                    *n -= 1;
+                    false
+                }
+                _ => true,
+            };
+            let proofs = match self.args.execute {
+                true => {
+                    let sides = sides.get_or_insert_with(|| {
+                        Sides::export(&repo, made, &tip, &before.prefix, scratch.path())
+                    });
+                    self.proofs(&before.project, finding, by, sides, scratch.path(), made)
+                }
+                false => Vec::new(),
+            };
+            row.findings.push(VerifiedFinding {
+                fingerprint: finding.fingerprint.clone(),
+                file: source.path().to_owned(),
+                line: source.position(finding.place.span.start).line,
+                sink: finding.name.clone(),
+                gone,
+                verdict: self.args.execute.then(|| VerifiedFinding::overall(&proofs)),
+                proofs,
+            });
+        }
+        let proofs = row.findings.iter().flat_map(|finding| &finding.proofs);
+        if let Some(why) = proofs
+            .filter_map(|proof| proof.open_network.as_ref())
+            .next()
+        {
+            row.notes.push(format!(
+                "the application was not cut off the network ({why})"
+            ));
+        }
+        Ok(row)
+    }
+
+    /// What the attack on `finding` comes to, for each handler that it is reached from.
+    fn proofs(
+        &self,
+        project: &Project,
+        finding: &Finding,
+        by: &str,
+        sides: &Result<Sides, String>,
+        scratch: &Path,
+        made: &RefRecord,
+    ) -> Vec<Proof> {
+        let sides = match sides {
+            Ok(sides) => sides,
+            Err(error) => return vec![Proof::not_run("no-copy", error.clone())],
+        };
+        let transform = self.model.transforms.iter().find(|t| t.id == by);
+        let Some(sent) = transform.and_then(|transform| transform.proof.as_ref()) else {
+            let message = format!("no attack is known that shows what {by} changes");
+            return vec![Proof::not_run("no-attack", message)];
+        };
+        let python = self.python(Path::new(&made.root));
+        let order = Order {
+            python: &python,
+            scratch,
+            before: &sides.before,
+            after: &sides.after,
+            seconds: self.args.timeout,
+            environment: &self.args.environment,
+        };
+        let made = deliveries(project, &self.model, finding).into_iter();
+        made.map(|delivery| match delivery {
+            Ok(delivery) => prove(&self.model, &delivery, sent, &order),
+            Err(obstacle) => Proof::not_run(obstacle.code(), obstacle.message()),
+        })
+        .collect()
+    }
+}
+
+/// Copies of the project.
+struct Sides {
+    before: PathBuf,
+    after: PathBuf,
+}
+
+impl Sides {
+    fn export(
+        repo: &Repo,
+        made: &RefRecord,
+        tip: &str,
+        prefix: &str,
+        scratch: &Path,
+    ) -> Result<Sides, String> {
+        let side = |name: &str, commit: &str| {
+            let to = scratch.join(name);
+            let done = repo.export(commit, &to);
+            done.map(|_| to.join(prefix))
+                .map_err(|error| hinted(&error.to_string(), error.hint()))
+        };
+        Ok(Sides {
+            before: side("before", &made.base)?,
+            after: side("after", tip)?,
+        })
+    }
+}

@@ -1,0 +1,378 @@
+//! A change held against its attack: both sides are run, and attacked in the same way.
+//!
+//! Invariant: what did not run proves nothing. `proven` needs the attack to run before, and both sides to answer.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "runs the application that is asked for, and nothing else"
+)]
+
+use std::collections::BTreeMap;
+use std::io::{Read, Write};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::delivery::Delivery;
+use crate::pack::{Model, Proof as Sent};
+
+/// What runs there, as a package that no application has.
+const PROGRAMS: [(&str, &str); 4] = [
+    ("prove.py", include_str!("prove.py")),
+    ("sandbox.py", include_str!("sandbox.py")),
+    ("driver.py", include_str!("driver.py")),
+    ("payloads.py", include_str!("payloads.py")),
+];
+
+/// What the program gets beyond its own bound, to end what it started.
+const GRACE: Duration = Duration::from_secs(20);
+
+/// What the execution came to.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Verdict {
+    /// The attack ran before the change, and is refused after it.
+    Proven,
+    /// One side did not run, or the attack did not run before.
+    NotRun,
+    /// The attack runs after the change, or what should be answered is not.
+    Disproven,
+}
+
+impl Verdict {
+    /// The word used in JSON.
+    pub fn word(self) -> &'static str {
+        match self {
+            Verdict::Proven => "proven",
+            Verdict::NotRun => "not-run",
+            Verdict::Disproven => "disproven",
+        }
+    }
+}
+
+/// The outcome for one request.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Proof {
+    /// What it came to.
+    pub verdict: Verdict,
+    /// Kebab-case code of why it is not proven.
+    pub reason: Option<String>,
+    /// In words.
+    pub message: String,
+    /// The request, as far as it is known.
+    pub request: Option<String>,
+    /// Attacks that ran before, by protocol.
+    pub ran_before: Vec<String>,
+    /// What attacks were answered with after, by protocol.
+    pub answers_after: BTreeMap<String, Value>,
+    /// Whether good data is answered as it was; absent when no good data is known.
+    pub same_for_good: Option<bool>,
+    /// Why the application could have reached the network, if it could.
+    pub open_network: Option<String>,
+}
+
+impl Proof {
+    /// Nothing was run, for the reason `code`.
+    pub fn not_run(code: &str, message: String) -> Proof {
+        Proof {
+            verdict: Verdict::NotRun,
+            reason: Some(code.to_owned()),
+            message,
+            request: None,
+            ran_before: Vec::new(),
+            answers_after: BTreeMap::new(),
+            same_for_good: None,
+            open_network: None,
+        }
+    }
+}
+
+/// Where the sides are, and how they are run.
+#[derive(Debug, Clone, Copy)]
+pub struct Order<'a> {
+    /// The Python that has what the application needs.
+    pub python: &'a Path,
+    /// A folder for programs, homes and what is written: it is gone afterwards.
+    pub scratch: &'a Path,
+    /// The project before.
+    pub before: &'a Path,
+    /// The project after.
+    pub after: &'a Path,
+    /// Seconds that one side has.
+    pub seconds: u64,
+    /// Names and values of the environment.
+    pub environment: &'a [(String, String)],
+}
+
+/// What one side answered.
+#[derive(Debug, Default, Deserialize)]
+#[serde(default, rename_all = "kebab-case")]
+struct Side {
+    error: Option<String>,
+    message: String,
+    request: Value,
+    attacks: BTreeMap<String, Attack>,
+    good: Value,
+    garbage: Value,
+    other_type: Value,
+    wrong: BTreeMap<String, Value>,
+    open_network: Option<String>,
+}
+
+#[derive(Debug, Default, Deserialize)]
+struct Attack {
+    status: Value,
+    marker: bool,
+}
+
+/// Attacks both sides by `delivery`, as `sent` says.
+pub fn prove(model: &Model, delivery: &Delivery, sent: &Sent, order: &Order<'_>) -> Proof {
+    let framework = model.frameworks.iter().find(|f| f.id == delivery.framework);
+    let serves = framework.map_or(&[][..], |framework| &framework.serves);
+    if serves.is_empty() {
+        let title = framework.map_or("its framework", |framework| framework.title.as_str());
+        let message = format!("how to run an application of {title} is not known");
+        return Proof::not_run("framework-not-run", message);
+    }
+    let mut last = None;
+    // One framework may have applications of several kinds.
+    for serve in serves {
+        let job = |side: &str, root: &Path, request: &Value, good: &str| {
+            json!({
+                "root": root, "side": side, "seconds": order.seconds,
+                "attack": sent.attack, "good": good, "sample": delivery.sample,
+                "find": {
+                    "run": serve.run, "types": serve.types, "handler": serve.handler,
+                    "file": delivery.file, "name": delivery.handler,
+                },
+                "prefixes": delivery.prefixes, "request": request,
+            })
+        };
+        let request = json!({
+            "method": delivery.method, "path": delivery.path, "channel": delivery.channel,
+            "name": delivery.name, "wrap": delivery.wrapping,
+        });
+        let before = run(&job("before", order.before, &request, &sent.before), order);
+        if before.error.as_deref() == Some("no-app") && serves.len() > 1 {
+            last = Some(Proof::not_run("no-app", before.message));
+            continue;
+        }
+        if let Some(proof) = unproven_before(&before) {
+            return proof;
+        }
+        let after = run(
+            &job("after", order.after, &before.request, &sent.after),
+            order,
+        );
+        return judged(&before, &after);
+    }
+    last.unwrap_or_else(|| Proof::not_run("no-app", "no application is found".to_owned()))
+}
+
+/// Why nothing can be proven by what `before` gave.
+fn unproven_before(before: &Side) -> Option<Proof> {
+    let (code, message) = match &before.error {
+        Some(code) => (
+            code.as_str(),
+            format!("before the change: {}", before.message),
+        ),
+        None if !before.attacks.values().any(|attack| attack.marker) => {
+            let answers = before.attacks.iter();
+            let answers = answers.map(|(name, attack)| format!("{name}: {}", attack.status));
+            let answers: Vec<String> = answers.collect();
+            let message = format!(
+                "the attack does not run before the change; it is answered with {}",
+                answers.join(", ")
+            );
+            ("attack-did-not-run", message)
+        }
+        None => return None,
+    };
+    let mut proof = Proof::not_run(code, message);
+    proof.request = spoken(&before.request);
+    proof.open_network.clone_from(&before.open_network);
+    Some(proof)
+}
+
+/// `POST /cart`.
+fn spoken(request: &Value) -> Option<String> {
+    let word = |key: &str| request[key].as_str();
+    Some(format!("{} {}", word("method")?, word("path")?))
+}
+
+fn judged(before: &Side, after: &Side) -> Proof {
+    let ran = before.attacks.iter().filter(|(_, attack)| attack.marker);
+    let mut proof = Proof {
+        verdict: Verdict::Disproven,
+        reason: None,
+        message: String::new(),
+        request: spoken(&before.request),
+        ran_before: ran.map(|(name, _)| name.clone()).collect(),
+        answers_after: after
+            .attacks
+            .iter()
+            .map(|(name, attack)| (name.clone(), attack.status.clone()))
+            .collect(),
+        same_for_good: (status(&before.good).is_some_and(|good| good < 400))
+            .then(|| before.good == after.good),
+        open_network: before.open_network.clone().or(after.open_network.clone()),
+    };
+    let (verdict, reason, message) = verdict(before, after);
+    proof.verdict = verdict;
+    proof.reason = reason.map(str::to_owned);
+    proof.message = message;
+    proof
+}
+
+fn status(answer: &Value) -> Option<u64> {
+    answer.as_u64()
+}
+
+fn verdict(before: &Side, after: &Side) -> (Verdict, Option<&'static str>, String) {
+    let disproven = |reason, message| (Verdict::Disproven, Some(reason), message);
+    if let Some(code) = &after.error {
+        let message = format!("after the change ({code}): {}", after.message);
+        // What ran before and does not come up any more is the change's doing.
+        return match code.as_str() {
+            "timed-out" | "ended" => (Verdict::NotRun, Some("after-not-run"), message),
+            _ => disproven("after-broken", message),
+        };
+    }
+    if let Some((name, _)) = after.attacks.iter().find(|(_, attack)| attack.marker) {
+        let message = format!("a pickle of protocol {name} still runs after the change");
+        return disproven("attack-runs", message);
+    }
+    let answered = |answer: &Value| match status(answer) {
+        Some(400 | 413 | 414 | 431) => true,
+        // The handler's own answer to what it cannot read stays.
+        Some(status) => status < 500 && *answer == before.garbage,
+        // No client can send it.
+        None => answer.is_string(),
+    };
+    let sent = after.attacks.values().map(|attack| &attack.status);
+    if !sent.clone().any(|answer| status(answer).is_some()) {
+        let message = "no attack could be delivered after the change".to_owned();
+        return (Verdict::NotRun, Some("after-not-run"), message);
+    }
+    let attacks = after
+        .attacks
+        .iter()
+        .map(|(name, attack)| (name, &attack.status));
+    if let Some((name, answer)) = attacks
+        .chain(&after.wrong)
+        .find(|(_, answer)| !answered(answer))
+    {
+        let message = format!("after the change, {name} is answered with {answer} instead of 400");
+        return disproven("wrong-answer", message);
+    }
+    if status(&before.good).is_some_and(|good| good < 400) && before.good != after.good {
+        let message = format!(
+            "good data is answered with {} after the change, and was with {}",
+            after.good, before.good
+        );
+        return disproven("good-data-refused", message);
+    }
+    if status(&after.other_type).is_some_and(|now| now >= 500)
+        && status(&before.other_type).is_some_and(|then| then < 500)
+    {
+        let message = format!(
+            "data of another type is answered with {} after the change, and was with {}",
+            after.other_type, before.other_type
+        );
+        return disproven("wrong-answer", message);
+    }
+    let codes: std::collections::BTreeSet<u64> = sent.filter_map(status).collect();
+    let codes: Vec<String> = codes.iter().map(u64::to_string).collect();
+    let ran = before.attacks.values().filter(|attack| attack.marker);
+    let message = format!(
+        "{} of {} pickles ran before; after, none does: {}",
+        ran.count(),
+        before.attacks.len(),
+        codes.join(", ")
+    );
+    (Verdict::Proven, None, message)
+}
+
+/// What the program gives for `job`. It ends what it started; and if it does not end itself, it is ended.
+fn run(job: &Value, order: &Order<'_>) -> Side {
+    match outcome(job, order) {
+        Ok(side) => side,
+        Err(message) => Side {
+            error: Some("python-failed".to_owned()),
+            message,
+            ..Side::default()
+        },
+    }
+}
+
+fn outcome(job: &Value, order: &Order<'_>) -> Result<Side, String> {
+    let failed = |error: std::io::Error| format!("{}: {error}", order.python.display());
+    let programs = order.scratch.join("programs");
+    let package = programs.join("depickle_prove");
+    let home = tempfile::tempdir_in(order.scratch).map_err(failed)?;
+    std::fs::create_dir_all(&package).map_err(failed)?;
+    for (name, text) in PROGRAMS {
+        std::fs::write(package.join(name), text).map_err(failed)?;
+    }
+    let mut command = Command::new(order.python);
+    // Nothing of the environment goes along: it may hold secrets.
+    command
+        .args(["-B", "-m", "depickle_prove.prove"])
+        .env_clear()
+        .env("PATH", "/usr/local/bin:/usr/bin:/bin")
+        .env("LANG", "C.UTF-8")
+        .env("HOME", home.path())
+        .env("TMPDIR", home.path())
+        .env("PYTHONPATH", &programs)
+        .env("PYTHONDONTWRITEBYTECODE", "1")
+        .envs(order.environment.iter().map(|(name, value)| (name, value)))
+        .current_dir(home.path())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped());
+    #[cfg(unix)]
+    std::os::unix::process::CommandExt::process_group(&mut command, 0);
+    let mut child = command.spawn().map_err(failed)?;
+    let stdin = child.stdin.take();
+    let text = job.to_string();
+    if let Some(mut stdin) = stdin {
+        // A program that ends before it has read says why.
+        let _ = stdin.write_all(text.as_bytes());
+    }
+    let read = |pipe: Option<Box<dyn Read + Send>>| {
+        std::thread::spawn(move || {
+            let mut bytes = Vec::new();
+            if let Some(pipe) = pipe {
+                // What was read until an error counts.
+                let _ = pipe.take(16 << 20).read_to_end(&mut bytes);
+            }
+            bytes
+        })
+    };
+    let stdout = read(child.stdout.take().map(|pipe| Box::new(pipe) as _));
+    let stderr = read(child.stderr.take().map(|pipe| Box::new(pipe) as _));
+    let until = Instant::now() + Duration::from_secs(order.seconds) + GRACE;
+    loop {
+        match child.try_wait().map_err(failed)? {
+            Some(_) => break,
+            None if Instant::now() > until => {
+                child.kill().map_err(failed)?;
+                child.wait().map_err(failed)?;
+                return Err("it did not come to an end, and was killed".to_owned());
+            }
+            None => std::thread::sleep(Duration::from_millis(20)),
+        }
+    }
+    let stdout = stdout.join().unwrap_or_default();
+    match serde_json::from_slice(&stdout) {
+        Ok(side) => Ok(side),
+        Err(_) => {
+            let said = stderr.join().unwrap_or_default();
+            let said = String::from_utf8_lossy(&said);
+            let last = said.trim().lines().last().unwrap_or("it said nothing");
+            Err(format!("{}: {last}", order.python.display()))
+        }
+    }
+}

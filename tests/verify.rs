@@ -1,0 +1,387 @@
+//! `verify`: branches are scanned again, and attacked before and after through the real frameworks.
+#![expect(
+    clippy::disallowed_methods,
+    reason = "makes real repositories and runs the program"
+)]
+
+#[path = "support/case.rs"]
+mod case;
+#[path = "support/home.rs"]
+mod home;
+#[path = "support/venv.rs"]
+mod venv;
+
+use std::path::Path;
+use std::process::Output;
+use std::time::Duration;
+
+use home::{GUIDE, Home, code, git, stderr, stdout};
+use serde_json::Value;
+
+/// One application for each framework that is run, and each channel and wrapping.
+const CASES: [&str; 24] = [
+    "frameworks/aiohttp-web/query-in-a-view",
+    "frameworks/apiflask/body",
+    "frameworks/blacksheep/body",
+    "frameworks/bottle/cookie-and-response",
+    "frameworks/chalice/body",
+    "frameworks/django/form-zlib",
+    "frameworks/django/header",
+    "frameworks/django-ninja/body",
+    "frameworks/falcon/asgi",
+    "frameworks/falcon/cookie-and-title",
+    "frameworks/fastapi/query-parameter",
+    "frameworks/fastapi/uploaded-file",
+    "frameworks/flask/cookie-urlsafe-zlib",
+    "frameworks/flask/helper-of-two-handlers",
+    "frameworks/http-server/body",
+    "frameworks/klein/body",
+    "frameworks/litestar/body",
+    "frameworks/quart/form-and-abort",
+    "frameworks/rest-framework/view-class",
+    "frameworks/sanic/body",
+    "frameworks/starlette/body",
+    "frameworks/tornado/form-in-a-method",
+    "frameworks/wsgi/class-and-helper",
+    "yaml-to-safe-load/handler",
+];
+
+/// A home whose repository `shop` has `files`, staged.
+fn staged(files: &[(&str, &str)]) -> Home {
+    let home = Home::new();
+    home.repo("shop", files);
+    assert_eq!(code(&home.run(&["stage", "-q", "shop"])), 0);
+    home
+}
+
+/// What `verify --execute` says of `shop`.
+fn executed(home: &Home, more: &[&str]) -> (Output, Value) {
+    let python = venv::python().to_str().unwrap();
+    let args = [
+        "verify",
+        "shop",
+        "--execute",
+        "--format",
+        "json",
+        "--python",
+        python,
+    ];
+    let output = home.run(&[&args[..], more].concat());
+    let value = serde_json::from_slice(&output.stdout);
+    let value = value.unwrap_or_else(|error| panic!("{error}: {}", stderr(&output)));
+    (output, value)
+}
+
+/// Verdict and reason of the only proof.
+fn only(value: &Value) -> (&str, Option<&str>) {
+    let findings = value["projects"][0]["findings"].as_array().unwrap();
+    assert_eq!(findings.len(), 1, "{value}");
+    let proof = &findings[0]["proofs"][0];
+    (proof["verdict"].as_str().unwrap(), proof["reason"].as_str())
+}
+
+/// Commits `text` as `file` on the branch that was staged.
+fn amend(home: &Home, file: &str, text: &str) {
+    let shop = home.path("shop");
+    git(&shop, &["checkout", "-q", "depickle/pickle-to-json"]);
+    home.write(&format!("shop/{file}"), text);
+    git(&shop, &["commit", "-q", "-a", "-m", "by hand"]);
+    git(&shop, &["checkout", "-q", "main"]);
+}
+
+#[test]
+fn applications_of_every_framework_are_proven() {
+    let home = Home::new();
+    for case in case::all().into_iter().flatten() {
+        if CASES.contains(&case.name.as_str()) {
+            let asked = format!("{:?}", case.order());
+            assert_eq!(asked, format!("{:?}", depickle::plan::Order::default()));
+            let files = case
+                .before
+                .iter()
+                .map(|(path, text)| (path.as_str(), text.as_str()));
+            home.repo(&case.name.replace('/', "-"), &files.collect::<Vec<_>>());
+        }
+    }
+    let names: Vec<String> = CASES.iter().map(|name| name.replace('/', "-")).collect();
+    let mut args = vec!["stage", "-q"];
+    args.extend(names.iter().map(String::as_str));
+    assert_eq!(code(&home.run(&args)), 0);
+    let runs = home.json(&["runs", "--format", "json"]);
+    let run = runs["runs"][0]["run"].as_str().unwrap();
+    let python = venv::python().to_str().unwrap();
+    let args = [
+        "verify",
+        "--run",
+        run,
+        "--execute",
+        "--format",
+        "json",
+        "--python",
+        python,
+    ];
+    let output = home.run(&args);
+    let value: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let rows = value["projects"].as_array().unwrap();
+    assert_eq!(rows.len(), CASES.len());
+    for row in rows {
+        let findings = row["findings"].as_array().unwrap();
+        assert!(!findings.is_empty(), "{row:#}");
+        for finding in findings {
+            assert_eq!(finding["verdict"], "proven", "{row:#}");
+            assert_eq!(finding["gone"], true);
+        }
+    }
+    assert_eq!(code(&output), 0);
+}
+
+#[test]
+fn the_demo_is_proven_and_its_proof_is_on_record() {
+    let home = Home::new();
+    assert_eq!(code(&home.run(&["demo", "--keep", "."])), 0);
+    assert_eq!(code(&home.run(&["stage", "-q", "shop"])), 0);
+    // Nothing is run unless it is asked for.
+    let output = home.run(&["verify", "shop"]);
+    assert!(stdout(&output).contains("4 of 4 loads are gone, none is new\n"));
+    assert!(stderr(&output).is_empty());
+    let (output, value) = executed(&home, &[]);
+    assert_eq!(code(&output), 0, "{value:#}");
+    assert!(stderr(&output).contains("runs the application of shop as it was"));
+    let findings = value["projects"][0]["findings"].as_array().unwrap();
+    let proven = |finding: &&Value| finding["verdict"] == "proven";
+    assert_eq!(findings.iter().filter(proven).count(), 4, "{value:#}");
+    let journal = std::fs::read_dir(home.path("state/runs")).unwrap();
+    let texts: Vec<String> = journal
+        .flatten()
+        .filter_map(|entry| std::fs::read_to_string(entry.path()).ok())
+        .collect();
+    assert!(
+        texts
+            .iter()
+            .any(|text| text.contains("## Proof") && text.contains("4 proven"))
+    );
+}
+
+#[test]
+fn applications_are_found_where_they_stand() {
+    let load = "    return str(len(pickle.loads(request.get_data())[\"items\"]))\n";
+    let blueprint = format!(
+        "import pickle\n\nfrom flask import Blueprint, request\n\ncarts = Blueprint(\"carts\", __name__)\n\n\n@carts.post(\"/load/<uuid:cart>\")\ndef load(cart):\n{load}"
+    );
+    let factory = "from flask import Flask\n\nfrom .carts import carts\n\n\ndef create_app(settings=None):\n    app = Flask(__name__)\n    app.register_blueprint(carts, url_prefix=\"/shop\")\n    return app\n";
+    let view = "import pickle\n\nfrom django.http import HttpResponse\n\n\ndef load(request):\n    return HttpResponse(str(len(pickle.loads(request.body)[\"items\"])))\n";
+    let settings = "SECRET_KEY = \"x\"\nROOT_URLCONF = \"site_.urls\"\nDEBUG = False\nINSTALLED_APPS = [\"carts\"]\nMIDDLEWARE = [\"django.middleware.security.SecurityMiddleware\", \"django.middleware.csrf.CsrfViewMiddleware\"]\n";
+    let manage =
+        "import os\nos.environ.setdefault(\"DJANGO_SETTINGS_MODULE\", \"site_.settings\")\n";
+    let urls = "from django.urls import include, path\nurlpatterns = [path(\"shop/\", include(\"carts.urls\"))]\n";
+    let own = "from django.urls import path\nfrom . import views\nurlpatterns = [path(\"load/<int:n>\", views.load)]\n";
+    let own = own.replace("load/<int:n>", "load");
+    let layouts: [&[(&str, &str)]; 3] = [
+        &[
+            ("src/shop/__init__.py", factory),
+            ("src/shop/carts.py", &blueprint),
+        ],
+        // Modules that are named as this program's own parts are.
+        &[
+            ("backend/driver.py", &blueprint),
+            (
+                "backend/app.py",
+                "from flask import Flask\nfrom driver import carts\napp = Flask(__name__)\napp.register_blueprint(carts)\n",
+            ),
+            ("backend/sandbox.py", "1 / 0\n"),
+        ],
+        &[
+            ("manage.py", manage),
+            ("site_/__init__.py", ""),
+            ("site_/settings.py", settings),
+            ("site_/urls.py", urls),
+            ("carts/__init__.py", ""),
+            ("carts/urls.py", &own),
+            ("carts/views.py", view),
+        ],
+    ];
+    for files in layouts {
+        let home = staged(files);
+        let (_, value) = executed(&home, &[]);
+        assert_eq!(only(&value).0, "proven", "{value:#}");
+        assert_eq!(
+            value["projects"][0]["findings"][0]["proofs"][0]["same_for_good"],
+            true
+        );
+    }
+}
+
+#[test]
+fn a_fix_that_falls_back_to_pickle_is_disproven() {
+    let home = staged(&[("app.py", GUIDE)]);
+    let wrong = GUIDE
+        .replace("import pickle\n", "import json\nimport pickle\n")
+        .replace(
+            "    unpickled_data = pickle.loads(data)\n",
+            "    try:\n        unpickled_data = json.loads(data)\n    except ValueError:\n        unpickled_data = pickle.loads(data)\n",
+        );
+    amend(&home, "app.py", &wrong);
+    let output = home.run(&["verify", "shop"]);
+    assert_eq!(code(&output), 1);
+    assert!(stdout(&output).contains("app.py:11  pickle.loads  still there\n"));
+    let (output, value) = executed(&home, &[]);
+    assert_eq!(code(&output), 1);
+    assert_eq!(only(&value), ("disproven", Some("attack-runs")));
+}
+
+#[test]
+fn a_fix_that_answers_500_or_refuses_good_data_is_disproven() {
+    let home = staged(&[("app.py", GUIDE)]);
+    let fixed = git(
+        &home.path("shop"),
+        &["show", "depickle/pickle-to-json:app.py"],
+    );
+    amend(
+        &home,
+        "app.py",
+        &fixed.replace("(ValueError, RecursionError)", "json.JSONDecodeError"),
+    );
+    let (output, value) = executed(&home, &[]);
+    assert_eq!(
+        (code(&output), only(&value)),
+        (1, ("disproven", Some("wrong-answer")))
+    );
+    amend(
+        &home,
+        "app.py",
+        &fixed.replace("    try:\n", "    data = b\"\"\n    try:\n"),
+    );
+    let (output, value) = executed(&home, &[]);
+    assert_eq!(
+        (code(&output), only(&value)),
+        (1, ("disproven", Some("good-data-refused")))
+    );
+    amend(&home, "app.py", &format!("import nowhere\n{fixed}"));
+    let (output, value) = executed(&home, &[]);
+    assert_eq!(
+        (code(&output), only(&value)),
+        (1, ("disproven", Some("after-broken")))
+    );
+}
+
+#[test]
+fn a_load_that_came_with_the_branch_is_new() {
+    let home = staged(&[("app.py", GUIDE)]);
+    let fixed = git(
+        &home.path("shop"),
+        &["show", "depickle/pickle-to-json:app.py"],
+    );
+    let more = "\n\n@app.route(\"/more\", methods=[\"POST\"])\ndef more():\n    import pickle\n\n    return str(pickle.loads(request.data))\n";
+    amend(&home, "app.py", &format!("{fixed}{more}"));
+    let output = home.run(&["verify", "shop"]);
+    assert_eq!(code(&output), 1);
+    assert!(
+        stdout(&output).contains("pickle.loads  new\n"),
+        "{}",
+        stdout(&output)
+    );
+    assert!(stdout(&output).contains("1 of 1 loads are gone, 1 new"));
+}
+
+#[test]
+fn what_cannot_be_run_is_not_run_and_never_proven() {
+    let top = |line: &str| format!("{line}\n{GUIDE}");
+    for (text, reason) in [
+        (top("import nowhere_to_be_found"), "dependency-missing"),
+        (top("int('not a number')"), "not-importable"),
+        (top("import os; os.environ['SHOP_KEY']"), "needs-a-setting"),
+        (top("import socket; socket.create_connection(('127.0.0.1', 1))"), "needs-a-service"),
+        (top("import os; os.kill(os.getpid(), 9)"), "ended"),
+        (format!("{GUIDE}\n\ndel app\n"), "no-app"),
+        (GUIDE.replace("data = request.get_data()", "data = request.get_data()\n    if not request.headers.get('X'):\n        return 'no', 403"), "attack-did-not-run"),
+        (GUIDE.replace("    data =", "    import os\n    os.kill(os.getpid(), 9)\n    data ="), "ended"),
+    ] {
+        let home = staged(&[("app.py", &text)]);
+        let (output, value) = executed(&home, &[]);
+        assert_eq!(only(&value), ("not-run", Some(reason)), "{value:#}");
+        assert_eq!(code(&output), 3);
+    }
+}
+
+#[test]
+fn what_the_environment_lacks_can_be_given() {
+    let home = staged(&[(
+        "app.py",
+        &format!("import os; os.environ['SHOP_KEY']\n{GUIDE}"),
+    )]);
+    let (output, value) = executed(&home, &["--env", "SHOP_KEY=a=b"]);
+    assert_eq!((code(&output), only(&value)), (0, ("proven", None)));
+}
+
+#[test]
+fn a_route_that_is_gone_proves_nothing() {
+    let home = staged(&[("app.py", GUIDE)]);
+    let fixed = git(
+        &home.path("shop"),
+        &["show", "depickle/pickle-to-json:app.py"],
+    );
+    amend(&home, "app.py", &fixed.replace("\"/load\"", "\"/loads\""));
+    let (output, value) = executed(&home, &[]);
+    assert_eq!(
+        (code(&output), only(&value)),
+        (1, ("disproven", Some("wrong-answer")))
+    );
+}
+
+#[test]
+fn an_application_that_hangs_is_ended() {
+    let home = staged(&[("app.py", &format!("import time\ntime.sleep(600)\n{GUIDE}"))]);
+    let (output, value) = executed(&home, &["--timeout", "2"]);
+    assert_eq!(only(&value), ("not-run", Some("timed-out")));
+    assert_eq!(code(&output), 3);
+}
+
+#[test]
+fn an_application_finds_no_secret_and_leaves_nothing_behind() {
+    let home = Home::new();
+    let beat = home.path("beat");
+    // A daemon that leaves its group and its session.
+    let daemon = format!(
+        "import os, time\nif os.fork() == 0:\n    os.setsid()\n    if os.fork() == 0:\n        while True:\n            open({beat:?}, 'a').write('x')\n            time.sleep(0.01)\n    os._exit(0)\nassert 'DEPICKLE_STATE_DIR' not in os.environ\nassert not os.listdir(os.environ['HOME']), os.listdir(os.environ['HOME'])\n"
+    );
+    home.repo("shop", &[("app.py", &format!("{daemon}{GUIDE}"))]);
+    assert_eq!(code(&home.run(&["stage", "-q", "shop"])), 0);
+    let (_, value) = executed(&home, &[]);
+    assert_eq!(only(&value).0, "proven", "{value:#}");
+    let length = |path: &Path| std::fs::metadata(path).unwrap().len();
+    let then = length(&beat);
+    assert!(then > 0);
+    std::thread::sleep(Duration::from_millis(300));
+    assert_eq!(length(&beat), then, "the daemon is still there");
+}
+
+#[test]
+fn an_application_has_no_network_or_it_is_said() {
+    let home = Home::new();
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    listener.set_nonblocking(true).unwrap();
+    let port = listener.local_addr().unwrap().port();
+    let call = format!(
+        "import socket\ntry:\n    socket.create_connection(('127.0.0.1', {port}), 2)\nexcept OSError:\n    pass\n"
+    );
+    home.repo("shop", &[("app.py", &format!("{call}{GUIDE}"))]);
+    assert_eq!(code(&home.run(&["stage", "-q", "shop"])), 0);
+    let (_, value) = executed(&home, &[]);
+    assert_eq!(only(&value).0, "proven", "{value:#}");
+    let proof = &value["projects"][0]["findings"][0]["proofs"][0];
+    let came = listener.accept().is_ok();
+    assert_eq!(came, !proof["open_network"].is_null(), "{value:#}");
+}
+
+#[test]
+fn without_a_branch_there_is_nothing_to_verify() {
+    let home = Home::new();
+    home.repo("shop", &[("app.py", GUIDE)]);
+    let output = home.run(&["verify", "shop"]);
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("no run has staged a branch there"));
+    assert_eq!(
+        code(&home.run(&["verify", "--run", "20260101T000000-0000"])),
+        2
+    );
+}
