@@ -9,7 +9,7 @@ use depickle::project::Project;
 use depickle::prove::{Channel, Delivery, Obstacle, deliveries};
 
 /// Cases whose request is derived, of those that have one.
-const DERIVED: usize = 162;
+const DERIVED: usize = 163;
 
 fn derived(case: &Case, model: &Model) -> Vec<Result<Delivery, Obstacle>> {
     let files = case.before.iter();
@@ -45,7 +45,7 @@ fn same(made: &Delivery, wanted: &Request, model: &Model) -> bool {
 /// What is derived for the only handler of a small Flask application, whose body reads `value`.
 fn of_flask(route: &str, value: &str) -> Result<Delivery, Obstacle> {
     let code = format!(
-        "import base64, pickle, zlib\nfrom flask import Flask, request\nfrom flask_login import login_required\n\napp = Flask(__name__)\n\n\n{route}\ndef load(part=None):\n    return str(pickle.loads({value})[\"items\"])\n"
+        "import base64, json, pickle, zlib\nfrom flask import Flask, request\nfrom flask_login import login_required\n\napp = Flask(__name__)\n\n\n{route}\ndef load(part=None):\n    return str(pickle.loads({value})[\"items\"])\n"
     );
     of_files(&[("app.py", &code)])
 }
@@ -93,10 +93,23 @@ fn what_is_not_understood_is_not_derived() {
         obstacle(POST, "request.form[request.args[\"k\"]].encode()"),
         Obstacle::NoName
     );
-    assert_eq!(
-        obstacle(POST, "request.get_json()[\"cart\"].encode()"),
-        Obstacle::NoChannel("body".into())
-    );
+    changed(r#"request.get_json()["a"]["b"].encode()"#);
+}
+
+#[test]
+fn a_field_of_a_json_body_is_derived() {
+    for value in [
+        "base64.b64decode(request.get_json()[\"cart\"])",
+        "base64.b64decode(request.json.get(\"cart\", \"\"))",
+        "base64.b64decode(json.loads(request.get_data())[\"cart\"])",
+    ] {
+        let made = of_flask(POST, value).expect("a delivery");
+        assert_eq!(
+            (made.channel, made.name.as_deref()),
+            (Channel::Json, Some("cart")),
+            "{value}"
+        );
+    }
 }
 
 #[test]
@@ -153,5 +166,5 @@ fn what_is_derived_is_what_the_cases_send() {
     }
     println!("{agree} of {all} are derived; not derived are {open:#?}");
     assert!(wrong.is_empty(), "{}", wrong.join("\n"));
-    assert_eq!(agree, DERIVED, "of {all}");
+    assert!(agree >= DERIVED, "{agree} of {all}");
 }

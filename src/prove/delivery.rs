@@ -50,7 +50,10 @@ impl Channel {
     }
 
     fn has_body(self) -> bool {
-        matches!(self, Channel::Body | Channel::Form | Channel::File | Channel::Json)
+        matches!(
+            self,
+            Channel::Body | Channel::Form | Channel::File | Channel::Json
+        )
     }
 }
 
@@ -324,7 +327,11 @@ impl<'a> Way<'a> {
             let node = node_at(file, hop.place.span)?;
             Some(members(node).any(|name| json(&format!(".{name}"))))
         });
-        let steps = self.path.hops().iter().filter(|hop| hop.kind == HopKind::Step);
+        let steps = self
+            .path
+            .hops()
+            .iter()
+            .filter(|hop| hop.kind == HopKind::Step);
         in_source == Some(true) || steps.into_iter().any(|hop| json(&hop.note))
     }
 
