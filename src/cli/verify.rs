@@ -11,7 +11,6 @@ use super::args::Common;
 use super::schedule::Place;
 use super::target::{Opened, Reading, read};
 use super::{Exit, STACK, hinted};
-use crate::check::is_settled;
 use crate::fetch::Url;
 use crate::journal::{Entry, Journal, RefRecord, RefState, RunRecord, Target};
 use crate::pack::Model;
@@ -21,7 +20,7 @@ use crate::prove::{Order, Proof, deliveries, prove};
 use crate::repo::Repo;
 use crate::report::{NewLoad, Verified, VerifiedFinding, VerifiedRow};
 use crate::text::printable;
-use crate::trace::{Finding, Reach, enclosing};
+use crate::trace::{Finding, Reach, enclosing, is_settled};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
