@@ -3,8 +3,9 @@
 use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
-use super::args::{Common, Format, Ignoring};
-use super::scan::{exit, print};
+use super::args::{Common, Ignoring};
+use super::output::print;
+use super::scan::exit;
 use super::schedule::{Place, each};
 use super::target::{Reading, read, run_id, run_time};
 use super::{Exit, hinted};
@@ -13,7 +14,7 @@ use crate::journal::{Entry, Journal, State, Target};
 use crate::pack::Model;
 use crate::plan::Order;
 use crate::repo::Repo;
-use crate::report::{ProjectRow, Run};
+use crate::report::{Format, ProjectRow, Rule, Run};
 
 /// So many changed files are named.
 const NAMED: usize = 5;
@@ -45,6 +46,7 @@ pub(super) fn apply(args: &Args) -> anyhow::Result<Exit> {
     let mut common = args.common.resolved()?;
     common.ignore = args.ignoring.ignore()?;
     let targets = common.targets()?;
+    common.fits(targets.len())?;
     if common.base.is_some() {
         anyhow::bail!(
             "--base: apply writes into the files as they are; `depickle stage --base` commits on a branch"
@@ -75,6 +77,7 @@ pub(super) fn apply(args: &Args) -> anyhow::Result<Exit> {
         },
     )?;
     let mut run = Run::new(work.id.clone(), work.order.trust.clone());
+    run.rules = Rule::all(&work.model);
     run.tests = work.order.tests;
     run.projects = each(&targets, &work.common, |asked, place| {
         work.one(asked, place)

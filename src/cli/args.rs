@@ -1,17 +1,17 @@
 //! Options that commands share.
 
-use std::io::Write;
 use std::path::PathBuf;
 
-use anyhow::Context;
 use clap::{Args, ValueEnum};
 use serde::{Deserialize, Serialize};
 
+use super::output::Report;
 use crate::fetch::Limits;
 use crate::journal::Target;
 use crate::pack::Trust;
 use crate::plan::{Ignore, Order};
 use crate::repo::Filter;
+use crate::report::Format;
 
 /// Options of scan, diff and stage. What serde skips says where to look and how to print; the rest decides what is
 /// staged, and is kept in the record of a run.
@@ -84,6 +84,10 @@ pub struct Common {
     #[arg(short, long, value_name = "FILE")]
     #[serde(skip)]
     pub output: Option<PathBuf>,
+    /// Write a report besides, as often as given: sarif=out/ (a file for each project), html=run.html
+    #[arg(long, value_name = "FMT=FILE")]
+    #[serde(skip)]
+    pub report: Vec<Report>,
     /// Configuration; `depickle.toml` in the current folder is read by default
     #[arg(long, value_name = "FILE")]
     #[serde(skip)]
@@ -196,17 +200,6 @@ pub struct OfForge {
     pub ssh: bool,
 }
 
-/// Formats of a run.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub enum Format {
-    /// For people
-    Text,
-    /// For programs
-    Json,
-    /// A patch that `git apply` reads
-    Diff,
-}
-
 /// `--to`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -313,38 +306,5 @@ impl Common {
             exclude: self.exclude.clone(),
             no_ignore: self.no_ignore,
         }
-    }
-
-    /// Writes `bytes` to `--output`, or to standard output with styles where they belong.
-    ///
-    /// # Errors
-    /// Those of writing.
-    pub fn print(&self, bytes: &[u8], styled: bool) -> anyhow::Result<()> {
-        if let Some(path) = &self.output {
-            let bytes = match styled {
-                true => anstream::adapter::strip_bytes(bytes).into_vec(),
-                false => bytes.to_vec(),
-            };
-            return std::fs::write(path, bytes).with_context(|| {
-                format!(
-                    "{}: cannot be written; check the name after --output",
-                    path.display()
-                )
-            });
-        }
-        let stdout = std::io::stdout();
-        if !styled {
-            let mut out = stdout.lock();
-            out.write_all(bytes)?;
-            return Ok(out.flush()?);
-        }
-        let choice = match self.color {
-            Color::Auto => anstream::AutoStream::choice(&stdout),
-            Color::Always => anstream::ColorChoice::Always,
-            Color::Never => anstream::ColorChoice::Never,
-        };
-        let mut out = anstream::AutoStream::new(stdout, choice);
-        out.write_all(bytes)?;
-        Ok(out.flush()?)
     }
 }

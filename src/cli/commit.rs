@@ -15,7 +15,7 @@ use crate::journal::{Entry, Journal, Target};
 use crate::pack::Model;
 use crate::plan::Order;
 use crate::repo::{Owners, Person, Repo, RepoError};
-use crate::report::{ProjectRow, markdown};
+use crate::report::{ProjectRow, request};
 use crate::stage::{Order as StageOrder, Step, stage};
 
 /// So many names stand in a subject.
@@ -160,7 +160,7 @@ impl Committing {
         let described = Entry::Described {
             target: order.target.clone(),
             title: whole.subject,
-            body: markdown(job.row, job.run, &whole.note),
+            body: request(job.row, job.run, &whole.note),
         };
         job.journal
             .append(job.run, described)

@@ -19,6 +19,7 @@ mod demo;
 mod explain;
 mod init;
 mod inspect;
+mod output;
 mod pinned;
 mod progress;
 mod push;

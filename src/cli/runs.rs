@@ -5,6 +5,7 @@ use serde_json::json;
 
 use super::Exit;
 use crate::journal::{RefState, RepoRecord, RunRecord, State};
+use crate::report::csv_line;
 use crate::text::printable;
 
 #[derive(Debug, clap::Args)]
@@ -169,13 +170,8 @@ fn as_json(run: &RunRecord) -> serde_json::Value {
     })
 }
 
-/// One line in the form of RFC 4180.
 fn as_csv(run: &RunRecord, one: &RepoRecord) -> String {
-    let cell = |text: &str| match text.contains([',', '"', '\n', '\r']) {
-        true => format!("\"{}\"", text.replace('"', "\"\"")),
-        false => text.to_owned(),
-    };
-    let cells = [
+    csv_line(&[
         run.id.as_str(),
         &one.target,
         one.state.word(),
@@ -184,8 +180,7 @@ fn as_csv(run: &RunRecord, one: &RepoRecord) -> String {
         &one.findings.to_string(),
         if one.complete { "yes" } else { "no" },
         one.detail.as_deref().unwrap_or_default(),
-    ];
-    cells.map(cell).join(",")
+    ])
 }
 
 fn word(state: &RefState) -> &'static str {

@@ -5,17 +5,18 @@ use std::path::PathBuf;
 use anyhow::Context;
 
 use super::Exit;
-use super::args::{Common, Format, Ignoring};
+use super::args::{Common, Ignoring};
 use super::baseline::{Against, Baseline};
 use super::branch::Template;
 use super::commit::Shape;
+use super::output::print;
 use super::pinned::{Pinned, PinnedRepo};
 use super::schedule::each;
 use super::target::{Reading, read, run_id, run_time};
 use crate::fetch::Url;
 use crate::journal::Target;
 use crate::pack::Model;
-use crate::report::{self, Look, ProjectRow, Run};
+use crate::report::{Format, ProjectRow, Rule, Run};
 
 #[derive(Debug, clap::Args)]
 pub struct ScanArgs {
@@ -102,6 +103,7 @@ pub(super) fn look(
     let model = Model::builtin()?;
     let order = args.order();
     let targets = args.targets()?;
+    args.fits(targets.len())?;
     let names: Vec<String> = targets.iter().map(Target::name).collect();
     let mut run = Run::new(run_id(run_time(), &names), order.trust.clone());
     run.tests = order.tests;
@@ -118,45 +120,9 @@ pub(super) fn look(
         });
         row.unwrap_or_else(|error| ProjectRow::failed(&asked.name(), error))
     })?;
+    run.rules = Rule::all(&model);
     run.projects = rows;
     Ok((run, targets))
-}
-
-/// Prints `run` as asked for.
-pub(super) fn print(args: &Common, run: &Run, default: Format) -> anyhow::Result<()> {
-    let format = args.format.unwrap_or(default);
-    if format != Format::Text {
-        // What a machine format has no place for, a person still sees.
-        for row in &run.projects {
-            if let Some(error) = &row.error {
-                anstream::eprintln!(
-                    "error: {}: {}",
-                    crate::text::printable(&row.root),
-                    crate::text::printable(error)
-                );
-            }
-            if format == Format::Diff && !args.quiet {
-                for file in &row.files.unparsed {
-                    anstream::eprintln!(
-                        "warning: {}: {}",
-                        crate::text::printable(&file.file),
-                        crate::text::printable(&file.message)
-                    );
-                }
-            }
-        }
-    }
-    match format {
-        Format::Text => {
-            let look = Look {
-                all: args.verbose,
-                suppressed: args.show_suppressed,
-            };
-            args.print(report::text(run, look).as_bytes(), true)
-        }
-        Format::Json => args.print(&report::json(run)?, false),
-        Format::Diff => args.print(&report::diff(run), false),
-    }
 }
 
 /// The exit code of `run`; `open` says whether a project has something to show.

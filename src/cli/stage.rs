@@ -6,10 +6,11 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::approve::approver;
-use super::args::{Common, Format};
+use super::args::Common;
 use super::commit::{Committing, How, Job};
+use super::output::{Report, print};
 use super::pinned::Pinned;
-use super::scan::{exit, print};
+use super::scan::exit;
 use super::schedule::{Place, each};
 use super::target::{Reading, read, run_id, run_time};
 use super::window::Window;
@@ -19,7 +20,7 @@ use crate::journal::{Entry, Journal, RepoRecord, RunRecord, State, Target};
 use crate::pack::Model;
 use crate::plan::Order;
 use crate::repo::Repo;
-use crate::report::{ProjectRow, Run};
+use crate::report::{Format, ProjectRow, Rule, Run};
 use crate::stage::settle;
 
 /// Options that a plan has decided; a run keeps them from its start.
@@ -133,6 +134,7 @@ fn begin(args: &Args, journal: Journal) -> anyhow::Result<Exit> {
     } else {
         targets = settings.common.targets()?;
     }
+    settings.common.fits(targets.len())?;
     let id = run_id(settings.time, &inputs(&targets, &settings));
     let work = Work::new(id, settings, journal)?;
     work.in_window().map_err(anyhow::Error::msg)?;
@@ -244,6 +246,11 @@ fn looking(kept: Common, now: Common) -> anyhow::Result<Common> {
         limits: now.limits,
         format: now.format,
         output: now.output.map(std::path::absolute).transpose()?,
+        report: now
+            .report
+            .into_iter()
+            .map(Report::absolute)
+            .collect::<Result<_, _>>()?,
         color: now.color,
         quiet: now.quiet,
         verbose: now.verbose,
@@ -426,6 +433,7 @@ impl Work {
         let common = &self.settings.common;
         let mut run = Run::new(self.id, self.order.trust);
         run.tests = self.order.tests;
+        run.rules = Rule::all(&self.model);
         run.projects = rows;
         let count =
             |kind: fn(&ProjectRow) -> bool| run.projects.iter().filter(|row| kind(row)).count();

@@ -122,6 +122,7 @@ fn finding_text(out: &mut String, finding: &FindingRow) {
         finding.line, finding.column, finding.status, finding.trust,
     );
     let _ = writeln!(out, "    {}", printable(&finding.message));
+    snippet(out, finding);
     let mut entries: Vec<String> = finding.entries.iter().map(|e| e.describe()).collect();
     entries.retain(|entry| !entry.is_empty());
     if !entries.is_empty() {
@@ -183,6 +184,41 @@ fn finding_text(out: &mut String, finding: &FindingRow) {
     if let (Some(next), true) = (finding.next, matches!(finding.status, "refuse" | "suggest")) {
         let _ = writeln!(out, "    {DIM}next:{DIM:#} {next}");
     }
+}
+
+/// The line of code with the load marked; what is marked of a load over several lines is its first.
+fn snippet(out: &mut String, finding: &FindingRow) {
+    let code = &finding.code;
+    let chars = code.chars().count();
+    let end = match finding.end_line == finding.line {
+        true => finding.end_column - 1,
+        false => chars,
+    };
+    let start = finding.column - 1;
+    if code.is_empty() || is_unprintable(code) || start >= end || end > chars {
+        return;
+    }
+    let red = Style::new().fg_color(Some(AnsiColor::Red.into()));
+    let gap: String = code
+        .chars()
+        .take(start)
+        .map(|c| if c == '\t' { c } else { ' ' })
+        .collect();
+    let gutter = finding.line.to_string();
+    // Writing to a String cannot fail.
+    let _ = writeln!(out, "      {DIM}{gutter} |{DIM:#} {code}");
+    let _ = writeln!(
+        out,
+        "      {DIM}{:gutter$} |{DIM:#} {gap}{red}{}{red:#}",
+        "",
+        "^".repeat(end - start),
+        gutter = gutter.len()
+    );
+}
+
+/// Whether `line` may not be shown as it is; then a mark below it would stand at a wrong place, too.
+fn is_unprintable(line: &str) -> bool {
+    line.split('\t').any(|part| printable(part) != part)
 }
 
 /// One line that sums to the run.

@@ -1,0 +1,221 @@
+//! Where a run's reports go: the terminal, `--output`, and each `--report`.
+
+use std::collections::HashSet;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::str::FromStr;
+
+use anyhow::Context;
+use clap::ValueEnum;
+
+use super::args::{Color, Common};
+use crate::report::{Format, Look, Run, render};
+use crate::text::printable;
+
+/// `--report`.
+#[derive(Debug, Clone)]
+pub struct Report {
+    format: Format,
+    path: PathBuf,
+    /// A folder, with a file for each project.
+    folder: bool,
+}
+
+impl FromStr for Report {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Report, String> {
+        let Some((format, path)) = text.split_once('=').filter(|(_, path)| !path.is_empty()) else {
+            return Err(
+                "write it as FORMAT=FILE, or FORMAT=FOLDER/ for a file for each project".to_owned(),
+            );
+        };
+        let format = Format::from_str(format, false).map_err(|_| {
+            let known = Format::value_variants()
+                .iter()
+                .filter_map(ValueEnum::to_possible_value);
+            let known: Vec<String> = known.map(|value| value.get_name().to_owned()).collect();
+            format!("{format:?}: no such format; there are {}", known.join(", "))
+        })?;
+        Ok(Report {
+            format,
+            folder: path.ends_with('/') || Path::new(path).is_dir(),
+            path: path.into(),
+        })
+    }
+}
+
+impl Report {
+    /// The same, wherever the current folder may go.
+    ///
+    /// # Errors
+    /// The current folder is gone.
+    pub fn absolute(self) -> std::io::Result<Report> {
+        Ok(Report {
+            path: std::path::absolute(&self.path)?,
+            ..self
+        })
+    }
+
+    fn write(&self, run: &Run, look: Look) -> anyhow::Result<()> {
+        if !self.folder {
+            return save(&self.path, &rendered(run, self.format, look)?);
+        }
+        std::fs::create_dir_all(&self.path).with_context(|| {
+            format!(
+                "{}: cannot be made; check the name after --report",
+                self.path.display()
+            )
+        })?;
+        let mut taken = HashSet::new();
+        for project in &run.projects {
+            let name = free_name(&project.root, &mut taken);
+            let one = Run {
+                projects: vec![project.clone()],
+                ..run.clone()
+            };
+            let path = self
+                .path
+                .join(format!("{name}.{}", self.format.extension()));
+            save(&path, &rendered(&one, self.format, look)?)?;
+        }
+        Ok(())
+    }
+}
+
+/// A name for the file of the project called `root`, unlike those in `taken`, also where case is not told apart.
+fn free_name(root: &str, taken: &mut HashSet<String>) -> String {
+    let safe = |c: char| {
+        if c.is_alphanumeric() || matches!(c, '-' | '_' | '.') {
+            c
+        } else {
+            '-'
+        }
+    };
+    let name: String = root.trim_end_matches('/').chars().map(safe).collect();
+    let name = match name.trim_start_matches(['.', '-']) {
+        "" => "project",
+        name => name,
+    };
+    // File systems take 255 bytes.
+    let name: String = name
+        .chars()
+        .rev()
+        .take(60)
+        .collect::<Vec<_>>()
+        .into_iter()
+        .rev()
+        .collect();
+    let mut free = name.clone();
+    let mut n = 1;
+    while !taken.insert(free.to_lowercase()) {
+        n += 1;
+        free = format!("{name}-{n}");
+    }
+    free
+}
+
+/// `run` for a file: without the styles of terminals.
+fn rendered(run: &Run, format: Format, look: Look) -> anyhow::Result<Vec<u8>> {
+    let bytes = render(run, format, look)?;
+    Ok(match format {
+        Format::Text => anstream::adapter::strip_bytes(&bytes).into_vec(),
+        _ => bytes,
+    })
+}
+
+fn save(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
+    std::fs::write(path, bytes)
+        .with_context(|| format!("{}: cannot be written; check its name", path.display()))
+}
+
+/// Prints `run`, and writes the reports that were asked for. A report that cannot be written does not keep the others
+/// from it.
+///
+/// # Errors
+/// What could not be written.
+pub(super) fn print(args: &Common, run: &Run, default: Format) -> anyhow::Result<()> {
+    let format = args.format.unwrap_or(default);
+    if format != Format::Text {
+        warn(args, run, format);
+    }
+    let look = Look {
+        all: args.verbose,
+        suppressed: args.show_suppressed,
+    };
+    let shown = match &args.output {
+        Some(path) => rendered(run, format, look).and_then(|bytes| save(path, &bytes)),
+        None => to_terminal(&render(run, format, look)?, format, args.color),
+    };
+    let mut failed: Vec<String> = Vec::new();
+    for report in &args.report {
+        failed.extend(
+            report
+                .write(run, look)
+                .err()
+                .map(|error| format!("{error:#}")),
+        );
+    }
+    shown?;
+    match failed.is_empty() {
+        true => Ok(()),
+        false => anyhow::bail!("{}", failed.join("\n")),
+    }
+}
+
+/// What a machine's format has no place for, a person still sees.
+fn warn(args: &Common, run: &Run, format: Format) {
+    for row in &run.projects {
+        if let Some(error) = &row.error {
+            anstream::eprintln!("error: {}: {}", printable(&row.root), printable(error));
+        }
+        if format == Format::Diff && !args.quiet {
+            for file in &row.files.unparsed {
+                anstream::eprintln!(
+                    "warning: {}: {}",
+                    printable(&file.file),
+                    printable(&file.message)
+                );
+            }
+        }
+    }
+}
+
+/// `bytes` to standard output, with styles where they belong.
+fn to_terminal(bytes: &[u8], format: Format, color: Color) -> anyhow::Result<()> {
+    let stdout = std::io::stdout();
+    if format != Format::Text {
+        let mut out = stdout.lock();
+        out.write_all(bytes)?;
+        return Ok(out.flush()?);
+    }
+    let choice = match color {
+        Color::Auto => anstream::AutoStream::choice(&stdout),
+        Color::Always => anstream::ColorChoice::Always,
+        Color::Never => anstream::ColorChoice::Never,
+    };
+    let mut out = anstream::AutoStream::new(stdout, choice);
+    out.write_all(bytes)?;
+    Ok(out.flush()?)
+}
+
+impl Common {
+    /// Refuses reports that cannot hold `projects`, before the work is done.
+    ///
+    /// # Errors
+    /// A format that holds one project, and a file for several.
+    pub(super) fn fits(&self, projects: usize) -> anyhow::Result<()> {
+        let files = self
+            .report
+            .iter()
+            .filter(|report| !report.folder)
+            .map(|report| report.format);
+        let mut formats = files.chain(self.format);
+        if projects > 1 && formats.any(Format::holds_one) {
+            anyhow::bail!(
+                "SARIF holds one project, and there are {projects}; write a file for each: --report sarif=FOLDER/"
+            );
+        }
+        Ok(())
+    }
+}
