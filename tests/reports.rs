@@ -6,9 +6,8 @@
 
 #[path = "support/home.rs"]
 mod home;
-#[path = "support/python.rs"]
-#[allow(dead_code, reason = "the rest is for law 8")]
-mod python;
+#[path = "support/venv.rs"]
+mod venv;
 
 use std::fs;
 use std::path::Path;
@@ -74,7 +73,7 @@ fn other_programs_read_them() {
     ]);
     assert_eq!(code(&scanned), 3, "{}", stderr(&scanned));
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/reports.py");
-    let read = Command::new(python::python())
+    let read = Command::new(venv::python())
         .arg(script)
         .arg(home.path(""))
         .output()
