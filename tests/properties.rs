@@ -1,10 +1,9 @@
 //! Invariants that hold for all input: edits on text, and reading and rewriting of any bytes.
 
-use std::collections::HashMap;
+#[path = "support/holds.rs"]
+#[allow(dead_code, reason = "shared with other tests")]
+mod holds;
 
-use depickle::pack::Model;
-use depickle::plan::Order;
-use depickle::project::{FileId, Project};
 use depickle::python::SourceFile;
 use depickle::text::{Edit, EditSet, LineIndex, Span};
 use proptest::prelude::*;
@@ -144,37 +143,112 @@ proptest! {
 
     #[test]
     fn any_program_is_rewritten_once_or_not_at_all(text in program()) {
-        // Analysis costs stack, here as in the program.
-        let worker = std::thread::Builder::new().stack_size(depickle::cli::STACK);
-        let worker = worker.spawn(move || rewritten_once(text)).expect("a thread");
-        prop_assert_eq!(worker.join().expect("no panic"), Ok(()));
+        holds::program(text.as_bytes());
     }
 }
 
-fn rewritten_once(text: String) -> Result<(), &'static str> {
-    let model = Model::builtin().expect("packs");
-    let project = Project::new([("app.py".to_owned(), text.into_bytes())], Vec::new());
-    let order = Order::default();
-    let checked = depickle::migrate(&project, &model, &order, None);
-    if checked.findings.len() != checked.decisions.len() {
-        return Err("a finding without a decision");
+/// `text` with bytes of its own, of others and of `pieces` put in, left out and written over.
+fn mutated(text: &[u8], changes: &[(usize, usize, usize)], pieces: &[&[u8]]) -> Vec<u8> {
+    let mut out = text.to_vec();
+    for (at, kind, from) in changes {
+        let at = at % (out.len() + 1);
+        let end = (at + kind % 40).min(out.len());
+        let start = from % (text.len() + 1);
+        let own = &text[start..(start + from % 30).min(text.len())];
+        let piece = pieces[from % pieces.len()];
+        match kind % 4 {
+            0 => drop(out.splice(at..end, [])),
+            1 => drop(out.splice(at..end, own.to_vec())),
+            2 => drop(out.splice(at..at, piece.to_vec())),
+            _ => drop(out.splice(at..end, piece.to_vec())),
+        }
     }
-    let files = checked.changeset.files().iter();
-    let changes: HashMap<FileId, Vec<u8>> =
-        files.map(|file| (FileId(0), file.after.clone())).collect();
-    if changes.is_empty() {
-        return Ok(());
+    out
+}
+
+fn changes() -> impl Strategy<Value = Vec<(usize, usize, usize)>> {
+    proptest::collection::vec((any::<usize>(), any::<usize>(), any::<usize>()), 1..5)
+}
+
+/// The programs of the corpus.
+fn programs() -> Vec<&'static str> {
+    let kept = [
+        include_str!("corpus/between.md"),
+        include_str!("corpus/guards.md"),
+        include_str!("corpus/ledger.md"),
+        include_str!("corpus/sinks.md"),
+        include_str!("corpus/storage.md"),
+        include_str!("corpus/within.md"),
+    ];
+    let blocks = kept
+        .iter()
+        .flat_map(|text| text.split("```").skip(1).step_by(2));
+    let programs = blocks.filter_map(|block| Some(block.split_once('\n')?.1));
+    programs.collect()
+}
+
+/// Each kind of entry once, as a journal has them.
+const JOURNAL: &str = include_str!("support/journal.jsonl");
+
+proptest! {
+    #![proptest_config(ProptestConfig::with_cases(100))]
+
+    #[test]
+    fn mutated_real_programs_are_rewritten_once_or_not_at_all(which in any::<usize>(), changes in changes()) {
+        let programs = programs();
+        let pieces: &[&[u8]] = &[
+            b"pickle.loads(", b"request.data", b"\n    ", b"\n", b")", b"(", b":", b"'", b"\"\"\"", b"async ", b"yield ", b"\xff", b"\0",
+            b"lambda: ", b"# ", b"f'{", b"global x\n", b"import pickle as p\n", b"\\\n", b"\r", b"\x0c", b";", b"=", b"*",
+        ];
+        holds::program(&mutated(programs[which % programs.len()].as_bytes(), &changes, pieces));
     }
-    let after = project.with(&changes);
-    if after.source(FileId(0)).unparsed().is_some() {
-        return Err("the rewritten program does not parse");
+
+    #[test]
+    fn any_bytes_are_a_program_or_unparsed(bytes in proptest::collection::vec(any::<u8>(), 0..200)) {
+        holds::program(&bytes);
     }
-    match depickle::migrate(&after, &model, &order, None)
-        .changeset
-        .files()
-        .is_empty()
-    {
-        true => Ok(()),
-        false => Err("rewriting again changes something"),
+
+    #[test]
+    fn mutated_packs_are_models_or_errors(which in any::<usize>(), changes in changes()) {
+        let pieces: &[&[u8]] = &[b"[[sink]]\n", b"name = \"\"\n", b"\"", b"[", b"]", b"=", b"\n", b"$", b"{}", b"{value}", b"true", b"-1", b"\xc3\xa4"];
+        let (_, text) = holds::PACKS[which % 2];
+        let text = mutated(text.as_bytes(), &changes, pieces);
+        holds::pack(&String::from_utf8_lossy(&text), which);
     }
+
+    #[test]
+    fn mutated_configurations_are_read_or_errors(changes in changes()) {
+        let text = b"trust = [\"http\"]\nexclude = [\"a/*\"]\njobs = 2\n[cache]\nmax-size = \"20G\"\nmax-age = \"3d\"\n[[repo]]\npath = \"a\"\nbase = \"b\"\n";
+        let pieces: &[&[u8]] = &[b"\"", b"9", b"T", b"\xc3\xa4", b"[[repo]]\n", b"url = \"https://a/b\"\n", b"=", b"]"];
+        holds::configuration(&String::from_utf8_lossy(&mutated(text, &changes, pieces)));
+    }
+
+    #[test]
+    fn mutated_journals_are_records_or_errors(changes in changes()) {
+        let pieces: &[&[u8]] = &[b"\"", b"\n", b"{", b"}", b"null", b"rolled-back", b"refs/heads/x", b"\xff", b"-1", b"[]"];
+        holds::journal(&mutated(JOURNAL.as_bytes(), &changes, pieces));
+    }
+}
+
+#[test]
+fn the_journal_here_has_every_kind_of_entry() {
+    holds::journal(JOURNAL.as_bytes());
+    let source = include_str!("../src/journal/mod.rs");
+    let entries = source.split("pub enum Entry {").nth(1).unwrap_or_default();
+    let entries = entries.split("\n}\n").next().unwrap_or_default();
+    let names = entries
+        .lines()
+        .filter_map(|line| line.strip_prefix("    ")?.strip_suffix(" {"));
+    let mut count = 0;
+    for name in names {
+        let kebab = name.chars().flat_map(|c| match c.is_uppercase() {
+            true => vec!['-', c.to_ascii_lowercase()],
+            false => vec![c],
+        });
+        let kebab: String = kebab.collect();
+        let tag = format!("\"entry\":\"{}\"", kebab.trim_start_matches('-'));
+        assert!(JOURNAL.contains(&tag), "{tag}");
+        count += 1;
+    }
+    assert!(count > 20, "{count}");
 }

@@ -78,7 +78,12 @@ impl Common {
                 path.display()
             )
         })?;
-        let config: Config = toml::from_str(&text).map_err(|error| {
+        self.with(path, &text)
+    }
+
+    /// The options with the defaults that `text`, read from `path`, has for them.
+    fn with(&self, path: &Path, text: &str) -> anyhow::Result<Common> {
+        let config: Config = toml::from_str(text).map_err(|error| {
             let before = error.span().and_then(|span| text.get(..span.start));
             let line = before.map_or(1, |before| before.matches('\n').count() + 1);
             anyhow::anyhow!("{}:{line}: {}", path.display(), error.message())
@@ -114,6 +119,15 @@ impl Common {
         }
         Ok(common)
     }
+}
+
+/// What is wrong with `text` as a configuration file, if something is.
+///
+/// # Errors
+/// The first thing.
+pub fn configured(text: &str) -> Result<(), String> {
+    let read = Common::default().with(Path::new("depickle.toml"), text);
+    read.map(drop).map_err(|error| format!("{error:#}"))
 }
 
 /// A path is relative to the file that names it.

@@ -37,6 +37,8 @@ mod window;
 use std::ffi::OsString;
 use std::process::ExitCode;
 
+pub use config::configured;
+
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::journal::{Held, Journal, JournalError, RunRecord};

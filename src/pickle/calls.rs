@@ -3,6 +3,7 @@
 //! Invariant: what is kept is bounded: [`KEPT`] imports and calls, each in few words, however often one opcode names them.
 
 use super::machine::{Id, KEPT, Machine, Step, Value};
+use super::plain::{self, Made};
 use super::reader::{Arg, Integer};
 
 /// Bytes of a module's or member's name that are kept.
@@ -37,6 +38,9 @@ pub struct Call {
 impl<'a> Machine<'a> {
     /// Notes an import; gives its number.
     fn import(&mut self, at: usize, opcode: &'static str, name: String) -> usize {
+        if self.unknown_import.is_none() && !plain::NAMES.contains(&name.as_str()) {
+            self.unknown_import = Some(name.clone());
+        }
         if self.imports.len() < KEPT {
             self.imports.push(Import { at, opcode, name });
         }
@@ -46,6 +50,17 @@ impl<'a> Machine<'a> {
 
     /// Notes a call; gives its number.
     fn call(&mut self, at: usize, opcode: &'static str, callable: String, args: &[Id]) -> usize {
+        self.unknown_call.get_or_insert_with(|| callable.clone());
+        self.known_call(at, opcode, callable, args)
+    }
+
+    fn known_call(
+        &mut self,
+        at: usize,
+        opcode: &'static str,
+        callable: String,
+        args: &[Id],
+    ) -> usize {
         self.call_count += 1;
         if self.calls.len() >= KEPT {
             return self.call_count - 1;
@@ -90,7 +105,8 @@ impl<'a> Machine<'a> {
             Value::Bytes(_) => "bytes".to_owned(),
             Value::ByteArray(_) => "bytearray".to_owned(),
             Value::Dict(_) => "{...}".to_owned(),
-            Value::Set(_) => "a set".to_owned(),
+            Value::Set(_) | Value::Made(Made::Set(_), _) => "a set".to_owned(),
+            Value::Made(Made::Bytes, _) => "bytes".to_owned(),
             Value::Global(import) => match self.imports.get(*import) {
                 Some(import) => import.name.clone(),
                 None => "something imported".to_owned(),
@@ -179,7 +195,15 @@ impl<'a> Machine<'a> {
             }
             "REDUCE" | "NEWOBJ" => {
                 let (args, callable) = (self.pop()?, self.pop()?);
+                let plain = match name {
+                    "REDUCE" => self.plain(callable, args),
+                    _ => None,
+                };
                 let (callable, args) = (self.named(callable), self.arguments(args));
+                if let Some(plain) = plain {
+                    self.known_call(at, name, callable, &args);
+                    return self.push(plain);
+                }
                 let call = self.call(at, name, callable, &args);
                 self.push(Value::Called(call))
             }

@@ -7,9 +7,11 @@ use std::collections::BTreeMap;
 use std::fmt::Write;
 
 use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use rustc_hash::FxHashSet;
 
 use super::machine::{Id, Machine, Value};
+use super::plain::Made;
 
 /// Bytes of JSON written for one pickle at most.
 pub const BOUND: usize = 256 << 20;
@@ -51,11 +53,11 @@ pub fn to_json_within(machine: &Machine, bound: usize) -> Result<Converted, Stri
     if let Some(error) = &machine.error {
         return Err(format!("it cannot be loaded: {error}"));
     }
-    if let Some(call) = machine.calls.first() {
-        return Err(format!("loading it calls {}", call.callable));
+    if let Some(name) = &machine.unknown_call {
+        return Err(format!("loading it calls {name}"));
     }
-    if let Some(import) = machine.imports.first() {
-        return Err(format!("loading it imports {}", import.name));
+    if let Some(name) = &machine.unknown_import {
+        return Err(format!("loading it imports {name}"));
     }
     if machine.outside > 0 {
         return Err("a part of it is not in the pickle, or no pickler writes it so".to_owned());
@@ -93,6 +95,7 @@ pub fn to_json_within(machine: &Machine, bound: usize) -> Result<Converted, Stri
         let size = match value {
             Value::List(items) | Value::Tuple(items) | Value::Set(items) => Some(items.len()),
             Value::Dict(items) => Some(items.len()),
+            Value::Made(Made::Set(size), _) => Some(*size),
             _ => None,
         };
         if let Some(size) = size {
@@ -109,10 +112,11 @@ pub fn to_json_within(machine: &Machine, bound: usize) -> Result<Converted, Stri
             }
         }
         match value {
-            Value::List(items) | Value::Tuple(items) | Value::Set(items) => {
+            Value::List(_) | Value::Tuple(_) | Value::Set(_) | Value::Made(Made::Set(_), _) => {
+                let items = elements(machine, value);
                 match value {
                     Value::Tuple(_) => lose(&mut lost, "tuples become lists"),
-                    Value::Set(_) => lose(&mut lost, "sets become lists"),
+                    Value::Set(_) | Value::Made(..) => lose(&mut lost, "sets become lists"),
                     _ => {}
                 }
                 work.extend([Work::Leave(id), Work::Text("]")]);
@@ -135,10 +139,10 @@ pub fn to_json_within(machine: &Machine, bound: usize) -> Result<Converted, Stri
                 plain(value)?;
                 quote(text, &mut out, &mut lost);
             }
-            Value::Bytes(bytes) | Value::ByteArray(bytes) => {
+            Value::Bytes(_) | Value::ByteArray(_) | Value::Made(Made::Bytes, _) => {
                 lose(&mut lost, "bytes become base64");
                 out.push('"');
-                base64::engine::general_purpose::STANDARD.encode_string(bytes, &mut out);
+                STANDARD.encode_string(bytes(machine, value), &mut out);
                 out.push('"');
             }
             Value::Float(number) if !number.is_finite() => {
@@ -149,6 +153,37 @@ pub fn to_json_within(machine: &Machine, bound: usize) -> Result<Converted, Stri
         }
     }
     Ok(Converted { json: out, lost })
+}
+
+/// The elements of a list, tuple or set.
+fn elements<'m>(machine: &'m Machine, value: &'m Value) -> &'m [Id] {
+    let (value, size) = match value {
+        Value::Made(Made::Set(size), of) => (machine.value(*of), *size),
+        _ => (value, usize::MAX),
+    };
+    match value {
+        Value::List(items) | Value::Tuple(items) | Value::Set(items) => {
+            items.get(..size).unwrap_or(items)
+        }
+        _ => &[],
+    }
+}
+
+/// The bytes of a value that is some.
+fn bytes<'m>(machine: &'m Machine, value: &'m Value) -> Cow<'m, [u8]> {
+    let value = match value {
+        Value::Made(Made::Bytes, of) => machine.value(*of),
+        _ => value,
+    };
+    match value {
+        Value::Bytes(bytes) | Value::ByteArray(bytes) => Cow::Borrowed(bytes),
+        // Text of Latin-1, where each character is a byte.
+        Value::Text(text) => String::from_utf8_lossy(text)
+            .chars()
+            .map(|c| c as u8)
+            .collect(),
+        _ => Cow::Borrowed(&[]),
+    }
 }
 
 fn lose(lost: &mut Lost, what: &'static str) {

@@ -9,6 +9,7 @@ use rustc_hash::FxHashMap;
 
 use super::arrays::Behind;
 use super::calls::{Call, Import};
+use super::plain::Made;
 use super::reader::{Arg, Integer, Malformed, Op, Reader};
 
 /// Number of a value.
@@ -41,6 +42,8 @@ pub enum Value<'a> {
     Dict(Vec<(Id, Id)>),
     /// A set or a frozen set; an element may come again.
     Set(Vec<Id>),
+    /// Bytes or a set that a known call makes of another value.
+    Made(Made, Id),
     /// Something imported: its number among the imports.
     Global(usize),
     /// What a call gives: its number among the calls.
@@ -80,6 +83,10 @@ pub struct Machine<'a> {
     pub calls: Vec<Call>,
     /// How many there are.
     pub call_count: usize,
+    /// The first call, else import, whose result is not known.
+    pub unknown_call: Option<String>,
+    /// The first import of something else than makers of bytes and sets.
+    pub unknown_import: Option<String>,
     /// Arrays that joblib's reader takes out of the file between two opcodes: offset and bytes.
     pub arrays: Vec<(usize, usize)>,
     /// Persistent ids, buffers, and steps whose value is not followed.
@@ -140,6 +147,8 @@ impl<'a> Machine<'a> {
             import_count: 0,
             calls: Vec::new(),
             call_count: 0,
+            unknown_call: None,
+            unknown_import: None,
             arrays: Vec::new(),
             outside: 0,
             protocol: 0,

@@ -122,8 +122,8 @@ impl<'a> Reader<'a> {
     /// Once more the opcode at `at`, which was refused: as the most lenient of Python's readers may take it, or more. Those
     /// in C end a number at a NUL, read it by other bases, and take the last line without its end. Its value is not known.
     pub(super) fn lenient(&mut self, at: usize) -> Option<Op<'a>> {
-        self.at = at + 1;
         let (name, _) = opcode(*self.bytes.get(at)?)?;
+        self.at = at + 1;
         let arg = match name {
             "INT" | "LONG" => self.line().map(|_| Arg::Int(Integer::Digits("0"))),
             "FLOAT" => self.line().map(|_| Arg::Float(f64::NAN)),

@@ -1,9 +1,10 @@
 """Pickles with what CPython makes of them, a line of JSON each: those of CPython's own tests, where they are installed
-(`kind` suite), and COUNT generated ones of plain data (after `plain` only those) and of anything from a fixed seed, and mutations of them. The opcodes
-are `pickletools.genops`'; `json` is `json.dumps(pickle.loads())` for plain data; `asked` is what both of Python's readers
-import, while `find_class` gives something that does nothing."""
+(`kind` suite), and COUNT generated ones of plain data (after `plain` only those) and of anything from a fixed seed, and mutations of them.
+The opcodes are `pickletools.genops`'; `json` is `json.dumps(pickle.loads())` for plain data, `lossy` what `convert` makes
+of bytes and sets; `asked` is what both of Python's readers import, while `find_class` gives something that does nothing."""
 
 import ast
+import base64
 import io
 import json
 import math
@@ -64,7 +65,7 @@ def asked(data):
     return [name for name in names if name.isascii()]
 
 
-def emit(kind, data, plain=None):
+def emit(kind, data, plain=None, lossy=None):
     ops, error, stream, start = [], False, io.BytesIO(data), 0
     try:
         for opcode, arg, at in pickletools.genops(stream):
@@ -78,7 +79,7 @@ def emit(kind, data, plain=None):
         # It wants ASCII, and whole escapes in names.
         escape = data[start : start + 1] in (b"c", b"i", b"P") and ("\\" in str(stop) or "escape" in str(stop))
         error = "name" if escape or getattr(stop, "encoding", None) == "ascii" else True
-    row = {"kind": kind, "hex": data.hex(), "ops": ops, "error": error, "json": plain}
+    row = {"kind": kind, "hex": data.hex(), "ops": ops, "error": error, "json": plain, "lossy": lossy}
     print(json.dumps(row | {"asked": [] if plain else asked(data)}))
 
 
@@ -208,12 +209,18 @@ while made < COUNT:
     value = data()
     if not unique_as_json(value):
         continue
-    plain, other = pickle.dumps(value, made % 6), pickle.dumps(anything(), made % 6)
+    thing = anything()
+    plain, other = pickle.dumps(value, made % 6), pickle.dumps(thing, made % 6)
     document = json.dumps(pickle.loads(plain))
     made += 1
     if ONLY_PLAIN:
         print(json.dumps({"hex": plain.hex(), "json": document}))
         continue
     emit("plain", plain, document)
-    emit("other", other)
+    lossy = None
+    if isinstance(thing, (bytes, bytearray)):
+        lossy = json.dumps(base64.b64encode(thing).decode())
+    elif isinstance(thing, (set, frozenset)):
+        lossy = json.dumps(list(thing))
+    emit("other", other, lossy=lossy)
     emit("mutated", mutated(RANDOM.choice([plain, other])))
