@@ -13,6 +13,7 @@ use memchr::memmem;
 use crate::pack::Model;
 use crate::plan::{Changes, DUAL_READ, Decision, Note, Order, Plan, Reason, plan};
 use crate::project::{FileId, Project};
+use crate::python::SourceFile;
 use crate::trace::{Finding, Form, Place, Traced, enclosing, is_settled, trace};
 
 pub use ignore::ignored;
@@ -28,6 +29,25 @@ pub struct ChangedFile {
     pub before: Vec<u8>,
     /// Bytes after.
     pub after: Vec<u8>,
+    /// There was none before.
+    pub new: bool,
+}
+
+/// `changeset` with the new Python file `path`; none when it does not parse, or another file has its name.
+pub fn with_file(mut changeset: Changeset, path: &str, text: &str) -> Option<Changeset> {
+    let source = SourceFile::read(path, text.as_bytes());
+    let taken = changeset.files.iter().any(|file| file.path == path);
+    if path.is_empty() || taken || source.unparsed().is_some() {
+        return None;
+    }
+    changeset.files.push(ChangedFile {
+        path: path.to_owned(),
+        before: Vec::new(),
+        after: text.as_bytes().to_vec(),
+        new: true,
+    });
+    changeset.files.sort_by(|a, b| a.path.cmp(&b.path));
+    Some(changeset)
 }
 
 /// A finding that the change settles.
@@ -309,6 +329,7 @@ fn verify<'f>(
             path: project.path(file).to_owned(),
             before: project.bytes(file).to_vec(),
             after,
+            new: false,
         })
         .collect();
     files.sort_by(|a, b| a.path.cmp(&b.path));

@@ -238,7 +238,11 @@ fn attempt(
         let mut files = Vec::new();
         for file in step.changeset.files() {
             let path = below(prefix, &file.path);
-            if step.changeset.base() != Some(base) || repo.bytes_at(base, &path)? != file.before {
+            let as_it_was = || match file.new {
+                true => repo.has(base, &path).map(|has| !has),
+                false => repo.bytes_at(base, &path).map(|bytes| bytes == file.before),
+            };
+            if step.changeset.base() != Some(base) || !as_it_was()? {
                 let base = base.to_owned();
                 return Err(StageError::BaseDiffers { path, base });
             }

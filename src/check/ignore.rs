@@ -68,6 +68,7 @@ pub fn ignored(
         path: project.path(file).to_owned(),
         before: project.bytes(file).to_vec(),
         after,
+        new: false,
     });
     let mut files: Vec<ChangedFile> = changed.collect();
     files.sort_by(|a, b| a.path.cmp(&b.path));

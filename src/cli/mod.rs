@@ -33,6 +33,7 @@ mod targets;
 mod token;
 mod verify;
 mod window;
+mod with_tests;
 
 use std::ffi::OsString;
 use std::process::ExitCode;

@@ -14,6 +14,7 @@ use super::scan::exit;
 use super::schedule::{Place, each};
 use super::target::{Reading, read, run_id, run_time};
 use super::window::Window;
+use super::with_tests::{WithTests, added};
 use super::{Exit, hinted};
 use crate::fetch::Url;
 use crate::journal::{Entry, Journal, RepoRecord, RunRecord, State, Target};
@@ -46,7 +47,8 @@ const PLANNED: [&str; 18] = [
 ];
 
 /// Options that a run keeps from its start besides.
-const KEPT: [&str; 9] = [
+const KEPT: [&str; 10] = [
+    "with_tests",
     "config",
     "branch",
     "signoff",
@@ -64,6 +66,8 @@ pub struct Args {
     common: Common,
     #[command(flatten)]
     how: How,
+    #[command(flatten)]
+    tests: WithTests,
     /// Stage exactly what `depickle diff --save` planned, and nothing if anything differs
     #[arg(long, value_name = "PLAN", conflicts_with_all = PLANNED)]
     plan: Option<PathBuf>,
@@ -83,6 +87,8 @@ pub struct Args {
 struct Settings {
     common: Common,
     how: How,
+    #[serde(default)]
+    tests: WithTests,
     time: i64,
     /// What it must come to.
     #[serde(default)]
@@ -107,10 +113,12 @@ pub(super) fn stage(args: &Args) -> anyhow::Result<Exit> {
 }
 
 fn begin(args: &Args, journal: Journal) -> anyhow::Result<Exit> {
+    args.tests.check()?;
     let now = args.common.resolved()?;
     let mut settings = Settings {
         common: now.clone(),
         how: args.how.clone(),
+        tests: args.tests.clone(),
         time: run_time(),
         plan: None,
     };
@@ -350,9 +358,23 @@ impl Work {
         };
         let base = Some(base.commit.clone());
         let checked = crate::migrate(&opened.project, &self.model, &self.order, base);
-        let changeset = checked.changeset.clone();
+        let mut changeset = checked.changeset.clone();
+        let wanted = self
+            .settings
+            .tests
+            .wanted(&opened.project, &self.model, &checked);
         let mut row = ProjectRow::of(&name, &opened.prefix, &opened.project, &self.model, checked);
         unseen(repo, &opened.prefix, &mut row);
+        if let Some(wanted) = wanted.filter(|_| !changeset.files().is_empty()) {
+            let tests = &self.settings.tests;
+            tests.announce(&name, repo.root());
+            let at = (repo, &opened, &self.model);
+            changeset = match tests.add(at, &wanted, changeset, &mut row.notes) {
+                Ok(changeset) => changeset,
+                Err(error) => return self.refused(row, error),
+            };
+            row.add(added(&opened.prefix, &changeset));
+        }
         let looked = Entry::Looked {
             target: name.clone(),
             commit: row.commit.clone(),
@@ -473,6 +495,7 @@ fn inputs(targets: &[Target], settings: &Settings) -> Vec<String> {
         format!("{:?} {:?}", common.levels(), common.message),
         format!("{:?} {}", common.to, common.suggestions),
         format!("log rejects {}", common.log_rejects),
+        format!("{:?}", settings.tests),
         format!("dual read {} {}", common.dual_read, common.finish_dual_read),
         format!("{:?} {:?}", common.include, common.exclude),
     ];

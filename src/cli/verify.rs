@@ -189,19 +189,6 @@ struct Work<'a> {
 }
 
 impl Work<'_> {
-    fn python(&self, root: &Path) -> PathBuf {
-        let own = [".venv", "venv"].map(|name| root.join(name).join("bin/python"));
-        let found = self.args.python.clone();
-        let found = found.or_else(|| own.into_iter().find(|python| python.exists()));
-        match found {
-            Some(python) if python.components().count() > 1 => {
-                std::path::absolute(&python).unwrap_or(python)
-            }
-            Some(python) => python,
-            None => PathBuf::from("python3"),
-        }
-    }
-
     /// Says what will be run.
     fn announce(&self, chosen: &[RefRecord]) {
         for made in chosen {
@@ -211,7 +198,7 @@ impl Work<'_> {
                     "runs the application of {} as it was and as it is on {}, with {}",
                     made.target,
                     branch(made),
-                    self.python(Path::new(&made.root)).display()
+                    python(self.args.python.as_deref(), Path::new(&made.root)).display()
                 ))
             );
         }
@@ -370,7 +357,7 @@ impl Work<'_> {
             let message = format!("no attack is known that shows what {by} changes");
             return vec![Proof::not_run("no-attack", message)];
         };
-        let python = self.python(Path::new(&made.root));
+        let python = python(self.args.python.as_deref(), Path::new(&made.root));
         let order = Order {
             python: &python,
             scratch,
@@ -385,6 +372,20 @@ impl Work<'_> {
             Err(obstacle) => Proof::not_run(obstacle.code(), obstacle.message()),
         })
         .collect()
+    }
+}
+
+/// The Python that is `asked` for; that of the repository `root`, or what is called python3.
+pub(super) fn python(asked: Option<&Path>, root: &Path) -> PathBuf {
+    let own = [".venv", "venv"].map(|name| root.join(name).join("bin/python"));
+    let found = asked.map(Path::to_owned);
+    let found = found.or_else(|| own.into_iter().find(|python| python.exists()));
+    match found {
+        Some(python) if python.components().count() > 1 => {
+            std::path::absolute(&python).unwrap_or(python)
+        }
+        Some(python) => python,
+        None => PathBuf::from("python3"),
     }
 }
 

@@ -105,6 +105,8 @@ pub struct Framework {
     /// How an application of it is run, to send it requests.
     #[serde(default, rename = "serve")]
     pub serves: Vec<Serve>,
+    /// How its applications are tested.
+    pub test: Option<TestTable>,
     /// Functions whose result can carry no payload.
     #[serde(default)]
     pub stops: Vec<String>,
@@ -513,6 +515,38 @@ pub struct Serve {
     /// Calls that put a handler under a path which does not begin with a slash.
     #[serde(default)]
     pub routes: Vec<String>,
+}
+
+/// `[test]`: how a test sends a request to an application, as its own documentation has it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct TestTable {
+    /// An expression that gives a client, of the application `{app}`.
+    pub client: String,
+    /// Imports that it needs.
+    #[serde(default)]
+    pub imports: Vec<String>,
+    /// A test case that has a `client` of its own.
+    pub case: Option<String>,
+    /// A plugin without which pytest cannot test it, and which has a fixture `client`.
+    pub plugin: Option<String>,
+    /// A mark that tests then bear.
+    pub mark: Option<String>,
+    /// By channel, how data is sent.
+    pub send: BTreeMap<String, Sent>,
+}
+
+/// `[test.send]`: how a test client sends `{data}` under `{name}`, or `{NAME}` as environments spell it.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields, rename_all = "kebab-case")]
+pub struct Sent {
+    /// Arguments after the path.
+    pub arguments: Option<String>,
+    /// A statement before.
+    pub before: Option<String>,
+    /// Imports that it needs.
+    #[serde(default)]
+    pub imports: Vec<String>,
 }
 
 /// `[[apply]]`: a call that calls a function it is given.

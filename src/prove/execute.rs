@@ -12,6 +12,7 @@ use std::path::Path;
 use std::process::{Command, Stdio};
 use std::time::{Duration, Instant};
 
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -19,8 +20,9 @@ use super::delivery::Delivery;
 use crate::pack::{Model, Proof as Sent};
 
 /// What runs there, as a package that no application has.
-const PROGRAMS: [(&str, &str); 4] = [
+const PROGRAMS: [(&str, &str); 5] = [
     ("prove.py", include_str!("prove.py")),
+    ("tested.py", include_str!("tested.py")),
     ("sandbox.py", include_str!("sandbox.py")),
     ("driver.py", include_str!("driver.py")),
     ("payloads.py", include_str!("payloads.py")),
@@ -297,7 +299,7 @@ fn verdict(before: &Side, after: &Side) -> (Verdict, Option<&'static str>, Strin
 
 /// What the program gives for `job`. It ends what it started; and if it does not end itself, it is ended.
 fn run(job: &Value, order: &Order<'_>) -> Side {
-    match outcome(job, order) {
+    match outcome("prove", job, order) {
         Ok(side) => side,
         Err(message) => Side {
             error: Some("python-failed".to_owned()),
@@ -307,7 +309,35 @@ fn run(job: &Value, order: &Order<'_>) -> Side {
     }
 }
 
-fn outcome(job: &Value, order: &Order<'_>) -> Result<Side, String> {
+/// What a run of tests came to.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct Tested {
+    /// The exit code.
+    pub code: i64,
+    /// The end of what was printed.
+    pub said: String,
+}
+
+/// Runs Python with `command` in the copy `root`.
+///
+/// # Errors
+/// Why it did not come to an end.
+pub fn tested(command: &[String], root: &Path, order: &Order<'_>) -> Result<Tested, String> {
+    let job = json!({"root": root, "command": command, "seconds": order.seconds});
+    let said: Value = outcome("tested", &job, order)?;
+    let why = said["message"]
+        .as_str()
+        .unwrap_or("it did not end")
+        .to_owned();
+    serde_json::from_value(said).map_err(|_| why)
+}
+
+/// What `program` gives for `job`.
+fn outcome<T: DeserializeOwned>(
+    program: &str,
+    job: &Value,
+    order: &Order<'_>,
+) -> Result<T, String> {
     let failed = |error: std::io::Error| format!("{}: {error}", order.python.display());
     let programs = order.scratch.join("programs");
     let package = programs.join("depickle_prove");
@@ -319,7 +349,7 @@ fn outcome(job: &Value, order: &Order<'_>) -> Result<Side, String> {
     let mut command = Command::new(order.python);
     // Nothing of the environment goes along: it may hold secrets.
     command
-        .args(["-B", "-m", "depickle_prove.prove"])
+        .args(["-B", "-m", &format!("depickle_prove.{program}")])
         .env_clear()
         .env("PATH", "/usr/local/bin:/usr/bin:/bin")
         .env("LANG", "C.UTF-8")

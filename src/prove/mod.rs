@@ -3,10 +3,15 @@
 //!
 //! Invariant: what is not understood is an [`Obstacle`], never a guess; what did not run proves nothing.
 
+mod application;
 mod delivery;
 mod execute;
+mod regression;
 mod routes;
 mod sample;
+mod style;
 
 pub use delivery::{Channel, Delivery, Obstacle, deliveries};
-pub use execute::{Order, Proof, Verdict, prove};
+pub use execute::{Order, Proof, Tested, Verdict, prove, tested};
+pub use regression::{Endpoint, Regression, Tests, Untested};
+pub use style::{CONFIGS, Runner};

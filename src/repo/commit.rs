@@ -39,10 +39,19 @@ pub struct NewCommit<'a> {
 }
 
 impl Repo {
+    /// Whether `commit` has anything at `path`.
+    ///
+    /// # Errors
+    /// [`RepoError::UnknownRevision`].
+    pub fn has(&self, commit: &str, path: &str) -> Result<bool, RepoError> {
+        let tree = self.tree_of(commit)?;
+        Ok(tree.get_path(std::path::Path::new(path)).is_ok())
+    }
+
     /// Writes a commit that no ref points to, and gives its id. Each file keeps its mode.
     ///
     /// # Errors
-    /// [`RepoError::NotARegularFile`] when a path is absent, a symlink or a submodule in the base;
+    /// [`RepoError::NotARegularFile`] when a path is a symlink, a folder or a submodule in the base;
     /// [`RepoError::BadPerson`]; [`RepoError::NotSigned`]; [`RepoError::UnknownRevision`] when the base is gone.
     pub fn commit(&self, new: &NewCommit<'_>) -> Result<String, RepoError> {
         let author = signature(new.author, new.time)?;
@@ -50,7 +59,12 @@ impl Repo {
         let base = self.tree_of(new.base)?;
         let mut update = TreeUpdateBuilder::new();
         for (path, bytes) in new.files {
-            let (_, mode) = self.regular(&base, new.base, path)?;
+            // What is not there yet is an ordinary file.
+            let absent = base.get_path(std::path::Path::new(path)).is_err();
+            let mode = match absent {
+                true => FileMode::Blob,
+                false => self.regular(&base, new.base, path)?.1,
+            };
             let blob = self
                 .git
                 .blob(bytes)

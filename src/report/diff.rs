@@ -20,7 +20,11 @@ pub fn unified(file: &ChangedFile) -> Vec<u8> {
     let new = lines(&file.after);
     let ops = capture_diff_slices(Algorithm::Myers, &old, &new);
     let (from, to) = (name("a/", &file.path), name("b/", &file.path));
-    let mut out = format!("diff --git {from} {to}\n--- {from}\n+++ {to}\n").into_bytes();
+    let head = match file.new {
+        true => format!("diff --git {from} {to}\nnew file mode 100644\n--- /dev/null\n+++ {to}\n"),
+        false => format!("diff --git {from} {to}\n--- {from}\n+++ {to}\n"),
+    };
+    let mut out = head.into_bytes();
     for group in group_diff_ops(ops, CONTEXT) {
         let (Some(first), Some(last)) = (group.first(), group.last()) else {
             continue;

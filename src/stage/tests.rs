@@ -99,6 +99,7 @@ fn changeset(base: Option<String>, before: &str) -> Changeset {
         path: "views.py".into(),
         before: before.into(),
         after: b"after\n".to_vec(),
+        new: false,
     };
     Changeset::for_tests(base, vec![file], vec![finding("views.py")])
 }
@@ -248,6 +249,7 @@ fn files(changed: &[(&str, &str, &str)]) -> Changeset {
         path: (*path).to_owned(),
         before: before.as_bytes().to_vec(),
         after: after.as_bytes().to_vec(),
+        new: false,
     });
     Changeset::for_tests(None, changed.collect(), Vec::new())
 }

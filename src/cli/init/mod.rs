@@ -190,6 +190,7 @@ fn added(
 
 fn change(path: &str, before: Option<String>, after: String) -> ChangedFile {
     ChangedFile {
+        new: before.is_none(),
         path: path.to_owned(),
         before: before.unwrap_or_default().into_bytes(),
         after: after.into_bytes(),
