@@ -236,6 +236,7 @@ fn attempt(
     let mut commit = base.to_owned();
     for (n, step) in steps.iter().enumerate() {
         let mut files = Vec::new();
+        let mut added = Vec::new();
         for file in step.changeset.files() {
             let path = below(prefix, &file.path);
             let as_it_was = || match file.new {
@@ -246,12 +247,15 @@ fn attempt(
                 let base = base.to_owned();
                 return Err(StageError::BaseDiffers { path, base });
             }
+            added.extend(file.new.then(|| path.clone()));
             files.push((path, file.after.clone()));
         }
+        let added: Vec<&str> = added.iter().map(String::as_str).collect();
         commit = repo.commit(&NewCommit {
             base,
             parent: &commit,
             files: &files,
+            added: &added,
             author: &order.author,
             committer: &order.committer,
             time: order.time,

@@ -101,6 +101,7 @@ fn commit(repo: &Repo, path: &str, text: &str) -> Result<String, RepoError> {
         base: &base,
         parent: &base,
         files: &[(path.to_owned(), text.as_bytes().to_vec())],
+        added: &[],
         author: &person(),
         committer: &person(),
         time: 1_700_000_000,

@@ -2,6 +2,7 @@
 //!
 //! Invariant: the repository's code is run only where that is asked for; a test that was not seen to do both is not kept.
 
+use std::cell::RefCell;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
@@ -27,7 +28,7 @@ pub struct WithTests {
     /// Commit tests, too, that fail before the change and pass after it, as each was seen to do
     #[arg(long, conflicts_with = "plan")]
     with_tests: bool,
-    /// Run the code of the repositories for that, in copies and without a network
+    /// Run the code of the repositories for that, in copies, cut off the network where the system permits
     #[arg(long, requires = "with_tests")]
     execute: bool,
     /// The Python that has what the tests need; .venv or venv of the repository by default, or python3
@@ -43,8 +44,17 @@ pub struct WithTests {
     test_timeout: u64,
 }
 
-/// What is to be tested: where each load stands, and how requests come to it or why none does.
-pub(super) struct Wanted(Vec<(String, String, Vec<Result<Delivery, String>>)>);
+/// What is to be tested, and how requests come to it or why none does.
+pub(super) struct Wanted(Vec<Load>);
+
+/// A rewritten load.
+struct Load {
+    /// `app.py:11`.
+    at: String,
+    /// Id of the transform.
+    by: String,
+    requests: Vec<Result<Delivery, String>>,
+}
 
 /// Where both sides are.
 struct Sides {
@@ -53,6 +63,8 @@ struct Sides {
     python: PathBuf,
     scratch: tempfile::TempDir,
     seconds: u64,
+    /// Why what ran was not cut off the network, if so.
+    open_network: RefCell<Option<String>>,
 }
 
 impl WithTests {
@@ -83,12 +95,11 @@ impl WithTests {
             let source = project.source(finding.place.file);
             let line = source.position(finding.place.span.start).line;
             let made = deliveries(project, model, finding).into_iter();
-            let made = made.map(|one| one.map_err(|obstacle| obstacle.message()));
-            (
-                format!("{}:{line}", source.path()),
-                by.clone(),
-                made.collect(),
-            )
+            Load {
+                at: format!("{}:{line}", source.path()),
+                by: by.clone(),
+                requests: made.map(|one| one.map_err(|why| why.message())).collect(),
+            }
         });
         self.with_tests.then(|| Wanted(wanted.collect()))
     }
@@ -109,8 +120,8 @@ impl WithTests {
         let is_free = |path: &str| !sides.before.join(path).exists();
         let mut endpoints: Vec<Endpoint> = Vec::new();
         let mut none = |at: &str, why: &str| notes.push(format!("no test for {at}: {why}"));
-        for (at, by, made) in &wanted.0 {
-            for one in made {
+        for Load { at, by, requests } in &wanted.0 {
+            for one in requests {
                 let endpoint = match one {
                     Ok(delivery) => sides.proven(model, by, delivery),
                     Err(obstacle) => Err(obstacle.clone()),
@@ -164,6 +175,9 @@ impl WithTests {
                 whole.path
             ));
         }
+        if let Some(why) = sides.open_network.take() {
+            notes.push(format!("what ran was not cut off the network ({why})"));
+        }
         Ok(changeset)
     }
 
@@ -188,6 +202,7 @@ impl WithTests {
             python: python(self.python.as_deref(), repo.root()),
             scratch,
             seconds: self.test_timeout,
+            open_network: RefCell::new(None),
         })
     }
 
@@ -224,6 +239,9 @@ impl Sides {
             return Err(format!("there is no test template for what {by} changes"));
         };
         let proof = prove(model, delivery, sent, &self.order());
+        if let Some(why) = proof.open_network {
+            self.open_network.replace(Some(why));
+        }
         if proof.verdict != Verdict::Proven {
             return Err(proof.message);
         }

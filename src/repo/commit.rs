@@ -26,6 +26,8 @@ pub struct NewCommit<'a> {
     pub parent: &'a str,
     /// Paths relative to the repository, and the new bytes.
     pub files: &'a [(String, Vec<u8>)],
+    /// Those of `files` that the base does not have; they become ordinary files.
+    pub added: &'a [&'a str],
     /// Who the change is by.
     pub author: &'a Person,
     /// Who writes the commit.
@@ -51,7 +53,7 @@ impl Repo {
     /// Writes a commit that no ref points to, and gives its id. Each file keeps its mode.
     ///
     /// # Errors
-    /// [`RepoError::NotARegularFile`] when a path is a symlink, a folder or a submodule in the base;
+    /// [`RepoError::NotARegularFile`] when a path is absent, a symlink or a submodule in the base;
     /// [`RepoError::BadPerson`]; [`RepoError::NotSigned`]; [`RepoError::UnknownRevision`] when the base is gone.
     pub fn commit(&self, new: &NewCommit<'_>) -> Result<String, RepoError> {
         let author = signature(new.author, new.time)?;
@@ -59,9 +61,7 @@ impl Repo {
         let base = self.tree_of(new.base)?;
         let mut update = TreeUpdateBuilder::new();
         for (path, bytes) in new.files {
-            // What is not there yet is an ordinary file.
-            let absent = base.get_path(std::path::Path::new(path)).is_err();
-            let mode = match absent {
+            let mode = match new.added.contains(&path.as_str()) {
                 true => FileMode::Blob,
                 false => self.regular(&base, new.base, path)?.1,
             };

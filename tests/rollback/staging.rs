@@ -130,6 +130,7 @@ fn an_author_who_would_corrupt_the_commit_is_refused() {
             base: &base,
             parent: &base,
             files: &[],
+            added: &[],
             author: &author,
             committer: &person(),
             time: 0,
