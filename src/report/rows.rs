@@ -84,6 +84,15 @@ impl ProjectRow {
     }
 }
 
+impl ProjectRow {
+    /// Takes `files` into the change.
+    pub fn add(&mut self, files: Vec<ChangedFile>) {
+        self.changes.extend(files);
+        self.changes.sort_by(|a, b| a.path.cmp(&b.path));
+        self.patch = patch(&self.changes);
+    }
+}
+
 /// The patch of all `files`, if there are any.
 fn patch(files: &[ChangedFile]) -> Option<String> {
     let patch: Vec<u8> = files.iter().flat_map(unified).collect();
