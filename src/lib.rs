@@ -17,6 +17,7 @@ pub mod check;
 pub mod cli;
 pub mod fetch;
 pub mod forge;
+pub mod hunt;
 pub mod journal;
 pub mod pack;
 pub mod pickle;

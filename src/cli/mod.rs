@@ -17,6 +17,7 @@ mod config;
 mod convert;
 mod demo;
 mod explain;
+mod hunt;
 mod init;
 mod inspect;
 mod output;
@@ -105,6 +106,8 @@ enum Command {
     Inspect(inspect::Args),
     /// Stored pickles to JSON, without loading them: a dry run unless it is told where to write; rollback takes it back
     Convert(convert::Args),
+    /// Signs of attacks with pickles in logs; and searches for them
+    Hunt(hunt::Args),
     /// Show the whole way on a small vulnerable shop in a temporary folder
     Demo(demo::Args),
 }
@@ -155,6 +158,7 @@ fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Explain(args) => explain::explain(&args),
         Command::Inspect(args) => inspect::inspect(&args),
         Command::Convert(args) => convert::convert(&args),
+        Command::Hunt(args) => hunt::hunt(&args),
         Command::Demo(args) => demo::demo(&args),
     }
 }

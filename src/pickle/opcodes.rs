@@ -108,3 +108,8 @@ pub(super) fn opcode(code: u8) -> Option<(&'static str, Kind)> {
     let (_, name, kind) = OPCODES.get(at)?;
     Some((name, *kind))
 }
+
+/// Whether `code` is an opcode.
+pub fn is_opcode(code: u8) -> bool {
+    opcode(code).is_some()
+}
