@@ -301,7 +301,7 @@ fn a_line_full_of_heads_is_bounded() {
 fn searches_are_made_for_the_routes_that_lead_to_loads() {
     let home = Home::new();
     let app = GUIDE.replace("/load", "/cart/<int:number>/it's");
-    home.write("shop/app.py", &app);
+    home.repo("shop", &[("app.py", &app)]);
     let output = home.run(&["hunt", "--queries", "shop"]);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
     snapshot("hunt-queries", &stdout(&output));

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::Exit;
 use super::args::Common;
+use super::baseline::Against;
 use super::scan::look;
 use super::target::Reading;
 use crate::hunt::{self, AFTER, Groups, Hunter, LINE, Source, Watched};
@@ -230,7 +231,7 @@ fn queries(args: &Args, refusals: &[String]) -> anyhow::Result<Exit> {
         timeout: 600,
         ..Common::default()
     };
-    let (run, _) = look(&common.resolved()?, Reading::WorkTree)?;
+    let (run, _) = look(&common.resolved()?, Reading::WorkTree, &Against::Nothing)?;
     let mut routes: BTreeSet<Watched> = BTreeSet::new();
     for project in &run.projects {
         if let Some(error) = &project.error {

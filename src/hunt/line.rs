@@ -102,7 +102,7 @@ impl Context {
         let target = target
             .split("://")
             .nth(1)
-            .and_then(|t| Some(t.get(t.find('/')?..)?))
+            .and_then(|t| t.get(t.find('/')?..))
             .unwrap_or(target);
         let route = target.split(['?', '#']).next().unwrap_or(target);
         if self.route.is_none() && route.starts_with('/') {
@@ -233,7 +233,7 @@ fn access(line: &[u8]) -> Option<(Context, Vec<Field<'_>>)> {
     let mut at = 1;
     while let Some((start, end)) = quoted(rest, at) {
         let text = rest.get(start..end).unwrap_or_default();
-        match fields.iter().map(|(name, _)| name.as_str()).last() {
+        match fields.last().map(|(name, _)| name.as_str()) {
             None => request_fields(text, &mut context, &mut fields),
             Some("query" | "path" | "request") => fields.push(("referer".to_owned(), text.into())),
             Some("referer") => fields.push(("user-agent".to_owned(), text.into())),

@@ -14,8 +14,8 @@ pub(super) fn clock(text: &str) -> Option<String> {
     let Ok(number) = text.parse::<f64>() else {
         return moment(text);
     };
-    let seconds = [1.0, 1e3, 1e6, 1e9].into_iter().map(|unit| number / unit);
-    let seconds = seconds.filter(|s| (1e8..1e11).contains(s)).last()?;
+    let mut seconds = [1.0, 1e3, 1e6, 1e9].into_iter().map(|unit| number / unit);
+    let seconds = seconds.find(|s| (1e8..1e11).contains(s))?;
     Some(utc(
         OffsetDateTime::from_unix_timestamp(seconds as i64).ok()?
     ))
@@ -95,13 +95,13 @@ fn iso(text: &str) -> Option<String> {
     let parted = matches!(text.get(4..5)?, "-" | "/") && text.get(4..5) == text.get(7..8);
     let month = Month::try_from(number::<u8>(text, 5, 7)?).ok()?;
     let date = Date::from_calendar_date(number(text, 0, 4)?, month, number(text, 8, 10)?).ok()?;
-    let between = matches!(text.get(10..11)?, "T" | " " | "t").then_some(())?;
+    let between = matches!(text.get(10..11)?, "T" | " " | "t");
     let time = time(text.get(11..)?)?;
     let rest = text.get(19..)?;
     let zone = rest
         .strip_prefix(['.', ','])
         .map(|r| r.trim_start_matches(|c: char| c.is_ascii_digit()));
-    (parted && between == ()).then(|| zoned(date, time, zone.unwrap_or(rest)))
+    (parted && between).then(|| zoned(date, time, zone.unwrap_or(rest)))
 }
 
 /// `25/Nov/2026:22:05:27 +0000`, `25/Nov/2026 22:05:27`.

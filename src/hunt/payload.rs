@@ -362,6 +362,10 @@ impl<'h> Search<'h> {
         if first.error.is_none() && told {
             return Some(self.told(&first, bytes, at, true, spot));
         }
+        let marked = bytes.get(at.wrapping_sub(1)) == Some(&b'(') || bytes.get(at) == Some(&b'i');
+        if !told && !marked {
+            return None;
+        }
         // It may stand in a container, or behind its arguments.
         let starts = (at.saturating_sub(BEFORE)..at).rev();
         for start in starts.filter(|start| bytes.get(*start).is_some_and(|b| b"(]}c".contains(b))) {
@@ -374,7 +378,8 @@ impl<'h> Search<'h> {
                 return Some(self.told(&machine, bytes, start, true, spot));
             }
         }
-        let believed = calls(&first) || known(&first) && first.ops >= 2;
+        // Of what is cut off only a known name is proof: any two lines of text may be read as one.
+        let believed = known(&first) && first.ops >= 2;
         believed.then(|| self.told(&first, bytes, at, false, spot))
     }
 
@@ -529,21 +534,18 @@ fn is_name(name: &str) -> bool {
     name.contains('.') && name.split('.').all(part)
 }
 
-/// Whether something that is imported by a proper name is called. In what is cut off, two lines of text may look like the
-/// opcode that imports and calls in one.
+/// Whether something that is imported by a proper name is called.
 fn calls(machine: &Machine<'_>) -> bool {
     let imported = |name: &str| machine.imports.iter().any(|import| import.name == name);
-    machine.calls.iter().any(|call| {
-        let certain = machine.error.is_none() || call.opcode != "INST";
-        certain && is_name(&call.callable) && imported(&call.callable)
-    })
+    let mut calls = machine.calls.iter();
+    calls.any(|call| is_name(&call.callable) && imported(&call.callable))
 }
 
+/// Whether something is imported that attacks import.
 fn known(machine: &Machine<'_>) -> bool {
     let root = |name: &str| {
-        name.split('.')
-            .next()
-            .is_some_and(|root| KNOWN.contains(&root))
+        let root = name.split('.').next();
+        is_name(name) && root.is_some_and(|root| KNOWN.contains(&root))
     };
     machine.imports.iter().any(|import| root(&import.name))
 }

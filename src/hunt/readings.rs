@@ -72,10 +72,8 @@ pub(super) fn is_hex(byte: u8) -> bool {
 
 /// The value of so many digits at the start of `text`.
 fn digits(text: &[u8], count: usize, base: u32) -> Option<u32> {
-    let digits = text.get(..count)?.iter();
-    digits.fold(Some(0), |n, b| {
-        Some(n? * base + char::from(*b).to_digit(base)?)
-    })
+    let mut digits = text.get(..count)?.iter();
+    digits.try_fold(0, |n, b| Some(n * base + char::from(*b).to_digit(base)?))
 }
 
 /// Appends the character `code`: a byte, if it is one in Latin-1.
