@@ -304,6 +304,30 @@ fn what_cannot_be_run_is_not_run_and_never_proven() {
 }
 
 #[test]
+fn a_clone_is_proven_with_the_files_that_it_has() {
+    let home = Home::new();
+    let served = home.repo("served", &[("app.py", GUIDE), ("logo.svg", "<svg/>")]);
+    git(&served, &["config", "uploadpack.allowFilter", "true"]);
+    git(
+        &served,
+        &["config", "uploadpack.allowAnySHA1InWant", "true"],
+    );
+    let url = format!("file://{}", served.display());
+    assert_eq!(code(&home.run(&["stage", "-q", &url])), 0);
+    let runs = home.json(&["runs", "--format", "json"]);
+    let run = runs["runs"][0]["run"].as_str().unwrap();
+    let python = venv::python().to_str().unwrap();
+    let args = ["verify", "--run", run, "--execute", "--python", python];
+    let output = home.run(&args);
+    assert!(
+        stdout(&output).contains("1 of 1 loads are gone, none is new; 1 proven\n"),
+        "{}",
+        stdout(&output)
+    );
+    assert!(stdout(&output).contains("not copied: 1 ("));
+}
+
+#[test]
 fn what_the_environment_lacks_can_be_given() {
     let home = staged(&[(
         "app.py",

@@ -326,6 +326,13 @@ impl Work<'_> {
                 proofs,
             });
         }
+        if let Some(Ok(Sides { left_out, .. })) = sides
+            && left_out > 0
+        {
+            row.notes.push(format!(
+                "not copied: {left_out} (symlinks, submodules, and what a partial clone does not have)"
+            ));
+        }
         let proofs = row.findings.iter().flat_map(|finding| &finding.proofs);
         if let Some(why) = proofs
             .filter_map(|proof| proof.open_network.as_ref())
@@ -393,6 +400,8 @@ pub(super) fn python(asked: Option<&Path>, root: &Path) -> PathBuf {
 struct Sides {
     before: PathBuf,
     after: PathBuf,
+    /// Files that are in neither.
+    left_out: usize,
 }
 
 impl Sides {
@@ -406,12 +415,15 @@ impl Sides {
         let side = |name: &str, commit: &str| {
             let to = scratch.join(name);
             let done = repo.export(commit, &to);
-            done.map(|_| to.join(prefix))
+            done.map(|left_out| (to.join(prefix), left_out))
                 .map_err(|error| hinted(&error.to_string(), error.hint()))
         };
+        let (before, _) = side("before", &made.base)?;
+        let (after, left_out) = side("after", tip)?;
         Ok(Sides {
-            before: side("before", &made.base)?,
-            after: side("after", tip)?,
+            before,
+            after,
+            left_out,
         })
     }
 }

@@ -7,11 +7,11 @@ use git2::{ObjectType, Oid};
 use super::{Repo, RepoError};
 
 impl Repo {
-    /// Writes every file of `commit` below `to`, and gives how many it left out: symlinks and submodules. Names that git
-    /// would not check out either are refused.
+    /// Writes every file of `commit` below `to`, and gives how many it left out: symlinks, submodules, names that git would not
+    /// check out either, and what a partial clone does not have.
     ///
     /// # Errors
-    /// [`RepoError::UnknownRevision`], [`RepoError::Git`] when an object is not here, [`RepoError::Io`].
+    /// [`RepoError::UnknownRevision`], [`RepoError::Git`] when a folder cannot be read, [`RepoError::Io`].
     pub fn export(&self, commit: &str, to: &Path) -> Result<usize, RepoError> {
         let mut left_out = 0;
         let mut todo: Vec<(Oid, std::path::PathBuf)> =
@@ -36,8 +36,10 @@ impl Repo {
                 match (entry.kind(), entry.filemode()) {
                     (Some(ObjectType::Tree), _) => todo.push((entry.id(), path)),
                     (Some(ObjectType::Blob), mode) if mode != 0o120_000 => {
-                        let blob = self.git.find_blob(entry.id());
-                        let blob = blob.map_err(|error| self.failed("read a file", &error))?;
+                        let Ok(blob) = self.git.find_blob(entry.id()) else {
+                            left_out += 1;
+                            continue;
+                        };
                         std::fs::write(&path, blob.content()).map_err(|error| io(&path, error))?;
                     }
                     _ => left_out += 1,
