@@ -292,6 +292,7 @@ fn what_cannot_be_run_is_not_run_and_never_proven() {
         (top("import os; os.environ['SHOP_KEY']"), "needs-a-setting"),
         (top("import socket; socket.create_connection(('127.0.0.1', 1))"), "needs-a-service"),
         (top("import os; os.kill(os.getpid(), 9)"), "ended"),
+        (top("bytearray(8 << 30)"), "not-importable"),
         (format!("{GUIDE}\n\ndel app\n"), "no-app"),
         (GUIDE.replace("data = request.get_data()", "data = request.get_data()\n    if not request.headers.get('X'):\n        return 'no', 403"), "attack-did-not-run"),
         (GUIDE.replace("    data =", "    import os\n    os.kill(os.getpid(), 9)\n    data ="), "ended"),

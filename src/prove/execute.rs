@@ -31,6 +31,9 @@ const PROGRAMS: [(&str, &str); 5] = [
 /// What the program gets beyond its own bound, to end what it started.
 const GRACE: Duration = Duration::from_secs(20);
 
+/// Characters of what an application printed that are repeated.
+const MOST_SAID: usize = 200;
+
 /// What the execution came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -120,6 +123,8 @@ struct Side {
     garbage: Value,
     other_type: Value,
     wrong: BTreeMap<String, Value>,
+    /// The end of what it printed.
+    log: String,
     open_network: Option<String>,
 }
 
@@ -184,9 +189,15 @@ fn unproven_before(before: &Side) -> Option<Proof> {
             let answers = before.attacks.iter();
             let answers = answers.map(|(name, attack)| format!("{name}: {}", attack.status));
             let answers: Vec<String> = answers.collect();
+            let said = before.log.trim().lines().last().unwrap_or_default();
+            let said: String = said.chars().take(MOST_SAID).collect();
             let message = format!(
-                "the attack does not run before the change; it is answered with {}",
-                answers.join(", ")
+                "the attack does not run before the change; it is answered with {}{}",
+                answers.join(", "),
+                match said.is_empty() {
+                    true => String::new(),
+                    false => format!("; the application says {said}"),
+                }
             );
             ("attack-did-not-run", message)
         }

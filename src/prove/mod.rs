@@ -10,6 +10,7 @@ mod regression;
 mod routes;
 mod sample;
 mod style;
+mod way;
 
 pub use delivery::{Channel, Delivery, Obstacle, deliveries};
 pub use execute::{Order, Proof, Tested, Verdict, prove, tested};

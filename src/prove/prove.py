@@ -231,5 +231,7 @@ def proven(job):
 
 
 if __name__ == "__main__":
+    # Whoever asked may be stopped.
+    sandbox.prctl(sandbox.SET_PDEATHSIG, sandbox.signal.SIGKILL)
     job = json.load(sys.stdin)
     json.dump(sandbox.run(lambda: proven(job), job["seconds"]), sys.stdout)
