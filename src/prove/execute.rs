@@ -257,10 +257,13 @@ fn verdict(before: &Side, after: &Side) -> (Verdict, Option<&'static str>, Strin
         let message = format!("a pickle of protocol {name} still runs after the change");
         return disproven("attack-runs", message);
     }
-    let answered = |answer: &Value| match status(answer) {
+    let answered = |name: &str, answer: &Value| match status(answer) {
         Some(400 | 413 | 414 | 431) => true,
-        // The handler's own answer to what it cannot read stays.
-        Some(status) => status < 500 && *answer == before.garbage,
+        // What the handler or the framework said before to what they do not take, they may say still.
+        Some(status) => {
+            let then = before.wrong.get(name).unwrap_or(&before.garbage);
+            status < 500 && (answer == then || *answer == before.garbage)
+        }
         // No client can send it.
         None => answer.is_string(),
     };
@@ -275,7 +278,7 @@ fn verdict(before: &Side, after: &Side) -> (Verdict, Option<&'static str>, Strin
         .map(|(name, attack)| (name, &attack.status));
     if let Some((name, answer)) = attacks
         .chain(&after.wrong)
-        .find(|(_, answer)| !answered(answer))
+        .find(|(name, answer)| !answered(name, answer))
     {
         let message = format!("after the change, {name} is answered with {answer} instead of 400");
         return disproven("wrong-answer", message);

@@ -215,11 +215,10 @@ def prove(job):
     outcome["garbage"] = driver.sent(request, server, driver.wrapped(request, b"\xff\x00 neither"))
     other = good({**job, "sample": 17})
     outcome["other-type"] = driver.sent(request, server, driver.wrapped(request, other))
-    if job["side"] == "after":
-        outcome["wrong"] = driver.wrong(request, server, kind)
-        if request["channel"] in ("body", "file"):
-            large = b'"' + b"a" * LARGE
-            outcome["wrong"]["large"] = driver.sent(request, server, driver.wrapped(request, large))
+    outcome["wrong"] = driver.wrong(request, server, kind)
+    if request["channel"] in ("body", "file"):
+        large = b'"' + b"a" * LARGE
+        outcome["wrong"]["large"] = driver.sent(request, server, driver.wrapped(request, large))
     return outcome
 
 
