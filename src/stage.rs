@@ -91,6 +91,11 @@ pub enum Outcome {
     Deleted,
     /// It was open, and is closed.
     Closed,
+    /// It was merged. What reverts it is made, and waits to be merged as well.
+    Reverted {
+        /// A pull request, or a branch.
+        by: String,
+    },
     /// It was not there: rolled back before, deleted by hand, or never made. Of a file: it is what it was.
     AlreadyGone,
     /// It was left alone.
@@ -402,7 +407,7 @@ pub fn rollback(journal: &Journal, run: &RunRecord) -> Vec<Undone> {
 fn undo(journal: &Journal, run: &RunRecord, made: &RefRecord) -> Outcome {
     let outcome = delete(journal, run, made);
     let (entry, recorded) = match &outcome {
-        Outcome::Deleted | Outcome::Closed => (gone(made), false),
+        Outcome::Deleted | Outcome::Closed | Outcome::Reverted { .. } => (gone(made), false),
         Outcome::AlreadyGone => (gone(made), made.state == RefState::Deleted),
         Outcome::Refused { reason, .. } => {
             let entry = Entry::RollbackRefused {

@@ -11,6 +11,8 @@ mod home;
 #[path = "support/servers.rs"]
 mod servers;
 
+#[path = "push/merged.rs"]
+mod merged;
 #[path = "push/requests.rs"]
 mod requests;
 
@@ -20,7 +22,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use home::{GUIDE, Home, code, git, stderr, stdout};
-use servers::{Server, free, started, web};
+use servers::{Server, free, web};
 
 const BRANCH: &str = "depickle/pickle-to-json";
 
@@ -307,42 +309,6 @@ fn a_branch_that_others_went_on_with_stays_there() {
     );
     assert_eq!(code(&home.run(&["rollback", &run])), 0);
     assert_eq!(states(&home), ["rolled-back"]);
-}
-
-#[test]
-fn what_was_merged_is_told_with_the_way_back() {
-    let home = Home::new();
-    let shop = cloned(&home, "shop");
-    let run = stage(&home, &["shop"]);
-    home.run(&["push", &run]);
-    let before = fs::read_to_string(shop.join("app.py")).unwrap();
-    git(&shop, &["merge", "-q", "--no-ff", "-m", "merged", BRANCH]);
-    git(&shop, &["push", "-q", "origin", "main"]);
-    let text = |rev: &str| git(&served(&home, "shop"), &["show", &format!("{rev}:app.py")]);
-    assert_ne!(text("main"), before);
-    let undone = home.run(&["rollback", &run]);
-    assert_eq!(code(&undone), 3, "{}", said(&undone));
-    let told = stdout(&undone);
-    assert!(told.contains("it was merged"), "{told}");
-    assert_eq!(tip(&served(&home, "shop")), "");
-    let next = told
-        .lines()
-        .find_map(|line| line.split_once("next: "))
-        .unwrap()
-        .1;
-    let shell = Command::new("sh")
-        .args(["-c", next])
-        .envs([
-            ("GIT_AUTHOR_NAME", "T"),
-            ("GIT_AUTHOR_EMAIL", "t@e"),
-            ("GIT_COMMITTER_NAME", "T"),
-            ("GIT_COMMITTER_EMAIL", "t@e"),
-        ])
-        .output()
-        .unwrap();
-    assert!(shell.status.success(), "{next}: {}", stderr(&shell));
-    assert_eq!(text(&format!("depickle/revert-{run}")), before);
-    assert_eq!(code(&home.run(&["rollback", &run])), 3);
 }
 
 #[test]

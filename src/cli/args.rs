@@ -33,7 +33,7 @@ pub struct Common {
     /// Submodules that are checked out, too: each as a repository of its own
     #[arg(long, conflicts_with = "base")]
     pub submodules: bool,
-    /// Every repository of somebody on a forge: github:ORG, gitlab:GROUP, gitea:HOST/ORG
+    /// Every repository of somebody on a forge: github:ORG, gitlab:GROUP, gitea:HOST/ORG; or what a search finds: github:?q=SEARCH
     #[arg(long, value_name = "FORGE:OWNER")]
     #[serde(skip)]
     pub from: Vec<String>,

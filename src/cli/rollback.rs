@@ -55,6 +55,10 @@ pub(super) fn rollback(args: &Args) -> anyhow::Result<Exit> {
         match undone.outcome {
             Outcome::Deleted => anstream::println!("  {place}: deleted"),
             Outcome::Closed => anstream::println!("  {place}: closed"),
+            Outcome::Reverted { by } => {
+                let by = printable(&by);
+                anstream::println!("  {place}: merged; to be reverted by {by}");
+            }
             Outcome::AlreadyGone => anstream::println!("  {place}: already gone"),
             Outcome::Refused { reason, next } => {
                 refused = true;
@@ -67,9 +71,10 @@ pub(super) fn rollback(args: &Args) -> anyhow::Result<Exit> {
         let path = printable(&made.path);
         let new = made.original.is_none();
         match outcome {
-            Outcome::Closed => anstream::println!("  {path}: closed"),
             Outcome::Deleted if new => anstream::println!("  {path}: removed"),
-            Outcome::Deleted => anstream::println!("  {path}: put back"),
+            Outcome::Deleted | Outcome::Closed | Outcome::Reverted { .. } => {
+                anstream::println!("  {path}: put back");
+            }
             Outcome::AlreadyGone if new => anstream::println!("  {path}: already gone"),
             Outcome::AlreadyGone => anstream::println!("  {path}: is what it was"),
             Outcome::Refused { reason, next } => {

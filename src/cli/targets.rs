@@ -9,7 +9,7 @@ use super::args::Common;
 use super::hinted;
 use super::token::token;
 use crate::fetch::Url;
-use crate::forge::{ForgeError, Source, Wanted, list};
+use crate::forge::{ForgeError, Manners, Pace, Source, Wanted, list};
 use crate::journal::Target;
 use crate::repo::Repo;
 
@@ -95,6 +95,7 @@ impl Common {
             &parsed,
             &wanted,
             token(parsed.kind, &parsed.host).as_deref(),
+            Manners::of(&Pace::default()),
         );
         let listed = listed.map_err(|error| told(&error))?;
         if !self.quiet {

@@ -53,7 +53,10 @@ impl Git<'_> {
     }
 
     /// The commit that `wanted` names on the other side, with its folders and without its files, as the ref `base`.
-    pub(super) fn commit(&self, wanted: &str, base: &str) -> Result<(), FetchError> {
+    ///
+    /// # Errors
+    /// As [`Git::run`].
+    pub fn commit(&self, wanted: &str, base: &str) -> Result<(), FetchError> {
         let refs = format!("+{wanted}:{base}");
         let shallow = ["--depth=1", "--filter=blob:none", "origin", &refs];
         match self.patiently(&[&FETCH[..], &shallow].concat(), None) {
@@ -68,7 +71,10 @@ impl Git<'_> {
     }
 
     /// The objects `ids`, in one batch.
-    pub(super) fn files(&self, ids: &[String], wanted: &str, base: &str) -> Result<(), FetchError> {
+    ///
+    /// # Errors
+    /// As [`Git::run`].
+    pub fn files(&self, ids: &[String], wanted: &str, base: &str) -> Result<(), FetchError> {
         // Without this git tells the server that it has the commit, and the server leaves out what is in it.
         let noop = ["-c", "fetch.negotiationAlgorithm=noop"];
         let stdin = ["--filter=blob:none", "--stdin", "origin"];

@@ -3,38 +3,36 @@
 //! Invariant: a token is sent to the host that it is for, never over plain HTTP to another machine, never after a
 //! redirect, and never shown.
 
-use std::cell::Cell;
-use std::time::{Duration, Instant};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use serde_json::Value;
 use ureq::tls::{RootCerts, TlsConfig};
 
-use super::ForgeError;
+use super::{ForgeError, Manners};
 
 /// Larger answers are no lists of repositories.
 const MOST: u64 = 32 << 20;
 
-/// The longest wait that a forge may ask for.
-const PATIENCE: Duration = Duration::from_secs(90);
+/// What a forge means that wants to be left alone and does not say for how long.
+const UNSAID: Duration = Duration::from_secs(60);
+
+/// From one write to the next, at least: what forges ask of programs.
+const PAUSE: Duration = Duration::from_secs(1);
 
 /// How often a forge may ask to wait for one request.
 const TRIES: usize = 4;
 
 /// One forge.
-pub(super) struct Api {
+pub(super) struct Api<'a> {
     agent: ureq::Agent,
     /// Where the API begins: `https://api.github.com`.
     base: String,
     /// Name and value of the header that says who asks.
     header: Option<(&'static str, String)>,
-    /// When something was last written.
-    written: Cell<Option<Instant>>,
+    manners: Manners<'a>,
 }
 
-/// From one write to the next: what forges ask of programs.
-const PAUSE: Duration = Duration::from_secs(1);
-
-impl Api {
+impl<'a> Api<'a> {
     /// The API at `base`, asked with `header`.
     ///
     /// # Errors
@@ -42,7 +40,8 @@ impl Api {
     pub(super) fn new(
         base: String,
         header: Option<(&'static str, String)>,
-    ) -> Result<Api, ForgeError> {
+        manners: Manners<'a>,
+    ) -> Result<Api<'a>, ForgeError> {
         let near = ["http://127.0.0.1:", "http://localhost:", "http://[::1]:"];
         if header.is_some()
             && base.starts_with("http:")
@@ -64,7 +63,7 @@ impl Api {
             agent: config.into(),
             base,
             header,
-            written: Cell::new(None),
+            manners,
         })
     }
 
@@ -76,16 +75,17 @@ impl Api {
         self.call("GET", path, None)
     }
 
-    /// Writes `body` to `path`, at least a second after the last time; gives the answer.
+    /// Writes `body` to `path`, at least a second after the last write to the server; gives the answer.
     ///
     /// # Errors
     /// [`ForgeError`].
     pub(super) fn send(&self, method: &str, path: &str, body: &Value) -> Result<Value, ForgeError> {
-        if let Some(last) = self.written.get() {
-            std::thread::sleep(PAUSE.saturating_sub(last.elapsed()));
-        }
+        let rest = self.base.split_once("://").map_or("", |(_, rest)| rest);
+        let server = rest.split('/').next().unwrap_or_default();
+        let pause = self.manners.pause.max(PAUSE);
+        self.manners.pace.wait(server, pause);
         let answer = self.call(method, path, Some(body));
-        self.written.set(Some(Instant::now()));
+        self.manners.pace.written(server);
         answer?.ok_or_else(|| ForgeError::Failed {
             url: format!("{}{path}", self.base),
             what: "it is not there, or the token may not write to it".to_owned(),
@@ -132,11 +132,15 @@ impl Api {
                     .get(name)
                     .and_then(|value| value.to_str().ok())
             };
-            let spent = header("x-ratelimit-remaining") == Some("0")
-                || header("ratelimit-remaining") == Some("0");
-            let wait = header("retry-after")
-                .and_then(|text| text.trim().parse().ok())
-                .map(Duration::from_secs);
+            let number = |names: [&str; 2]| -> Option<u64> {
+                let mut found = names.iter().filter_map(|name| header(name));
+                found.find_map(|text| text.trim().parse().ok())
+            };
+            let spent = number(["x-ratelimit-remaining", "ratelimit-remaining"]) == Some(0);
+            let reset = number(["x-ratelimit-reset", "ratelimit-reset"]).filter(|_| spent);
+            let wait = number(["retry-after", "retry-after"]).map(Duration::from_secs);
+            // A moment later: the clocks are not the same.
+            let wait = wait.or(reset.map(|at| until(at) + Duration::from_secs(1)));
             match status {
                 200 | 201 => {
                     let body = response.body_mut().with_config().limit(MOST).read_to_vec();
@@ -149,12 +153,16 @@ impl Api {
                 204 => return Ok(Some(Value::Null)),
                 404 => return Ok(None),
                 429 | 403 if wait.is_some() || spent || status == 429 => {
-                    let wait = wait.unwrap_or(PATIENCE);
-                    if wait > PATIENCE || turn == TRIES || spent && header("retry-after").is_none()
-                    {
-                        return Err(ForgeError::Limited { url });
+                    let unsaid = (!spent).then_some(UNSAID);
+                    match wait.or(unsaid) {
+                        Some(wait) if wait <= self.manners.patience && turn < TRIES => {
+                            std::thread::sleep(wait);
+                        }
+                        wait => {
+                            let seconds = wait.map(|wait| wait.as_secs());
+                            return Err(ForgeError::Limited { url, seconds });
+                        }
                     }
-                    std::thread::sleep(wait);
                 }
                 401 | 403 => return Err(ForgeError::NotAllowed { url }),
                 500..=599 if turn < 2 && body.is_none() => {
@@ -177,6 +185,12 @@ impl Api {
                 }
             }
         }
-        Err(ForgeError::Limited { url })
+        Err(ForgeError::Limited { url, seconds: None })
     }
+}
+
+/// How long it is until `at`, in seconds since 1970.
+fn until(at: u64) -> Duration {
+    let at = UNIX_EPOCH + Duration::from_secs(at);
+    at.duration_since(SystemTime::now()).unwrap_or_default()
 }

@@ -1,20 +1,19 @@
-//! What a forge (GitHub, GitLab, Gitea, Forgejo) knows about repositories: which there are.
+//! What a forge (GitHub, GitLab, Gitea, Forgejo) knows about repositories: which there are, and requests in them.
 //!
 //! Invariant: nothing is left out silently: what the filters leave out is counted, by why.
 
 mod api;
+mod list;
+mod pace;
 mod request;
 
-use globset::Glob;
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
 use thiserror::Error;
 
 use api::Api;
+pub use list::list;
+pub use pace::{Manners, Pace};
 pub use request::{Draft, Hosted, Request, RequestState};
-
-/// Pages of a list that are read at most; a hundred repositories stand on one.
-const PAGES: usize = 1000;
 
 /// A kind of forge.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -48,7 +47,8 @@ impl Kind {
     }
 }
 
-/// Somebody's repositories on a forge: `github:ORG`, `gitlab:HOST/GROUP/SUBGROUP`, `gitea:HOST/ORG`.
+/// Somebody's repositories on a forge: `github:ORG`, `gitlab:HOST/GROUP/SUBGROUP`, `gitea:HOST/ORG`; or what a search
+/// finds there: `github:?q=QUERY`, `github:HOST/?q=QUERY`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Source {
     /// The kind.
@@ -57,6 +57,8 @@ pub struct Source {
     pub host: String,
     scheme: &'static str,
     owner: String,
+    /// What is searched for, when nobody is named.
+    query: Option<String>,
 }
 
 /// Which of them are wanted.
@@ -122,10 +124,12 @@ pub enum ForgeError {
         url: String,
     },
     /// The forge has answered enough for now.
-    #[error("{url}: too many requests for now")]
+    #[error("{url}: too many requests for now{}", seconds.map_or(String::new(), |n| format!("; none for {n} s")))]
     Limited {
         /// The request.
         url: String,
+        /// How long it wants no more, if it says so.
+        seconds: Option<u64>,
     },
     /// Anything else.
     #[error("{url}: {what}")]
@@ -142,7 +146,7 @@ impl ForgeError {
     pub fn hint(&self) -> Option<&'static str> {
         Some(match self {
             ForgeError::BadSource { .. } => {
-                "write it as github:ORG, gitlab:GROUP or gitea:HOST/ORG; a server of one's own comes first: github:HOST/ORG"
+                "write it as github:ORG, gitlab:GROUP, gitea:HOST/ORG or github:?q=SEARCH; a server of one's own comes first: github:HOST/ORG"
             }
             ForgeError::BadGlob { .. } => "globs look like shop-*",
             ForgeError::PlainHttp { .. } => "name the server as https, or unset the token",
@@ -180,33 +184,53 @@ impl Source {
             Some(rest) => ("http", rest),
             None => ("https", rest.strip_prefix("https://").unwrap_or(rest)),
         };
+        let searched = rest
+            .split_once("?q=")
+            .map(|(host, query)| (host.trim_end_matches('/'), query.trim()));
+        if let Some((host, query)) = searched {
+            let host = if host.is_empty() {
+                public.unwrap_or_default()
+            } else {
+                host
+            };
+            let fits = kind == Kind::GitHub && !query.is_empty() && is_server(host);
+            return fits
+                .then(|| Source {
+                    kind,
+                    host: host.to_ascii_lowercase(),
+                    scheme,
+                    owner: String::new(),
+                    query: Some(query.to_owned()),
+                })
+                .ok_or_else(bad);
+        }
         // Names of owners have no dot on GitHub; a group's may, but hardly before its first slash.
         let own = rest
             .split_once('/')
             .filter(|(host, _)| host.contains(['.', ':']));
         let (host, owner) = own.or(public.map(|host| (host, rest))).ok_or_else(bad)?;
         let owner = owner.trim_matches('/');
-        let plain = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
         let parts = owner
             .split('/')
             .all(|part| !part.is_empty() && part != ".." && part.chars().all(plain));
         let deep = kind != Kind::GitLab && owner.contains('/');
-        let server = |c: char| plain(c) || ":[]".contains(c);
-        match parts && !deep && !host.starts_with(['-', '.']) && host.chars().all(server) {
+        match parts && !deep && is_server(host) {
             true => Ok(Source {
                 kind,
                 host: host.to_ascii_lowercase(),
                 scheme,
                 owner: owner.to_owned(),
+                query: None,
             }),
             false => Err(bad()),
         }
     }
 
-    fn api(&self, token: Option<&str>) -> Result<Api, ForgeError> {
+    fn api<'a>(&self, token: Option<&str>, manners: Manners<'a>) -> Result<Api<'a>, ForgeError> {
         Api::new(
             self.kind.api(self.scheme, &self.host),
             token.map(|token| self.kind.header(token)),
+            manners,
         )
     }
 
@@ -230,117 +254,13 @@ impl Source {
     }
 }
 
-/// The repositories of `source` that are `wanted`, asked for with `token`.
-///
-/// # Errors
-/// [`ForgeError`]; a list that breaks off is an error and no shorter list.
-pub fn list(source: &Source, wanted: &Wanted, token: Option<&str>) -> Result<Listed, ForgeError> {
-    let name = wanted.name.as_deref().map(|glob| {
-        let compiled = Glob::new(glob).map_err(|_| ForgeError::BadGlob {
-            glob: glob.to_owned(),
-        });
-        compiled.map(|glob| glob.compile_matcher())
-    });
-    let name = name.transpose()?;
-    let api = source.api(token)?;
-    let mut listed = Listed::default();
-    for one in all(source, &api)? {
-        let of_language = match &wanted.language {
-            Some(language) => speaks(source, &api, &one, language)?,
-            None => true,
-        };
-        let text = |key: &str| one[key].as_str().unwrap_or_default();
-        let topics = one["topics"]
-            .as_array()
-            .map(Vec::as_slice)
-            .unwrap_or_default();
-        let why = if !wanted.archived && one["archived"] == true {
-            Some("archived")
-        } else if !wanted.forks && (one["fork"] == true || one["forked_from_project"].is_object()) {
-            Some("forks")
-        } else if one["empty"] == true || one["empty_repo"] == true {
-            Some("empty")
-        } else if !of_language {
-            Some("of other languages")
-        } else if wanted
-            .topic
-            .as_ref()
-            .is_some_and(|topic| !topics.iter().any(|t| t == topic))
-        {
-            Some("without the topic")
-        } else if name
-            .as_ref()
-            .is_some_and(|glob| !glob.is_match(text("name")) && !glob.is_match(text("path")))
-        {
-            Some("of other names")
-        } else {
-            None
-        };
-        let url = match (wanted.ssh, source.kind) {
-            (true, Kind::GitLab) => text("ssh_url_to_repo"),
-            (false, Kind::GitLab) => text("http_url_to_repo"),
-            (true, _) => text("ssh_url"),
-            (false, _) => text("clone_url"),
-        };
-        match why.or(url.is_empty().then_some("without an address")) {
-            None => listed.urls.push(url.to_owned()),
-            Some(why) => match listed.left.iter_mut().find(|(known, _)| *known == why) {
-                Some((_, n)) => *n += 1,
-                None => listed.left.push((why, 1)),
-            },
-        }
-    }
-    Ok(listed)
+fn plain(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "-_.".contains(c)
 }
 
-/// Whether `language` is the main one of `one`. GitLab says so in an answer of its own.
-fn speaks(source: &Source, api: &Api, one: &Value, language: &str) -> Result<bool, ForgeError> {
-    if source.kind != Kind::GitLab {
-        return Ok(one["language"]
-            .as_str()
-            .is_some_and(|main| main.eq_ignore_ascii_case(language)));
-    }
-    let shares = api
-        .get(&format!("/projects/{}/languages", one["id"]))?
-        .unwrap_or_default();
-    let share = |(_, share): &(&String, &Value)| share.as_f64().unwrap_or_default();
-    let main = shares
-        .as_object()
-        .into_iter()
-        .flatten()
-        .max_by(|a, b| share(a).total_cmp(&share(b)));
-    Ok(main.is_some_and(|(main, _)| main.eq_ignore_ascii_case(language)))
-}
-
-/// Every repository of `source`, page by page until an empty one: how long a page is, the server decides.
-fn all(source: &Source, api: &Api) -> Result<Vec<Value>, ForgeError> {
-    for list in source.lists() {
-        let mut found: Vec<Value> = Vec::new();
-        for page in 1..=PAGES {
-            let path = format!("{list}&page={page}");
-            let failed = |what: &str| ForgeError::Failed {
-                url: path.clone(),
-                what: what.to_owned(),
-            };
-            match api.get(&path)? {
-                None if page == 1 => break,
-                Some(Value::Array(rows)) if rows.is_empty() => return Ok(found),
-                Some(Value::Array(rows)) if found.last() != rows.last() => found.extend(rows),
-                Some(Value::Array(_)) => return Err(failed("the same page came twice")),
-                _ => return Err(failed("the answer is no list")),
-            }
-        }
-        if !found.is_empty() {
-            return Err(ForgeError::Failed {
-                url: list,
-                what: "the list has no end".to_owned(),
-            });
-        }
-    }
-    Err(ForgeError::Nobody {
-        host: source.host.clone(),
-        owner: source.owner.clone(),
-    })
+fn is_server(host: &str) -> bool {
+    let server = |c: char| plain(c) || ":[]".contains(c);
+    !host.is_empty() && !host.starts_with(['-', '.']) && host.chars().all(server)
 }
 
 #[cfg(test)]
@@ -383,15 +303,47 @@ mod tests {
             "gitlab:a//b",
             "gitea:h@x.y/a",
             "github:a?b",
+            "github:?q=",
+            "github:-x/?q=a",
+            "gitlab:?q=a",
         ] {
             assert!(read(bad).is_err(), "{bad}");
         }
     }
 
     #[test]
+    fn a_search_may_hold_whatever_it_likes() {
+        for (text, host, query) in [
+            (
+                "github:?q=repo:a/b language:python",
+                "github.com",
+                "repo:a/b language:python",
+            ),
+            (
+                "github:git.example.org/?q=pickle",
+                "git.example.org",
+                "pickle",
+            ),
+            ("github:http://127.0.0.1:1/?q=a?q=b", "127.0.0.1:1", "a?q=b"),
+        ] {
+            let source = Source::parse(text).unwrap();
+            assert_eq!(
+                (source.host.as_str(), source.query.as_deref()),
+                (host, Some(query))
+            );
+        }
+    }
+
+    #[test]
     fn a_token_is_not_sent_in_the_clear() {
         let source = Source::parse("gitea:http://git.example.org/team").unwrap();
-        let error = list(&source, &Wanted::default(), Some("x")).unwrap_err();
+        let error = list(
+            &source,
+            &Wanted::default(),
+            Some("x"),
+            Manners::of(&Pace::default()),
+        )
+        .unwrap_err();
         assert!(matches!(error, ForgeError::PlainHttp { .. }), "{error}");
     }
 }

@@ -6,14 +6,14 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::api::Api;
-use super::{ForgeError, Kind};
+use super::{ForgeError, Kind, Manners};
 
 /// One repository on a forge, that may be written to.
-pub struct Hosted {
+pub struct Hosted<'a> {
     kind: Kind,
     /// `team/shop`.
     path: String,
-    api: Api,
+    api: Api<'a>,
 }
 
 /// What a request is to say.
@@ -21,6 +21,8 @@ pub struct Hosted {
 pub struct Draft<'a> {
     /// The branch with the change.
     pub branch: &'a str,
+    /// The branch that it is to be merged into; the default one when there is none.
+    pub into: Option<&'a str>,
     /// One line.
     pub title: &'a str,
     /// Markdown.
@@ -56,19 +58,27 @@ pub struct Request {
     pub url: String,
     /// How far it has come.
     pub state: RequestState,
+    /// The branch that it is to be merged into.
+    pub into: Option<String>,
     /// The commit that it was merged as.
     pub merge: Option<String>,
     /// Whether it changes nothing, as far as the forge says so.
     pub empty: bool,
 }
 
-impl Hosted {
+impl<'a> Hosted<'a> {
     /// The repository `path` at the API `base`.
     ///
     /// # Errors
     /// [`ForgeError::PlainHttp`].
-    pub fn new(kind: Kind, base: &str, path: &str, token: &str) -> Result<Hosted, ForgeError> {
-        let api = Api::new(base.to_owned(), Some(kind.header(token)))?;
+    pub fn new(
+        kind: Kind,
+        base: &str,
+        path: &str,
+        token: &str,
+        manners: Manners<'a>,
+    ) -> Result<Hosted<'a>, ForgeError> {
+        let api = Api::new(base.to_owned(), Some(kind.header(token)), manners)?;
         let path = path.to_owned();
         Ok(Hosted { kind, path, api })
     }
@@ -129,14 +139,15 @@ impl Hosted {
         Ok(row.as_ref().and_then(|row| self.read(row)))
     }
 
-    /// Opens a request for the default branch.
+    /// Opens a request.
     ///
     /// # Errors
     /// [`ForgeError`].
     pub fn open(&self, draft: &Draft<'_>) -> Result<Request, ForgeError> {
         let path = self.repository();
         let home = self.api.get(&path)?.unwrap_or_default();
-        let Some(into) = home["default_branch"].as_str() else {
+        let into = draft.into.or(home["default_branch"].as_str());
+        let Some(into) = into.filter(|_| home.is_object()) else {
             return Err(self.failed("there is no such repository, or none that the token may see"));
         };
         let title = self.title(draft);
@@ -259,6 +270,11 @@ impl Hosted {
                 .unwrap_or_default()
                 .to_owned(),
             state,
+            into: match lab {
+                true => row["target_branch"].as_str(),
+                false => row["base"]["ref"].as_str(),
+            }
+            .map(str::to_owned),
             merge: merge
                 .filter(|_| state == RequestState::Merged)
                 .map(str::to_owned),

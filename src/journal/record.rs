@@ -5,7 +5,6 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::Entry;
 use crate::forge::{Kind, RequestState};
 
 /// One repository as it was asked for.
@@ -116,7 +115,7 @@ pub struct RepoRecord {
 }
 
 impl RepoRecord {
-    fn queued(target: String, asked: Option<Target>) -> RepoRecord {
+    pub(super) fn queued(target: String, asked: Option<Target>) -> RepoRecord {
         RepoRecord {
             target,
             asked,
@@ -187,6 +186,37 @@ pub struct RefRecord {
     pub pushed: Option<PushRecord>,
     /// The pull request for it.
     pub request: Option<RequestRecord>,
+    /// What takes it out again where it was merged.
+    pub revert: Option<RevertRecord>,
+}
+
+/// How what was merged is reverted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct RevertRecord {
+    /// Full name of the branch that does; empty when there is none.
+    pub branch: String,
+    /// The branch that it was merged into.
+    pub into: String,
+    /// Id of the commit that reverts it.
+    pub tip: String,
+    /// How far it has come.
+    pub state: RevertState,
+    /// The pull request for it.
+    pub request: Option<RequestRecord>,
+}
+
+/// What the entries say about a revert; the remote itself has the last word.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+#[serde(tag = "state", content = "reason", rename_all = "kebab-case")]
+pub enum RevertState {
+    /// About to be pushed; after a crash it may be there or not.
+    Announced,
+    /// Pushed, and not merged yet.
+    Pushed,
+    /// Nothing is left to revert.
+    Done,
+    /// It was not reverted, and why.
+    Refused(String),
 }
 
 /// A pull request that was opened, or was about to be.
@@ -213,7 +243,10 @@ impl RefRecord {
         let open = |request: &RequestRecord| request.state != RequestState::Closed;
         self.state == RefState::Deleted
             && !self.pushed.as_ref().is_some_and(there)
-            && !self.request.as_ref().is_some_and(open)
+            && match &self.revert {
+                Some(revert) => revert.state == RevertState::Done,
+                None => !self.request.as_ref().is_some_and(open),
+            }
     }
 }
 
@@ -320,365 +353,10 @@ impl RunRecord {
                     PushState::DeleteAnnounced | PushState::Deleted
                 )
             };
-            made.state == RefState::DeleteAnnounced || made.pushed.as_ref().is_some_and(away)
+            made.state == RefState::DeleteAnnounced
+                || made.revert.is_some()
+                || made.pushed.as_ref().is_some_and(away)
         };
         self.count(State::RolledBack) > 0 || self.refs.iter().any(leaving)
-    }
-
-    /// Takes in the next entry.
-    pub(super) fn fold(&mut self, entry: Entry) {
-        match entry {
-            Entry::RunStarted {
-                tool_version,
-                command,
-                folder,
-                targets,
-                settings,
-            } => {
-                self.tool_version = tool_version;
-                self.command = command;
-                self.folder = folder;
-                self.settings = settings;
-                self.finished = false;
-                let queued = |asked: Target| RepoRecord::queued(asked.name(), Some(asked));
-                self.repositories = targets.into_iter().map(queued).collect();
-            }
-            Entry::RunResumed { again } => {
-                self.finished = false;
-                for target in again {
-                    let one = self.repository(&target);
-                    *one = RepoRecord::queued(target, one.asked.take());
-                }
-            }
-            Entry::RunFinished { .. } => self.finished = true,
-            Entry::StateReached {
-                target,
-                state,
-                detail,
-            } => {
-                let one = self.repository(&target);
-                one.state = state;
-                one.detail = detail;
-            }
-            Entry::Looked {
-                target,
-                commit,
-                findings,
-                changes,
-                complete,
-            } => {
-                let one = self.repository(&target);
-                one.state = match findings {
-                    0 => State::Clean,
-                    _ => State::Findings,
-                };
-                one.detail = None;
-                one.commit = commit;
-                one.findings = findings;
-                one.changes = changes;
-                one.complete = complete;
-            }
-            Entry::StageFailed {
-                target,
-                repo,
-                error,
-            } => {
-                let target = if target.is_empty() { repo } else { target };
-                let one = self.repository(&target);
-                one.state = State::Failed;
-                one.detail = Some(error);
-            }
-            Entry::CreateRef {
-                target,
-                repo,
-                root,
-                reference,
-                new,
-                base,
-            } => {
-                let same = |made: &RefRecord| made.repo == repo && made.reference == reference;
-                let before = self.refs.iter().position(same);
-                // What was pushed stays pushed.
-                let before = before.map(|at| self.refs.remove(at));
-                let (pushed, request) =
-                    before.map_or((None, None), |made| (made.pushed, made.request));
-                let target = match target.is_empty() {
-                    true => root.clone(),
-                    false => target,
-                };
-                self.repository(&target);
-                self.refs.push(RefRecord {
-                    target,
-                    repo,
-                    root,
-                    reference,
-                    new,
-                    base,
-                    state: RefState::Announced,
-                    pushed,
-                    request,
-                });
-            }
-            Entry::RefCreated { repo, reference } => {
-                self.turn(&repo, &reference, RefState::Created);
-            }
-            Entry::DeleteRef {
-                repo, reference, ..
-            } => self.turn(&repo, &reference, RefState::DeleteAnnounced),
-            Entry::RefDeleted { repo, reference } => {
-                self.turn(&repo, &reference, RefState::Deleted);
-            }
-            Entry::RollbackRefused {
-                repo,
-                reference,
-                reason,
-            } => self.turn(&repo, &reference, RefState::Refused(reason)),
-            Entry::WriteFile {
-                target,
-                path,
-                original,
-                new,
-                seconds,
-                nanoseconds,
-            } => {
-                self.repository(&target);
-                let before = self.files.iter().position(|made| made.path == path);
-                let before = before.map(|at| self.files.remove(at));
-                let made = FileRecord {
-                    target,
-                    path,
-                    original: Some(original),
-                    new,
-                    seconds,
-                    nanoseconds,
-                    folders: Vec::new(),
-                    state: RefState::Announced,
-                };
-                // Written twice by one run: what it was at first counts.
-                self.files.push(match before {
-                    Some(first) if Some(&first.new) == made.original.as_ref() => FileRecord {
-                        new: made.new,
-                        state: made.state,
-                        ..first
-                    },
-                    _ => made,
-                });
-            }
-            Entry::MakeFile {
-                target,
-                path,
-                new,
-                folders,
-            } => {
-                self.repository(&target);
-                self.files.retain(|made| made.path != path);
-                self.files.push(FileRecord {
-                    target,
-                    path,
-                    original: None,
-                    new,
-                    seconds: 0,
-                    nanoseconds: 0,
-                    folders,
-                    state: RefState::Announced,
-                });
-            }
-            Entry::FileWritten { path } => self.turn_file(&path, RefState::Created),
-            Entry::RestoreFile { path } => self.turn_file(&path, RefState::DeleteAnnounced),
-            Entry::FileRestored { path } => self.turn_file(&path, RefState::Deleted),
-            Entry::RestoreRefused { path, reason } => {
-                self.turn_file(&path, RefState::Refused(reason));
-            }
-            Entry::PushRef {
-                repo,
-                reference,
-                remote,
-                url,
-                new,
-            } => {
-                if let Some(made) = self.made(&repo, &reference) {
-                    made.pushed = Some(PushRecord {
-                        remote,
-                        url,
-                        tip: new,
-                        state: PushState::Announced,
-                    });
-                }
-            }
-            Entry::RefPushed { repo, reference } => {
-                self.move_on(&repo, &reference, PushState::Pushed);
-            }
-            Entry::PushFailed {
-                repo,
-                reference,
-                error,
-            } => {
-                let target = self.made(&repo, &reference).map(|made| made.target.clone());
-                if let Some(target) = target {
-                    let one = self.repository(&target);
-                    let what = match one.state {
-                        State::Staged => "not pushed",
-                        _ => "no pull request",
-                    };
-                    one.detail = Some(format!("{what}: {error}"));
-                }
-            }
-            Entry::Described {
-                target,
-                title,
-                body,
-            } => {
-                let one = self.repository(&target);
-                one.description = Some((title, body));
-                // It was another branch that was verified.
-                one.proof = None;
-            }
-            Entry::Verified { target, proof } => self.repository(&target).proof = Some(proof),
-            Entry::OpenRequest {
-                repo,
-                reference,
-                forge,
-                api,
-                path,
-            } => {
-                if let Some(made) = self.made(&repo, &reference) {
-                    made.request = Some(RequestRecord {
-                        forge,
-                        api,
-                        path,
-                        number: None,
-                        url: String::new(),
-                        state: RequestState::Announced,
-                    });
-                }
-            }
-            Entry::RequestReached {
-                repo,
-                reference,
-                number,
-                url,
-                state,
-            } => self.request_reached(&repo, &reference, number, url, state),
-            Entry::DeletePushed { repo, reference } => {
-                self.move_on(&repo, &reference, PushState::DeleteAnnounced);
-            }
-            Entry::PushedDeleted { repo, reference } => {
-                self.move_on(&repo, &reference, PushState::Deleted);
-            }
-            Entry::PushedKept {
-                repo,
-                reference,
-                reason,
-            } => self.move_on(&repo, &reference, PushState::Kept(reason)),
-        }
-    }
-
-    /// The ref comes to `state`, and with it the repository it was made for.
-    fn turn(&mut self, repo: &str, reference: &str, state: RefState) {
-        let Some(made) = self.made(repo, reference) else {
-            return;
-        };
-        made.state = state.clone();
-        let target = made.target.clone();
-        let one = self.repository(&target);
-        match state {
-            RefState::Created => (one.state, one.detail) = (State::Staged, None),
-            RefState::Deleted => self.settle(&target),
-            RefState::Refused(reason) => one.detail = Some(format!("not rolled back: {reason}")),
-            _ => {}
-        }
-    }
-
-    /// The file comes to `state`, and with it what it belongs to; that is applied only when all its files are.
-    fn turn_file(&mut self, path: &str, state: RefState) {
-        let Some(made) = self.files.iter_mut().find(|made| made.path == path) else {
-            return;
-        };
-        made.state = state.clone();
-        let target = made.target.clone();
-        let others = |made: &FileRecord| made.target == target && made.state != RefState::Deleted;
-        let left = self.files.iter().any(others);
-        let one = self.repository(&target);
-        match state {
-            RefState::Deleted if !left && one.state != State::Failed => {
-                (one.state, one.detail) = (State::RolledBack, None)
-            }
-            RefState::Refused(reason) => one.detail = Some(format!("not rolled back: {reason}")),
-            _ => {}
-        }
-    }
-
-    /// The branch on the remote comes to `state`, and with it the repository it was made for.
-    fn move_on(&mut self, repo: &str, reference: &str, state: PushState) {
-        let Some(made) = self.made(repo, reference) else {
-            return;
-        };
-        let Some(pushed) = &mut made.pushed else {
-            return;
-        };
-        pushed.state = state.clone();
-        let target = made.target.clone();
-        let one = self.repository(&target);
-        match state {
-            PushState::Pushed => (one.state, one.detail) = (State::Pushed, None),
-            PushState::Deleted => self.settle(&target),
-            PushState::Kept(reason) => one.detail = Some(format!("not rolled back: {reason}")),
-            _ => {}
-        }
-    }
-
-    fn request_reached(
-        &mut self,
-        repo: &str,
-        reference: &str,
-        number: u64,
-        url: String,
-        state: RequestState,
-    ) {
-        let Some(made) = self.made(repo, reference) else {
-            return;
-        };
-        let target = made.target.clone();
-        let Some(request) = &mut made.request else {
-            return;
-        };
-        request.number = Some(number);
-        request.url = url.clone();
-        request.state = state;
-        let one = self.repository(&target);
-        let reached = match state {
-            RequestState::Open => State::Opened,
-            RequestState::Merged => State::Merged,
-            RequestState::Closed | RequestState::Announced => State::Closed,
-        };
-        (one.state, one.detail) = (reached, Some(url).filter(|url| !url.is_empty()));
-        self.settle(&target);
-    }
-
-    /// `target` is rolled back once nothing that was made for it is left.
-    fn settle(&mut self, target: &str) {
-        let left = |made: &RefRecord| made.target == target && !made.is_gone();
-        if self.refs.iter().any(left) {
-            return;
-        }
-        let one = self.repository(target);
-        if one.state != State::Failed {
-            (one.state, one.detail) = (State::RolledBack, None);
-        }
-    }
-
-    fn made(&mut self, repo: &str, reference: &str) -> Option<&mut RefRecord> {
-        let made = |made: &&mut RefRecord| made.repo == repo && made.reference == reference;
-        self.refs.iter_mut().find(made)
-    }
-
-    fn repository(&mut self, target: &str) -> &mut RepoRecord {
-        let known = self.repositories.iter().position(|r| r.target == target);
-        let at = known.unwrap_or_else(|| {
-            let new = RepoRecord::queued(target.to_owned(), None);
-            self.repositories.push(new);
-            self.repositories.len() - 1
-        });
-        &mut self.repositories[at]
     }
 }

@@ -10,17 +10,17 @@
 
 mod remote;
 mod request;
+mod revert;
 mod undo;
 
-use std::collections::HashMap;
 use std::fs::File;
 use std::path::Path;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use thiserror::Error;
 
 use crate::fetch::{FetchError, Url};
-use crate::forge::ForgeError;
+use crate::forge::{ForgeError, Manners, Pace};
 use crate::journal::{
     Entry, Journal, JournalError, PushState, RefRecord, RefState, RunRecord, Target,
 };
@@ -39,7 +39,7 @@ pub struct Order<'a> {
     pub ask: bool,
     /// How long git may take for one step.
     pub patience: Duration,
-    /// From one push to the next at the same server.
+    /// From one write to the next at the same server.
     pub pause: Duration,
     /// The lock on the run; git holds it too.
     pub lock: &'a File,
@@ -216,18 +216,26 @@ impl PushError {
     }
 }
 
+/// A run on its way to the remotes, or back.
+struct Way<'a> {
+    journal: &'a Journal,
+    run: &'a RunRecord,
+    order: &'a Order<'a>,
+    pace: Pace,
+}
+
 /// Pushes every branch that `run` staged, one after the other, and tells `each` what became of it. What is there
 /// already is left alone, so it may be called again after any stop.
 pub fn push(journal: &Journal, run: &RunRecord, order: &Order<'_>, mut each: impl FnMut(Row)) {
-    let mut pace = Pace::new(order.pause);
+    let way = Way::new(journal, run, order);
     let mut left = order.opening.map_or(0, |opening| opening.most);
     for made in &run.refs {
         if made.state == RefState::Deleted && made.pushed.is_none() {
             continue;
         }
-        let mut outcome = one(journal, run, made, order, &mut pace);
+        let mut outcome = way.push(made);
         if let (Ok(done), Some(opening)) = (&mut outcome, &order.opening) {
-            match request::open(journal, run, made, &done.url, order, opening, &mut left) {
+            match way.open(made, &done.url, opening, &mut left) {
                 Ok(opened) => done.request = Some(opened),
                 Err(error) => outcome = Err(error),
             }
@@ -245,115 +253,131 @@ pub fn push(journal: &Journal, run: &RunRecord, order: &Order<'_>, mut each: imp
         }
         each(Row {
             target: made.target.clone(),
-            branch: branch(made).to_owned(),
+            branch: short(&made.reference).to_owned(),
             outcome,
         });
     }
 }
 
-fn one(
-    journal: &Journal,
-    run: &RunRecord,
-    made: &RefRecord,
-    order: &Order<'_>,
-    pace: &mut Pace,
-) -> Result<Outcome, PushError> {
-    if made.state == RefState::Announced {
-        let run = run.id.clone();
-        return Err(PushError::NotStaged { run });
-    }
-    let repo = Repo::open(Path::new(&made.repo))?;
-    let branch = branch(made);
-    let found = repo.branch_tip(branch)?;
-    if found.as_ref() != Some(&made.new) {
-        let branch = branch.to_owned();
-        return Err(PushError::Moved { branch, found });
-    }
-    let asked = run
-        .repositories
-        .iter()
-        .find(|one| one.target == made.target);
-    let name = remote_of(asked.and_then(|one| one.asked.as_ref()), order.remote);
-    let address = address(&repo, name)?;
-    let url = Url::masked(&address);
-    let before = made
-        .pushed
-        .as_ref()
-        .filter(|pushed| pushed.state != PushState::Deleted);
-    if let Some(before) = before
-        && before.url != url
-    {
-        let before = before.url.clone();
-        return Err(PushError::Elsewhere { before, now: url });
-    }
-    let remote = Remote::new(Some(&repo), &made.new, &address, order)?;
-    let announcement = Entry::PushRef {
-        repo: made.repo.clone(),
-        reference: made.reference.clone(),
-        remote: name.to_owned(),
-        url: url.clone(),
-        new: made.new.clone(),
-    };
-    let recorded = before.is_some_and(|before| before.state == PushState::Pushed);
-    let tip = remote.tip(&made.reference)?;
-    match &tip {
-        // Pushed before a stop, or by another run of the same plan.
-        Some(tip) if *tip == made.new => {
-            if !recorded {
-                journal.append(&run.id, announcement)?;
-                complete(journal, run, made)?;
-            }
-            let (now, request) = (false, None);
-            return Ok(Outcome { url, now, request });
-        }
-        Some(tip) if before.is_none_or(|before| before.tip != *tip) => {
-            return Err(PushError::Taken {
-                url,
-                branch: branch.to_owned(),
-                found: tip.clone(),
-            });
-        }
-        None if recorded => {
-            let again = format!(
-                "git -C {} push {} {}:{}",
-                quoted(&made.repo),
-                quoted(name),
-                made.new,
-                quoted(&made.reference)
-            );
-            return Err(PushError::Gone { url, again });
-        }
-        _ => {}
-    }
-    pace.wait(&address);
-    journal.append(&run.id, announcement)?;
-    let pushed = remote.update(&made.reference, Some(&made.new), tip.as_deref());
-    if let Err(error) = pushed {
-        // The line may have broken after the other side had done it.
-        match remote.tip(&made.reference) {
-            Ok(Some(tip)) if tip == made.new => {}
-            _ => return Err(error),
+impl<'a> Way<'a> {
+    fn new(journal: &'a Journal, run: &'a RunRecord, order: &'a Order<'a>) -> Way<'a> {
+        Way {
+            journal,
+            run,
+            order,
+            pace: Pace::default(),
         }
     }
-    complete(journal, run, made)?;
-    Ok(Outcome {
-        url,
-        now: true,
-        request: None,
-    })
-}
 
-fn complete(journal: &Journal, run: &RunRecord, made: &RefRecord) -> Result<(), PushError> {
-    let done = Entry::RefPushed {
-        repo: made.repo.clone(),
-        reference: made.reference.clone(),
-    };
-    journal
-        .append(&run.id, done)
-        .map_err(|source| PushError::Unrecorded {
-            run: run.id.clone(),
+    fn record(&self, entry: Entry) -> Result<(), JournalError> {
+        self.journal.append(&self.run.id, entry)
+    }
+
+    /// Waits until the server of `address` may be written to again. Nobody else is behind a path.
+    fn wait(&self, address: &str) {
+        let url = Url::parse(&Url::masked(address).replace("***@", "")).ok();
+        if let Some(host) = url.as_ref().and_then(Url::host) {
+            let host = host.rsplit('@').next().unwrap_or(host);
+            self.pace.wait(host, self.order.pause);
+        }
+    }
+
+    fn manners(&self) -> Manners<'_> {
+        Manners {
+            pace: &self.pace,
+            pause: self.order.pause,
+            patience: self.order.patience,
+        }
+    }
+
+    fn push(&self, made: &RefRecord) -> Result<Outcome, PushError> {
+        if made.state == RefState::Announced {
+            let run = self.run.id.clone();
+            return Err(PushError::NotStaged { run });
+        }
+        let repo = Repo::open(Path::new(&made.repo))?;
+        let branch = short(&made.reference);
+        let found = repo.branch_tip(branch)?;
+        if found.as_ref() != Some(&made.new) {
+            let branch = branch.to_owned();
+            return Err(PushError::Moved { branch, found });
+        }
+        let mut all = self.run.repositories.iter();
+        let asked = all.find(|one| one.target == made.target);
+        let name = remote_of(asked.and_then(|one| one.asked.as_ref()), self.order.remote);
+        let address = address(&repo, name)?;
+        let url = Url::masked(&address);
+        let before = made
+            .pushed
+            .as_ref()
+            .filter(|pushed| pushed.state != PushState::Deleted);
+        if let Some(before) = before
+            && before.url != url
+        {
+            let before = before.url.clone();
+            return Err(PushError::Elsewhere { before, now: url });
+        }
+        let remote = Remote::new(Some(&repo), &made.new, &address, self.order)?;
+        let announcement = Entry::PushRef {
+            repo: made.repo.clone(),
+            reference: made.reference.clone(),
+            remote: name.to_owned(),
+            url: url.clone(),
+            new: made.new.clone(),
+        };
+        let recorded = before.is_some_and(|before| before.state == PushState::Pushed);
+        let tip = remote.tip(&made.reference)?;
+        match &tip {
+            // Pushed before a stop, or by another run of the same plan.
+            Some(tip) if *tip == made.new => {
+                if !recorded {
+                    self.record(announcement)?;
+                    self.complete(made, &made.reference)?;
+                }
+                let (now, request) = (false, None);
+                return Ok(Outcome { url, now, request });
+            }
+            Some(tip) if before.is_none_or(|before| before.tip != *tip) => {
+                return Err(PushError::Taken {
+                    url,
+                    branch: branch.to_owned(),
+                    found: tip.clone(),
+                });
+            }
+            None if recorded => {
+                let again = format!(
+                    "git -C {} push {} {}:{}",
+                    quoted(&made.repo),
+                    quoted(name),
+                    made.new,
+                    quoted(&made.reference)
+                );
+                return Err(PushError::Gone { url, again });
+            }
+            _ => {}
+        }
+        self.wait(&address);
+        self.record(announcement)?;
+        remote.update(&made.reference, Some(&made.new), tip.as_deref())?;
+        self.complete(made, &made.reference)?;
+        Ok(Outcome {
+            url,
+            now: true,
+            request: None,
+        })
+    }
+
+    /// Records that `reference`, which belongs to `made`, is pushed.
+    fn complete(&self, made: &RefRecord, reference: &str) -> Result<(), PushError> {
+        let done = Entry::RefPushed {
+            repo: made.repo.clone(),
+            reference: reference.to_owned(),
+        };
+        self.record(done).map_err(|source| PushError::Unrecorded {
+            run: self.run.id.clone(),
             source,
         })
+    }
 }
 
 /// Name of the remote: a clone has one only, the URL that it came from.
@@ -388,36 +412,7 @@ fn address(repo: &Repo, remote: &str) -> Result<String, PushError> {
     Ok(path.to_owned())
 }
 
-fn branch(made: &RefRecord) -> &str {
-    made.reference
-        .strip_prefix("refs/heads/")
-        .unwrap_or(&made.reference)
-}
-
-/// Keeps acts at one server apart.
-struct Pace {
-    pause: Duration,
-    last: HashMap<String, Instant>,
-}
-
-impl Pace {
-    fn new(pause: Duration) -> Pace {
-        Pace {
-            pause,
-            last: HashMap::new(),
-        }
-    }
-
-    /// Waits until the server of `address` may be written to again. Nobody else is behind a path.
-    fn wait(&mut self, address: &str) {
-        let url = Url::parse(&Url::masked(address).replace("***@", "")).ok();
-        let Some(host) = url.as_ref().and_then(Url::host) else {
-            return;
-        };
-        let host = host.rsplit('@').next().unwrap_or(host).to_owned();
-        if let Some(last) = self.last.get(&host) {
-            std::thread::sleep(self.pause.saturating_sub(last.elapsed()));
-        }
-        self.last.insert(host, Instant::now());
-    }
+/// The name of a branch, of that of its ref.
+fn short(reference: &str) -> &str {
+    reference.strip_prefix("refs/heads/").unwrap_or(reference)
 }

@@ -20,7 +20,7 @@ pub(super) struct Remote<'a> {
 const SHA256: usize = 64;
 
 impl<'a> Remote<'a> {
-    /// The remote at `address`; `commit` tells the format of ids. Without a repository nothing but deleting is possible.
+    /// The remote at `address`; `commit` tells the format of ids. Without a repository there is nothing to push yet.
     pub(super) fn new(
         repo: Option<&Repo>,
         commit: &str,
@@ -52,11 +52,7 @@ impl<'a> Remote<'a> {
         text.push_str(&origin);
         fs::write(&config, text).map_err(fails("write", &config))?;
         if let Some(repo) = repo {
-            let info = dir.join("objects/info");
-            fs::create_dir_all(&info).map_err(fails("make", &info))?;
-            let objects = repo.git_dir().join("objects");
-            let line = format!("{}\n", objects.display());
-            fs::write(info.join("alternates"), line).map_err(fails("write", &info))?;
+            remote.borrow(repo)?;
             let shallow = repo.git_dir().join("shallow");
             match fs::copy(&shallow, dir.join("shallow")) {
                 Err(error) if error.kind() != io::ErrorKind::NotFound => {
@@ -68,6 +64,35 @@ impl<'a> Remote<'a> {
         Ok(remote)
     }
 
+    /// What `repo` has is here as well.
+    pub(super) fn borrow(&self, repo: &Repo) -> Result<(), PushError> {
+        let info = self.scratch.path().join("objects/info");
+        fs::create_dir_all(&info).map_err(fails("make", &info))?;
+        let objects = repo.git_dir().join("objects");
+        let line = format!("{}\n", objects.display());
+        fs::write(info.join("alternates"), line).map_err(fails("write", &info))
+    }
+
+    /// What is here, as a repository.
+    pub(super) fn here(&self) -> Result<Repo, PushError> {
+        Ok(Repo::open(self.scratch.path())?)
+    }
+
+    /// The commit that `wanted` names there, with its folders and without its files, as the ref `name`.
+    pub(super) fn bring(&self, wanted: &str, name: &str) -> Result<(), PushError> {
+        let done = self.git(self.order.lock).commit(wanted, name);
+        done.map_err(|error| self.told(error))
+    }
+
+    /// The files `ids` of what was brought as `name`, which `wanted` names there.
+    pub(super) fn files(&self, ids: &[String], wanted: &str, name: &str) -> Result<(), PushError> {
+        if ids.is_empty() {
+            return Ok(());
+        }
+        let done = self.git(self.order.lock).files(ids, wanted, name);
+        done.map_err(|error| self.told(error))
+    }
+
     /// Where `reference` points there; none when there is none.
     pub(super) fn tip(&self, reference: &str) -> Result<Option<String>, PushError> {
         let told = self.scratch.path().join("told");
@@ -77,6 +102,18 @@ impl<'a> Remote<'a> {
         let rows = text.lines().filter_map(|line| line.split_once('\t'));
         let mut tips = rows.filter(|(_, name)| *name == reference);
         Ok(tips.next().map(|(id, _)| id.to_owned()))
+    }
+
+    /// The name of the branch that is meant where none is named.
+    pub(super) fn main(&self) -> Result<Option<String>, PushError> {
+        let told = self.scratch.path().join("told");
+        let output = File::create(&told).map_err(fails("write", &told))?;
+        self.run(&["ls-remote", "--symref", "origin", "HEAD"], &output)?;
+        let text = fs::read_to_string(&told).map_err(fails("read", &told))?;
+        let named = text
+            .lines()
+            .find_map(|line| line.strip_prefix("ref: refs/heads/"));
+        Ok(named.and_then(|line| Some(line.split_once('\t')?.0.to_owned())))
     }
 
     /// Makes `reference` point to `new` there, or deletes it, if it is `expected` now.
@@ -91,7 +128,7 @@ impl<'a> Remote<'a> {
             expected.unwrap_or_default()
         );
         let refs = format!("{}:{reference}", new.unwrap_or_default());
-        self.run(
+        let done = self.run(
             &[
                 "push",
                 "--quiet",
@@ -104,46 +141,55 @@ impl<'a> Remote<'a> {
                 &refs,
             ],
             self.order.lock,
-        )
+        );
+        match done {
+            // The line may have broken after the other side had done it.
+            Err(_) if self.tip(reference).is_ok_and(|tip| tip.as_deref() == new) => Ok(()),
+            done => done,
+        }
     }
 
-    /// The commit that the remote's HEAD names, if `commit` is in its history.
-    pub(super) fn merged(&self, commit: &str) -> Result<Option<String>, PushError> {
-        let head = ["--filter=tree:0", "origin", "+HEAD:refs/depickle/head"];
-        self.run(&[&FETCH[..], &head].concat(), self.order.lock)?;
+    /// Whether `commit` is in the history of `reference` there.
+    pub(super) fn contains(&self, reference: &str, commit: &str) -> Result<bool, PushError> {
+        let refs = format!("+{reference}:refs/depickle/into");
+        let history = ["--filter=tree:0", "origin", &refs];
+        self.run(&[&FETCH[..], &history].concat(), self.order.lock)?;
         let told = self.scratch.path().join("told");
         let output = File::create(&told).map_err(fails("write", &told))?;
         let ours = format!("--contains={commit}");
-        let list = [
-            "for-each-ref",
-            "--format=%(objectname)",
-            &ours,
-            "refs/depickle/head",
-        ];
-        match self.run(&list, &output) {
+        match self.run(&["for-each-ref", &ours, "refs/depickle/into"], &output) {
             // A commit that is not there is in nobody's history.
-            Err(PushError::Git { .. }) => Ok(None),
+            Err(PushError::Git { .. }) => Ok(false),
             Err(error) => Err(error),
             Ok(()) => {
                 let text = fs::read_to_string(&told).map_err(fails("read", &told))?;
-                Ok(text.lines().next().map(str::to_owned))
+                Ok(!text.is_empty())
             }
         }
     }
 
-    fn run(&self, arguments: &[&str], output: &File) -> Result<(), PushError> {
-        let git = Git {
+    fn git<'g>(&'g self, output: &'g File) -> Git<'g> {
+        Git {
             dir: self.scratch.path(),
             lock: output,
             ask: self.order.ask,
             patience: self.order.patience,
-        };
-        git.run(arguments, None).map_err(|error| match error {
+        }
+    }
+
+    /// `error` without what the address may hold.
+    fn told(&self, error: FetchError) -> PushError {
+        match error {
             FetchError::Git { said } => PushError::Git {
                 said: said.replace(self.address, &Url::masked(self.address)),
             },
             other => PushError::Program(other),
-        })
+        }
+    }
+
+    fn run(&self, arguments: &[&str], output: &File) -> Result<(), PushError> {
+        let done = self.git(output).run(arguments, None);
+        done.map_err(|error| self.told(error))
     }
 }
 

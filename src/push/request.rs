@@ -1,8 +1,8 @@
 //! Pull requests for what was pushed, and closing them again.
 
-use super::{Order, PushError, branch};
-use crate::forge::{Draft, Hosted, Kind, RequestState};
-use crate::journal::{Entry, Journal, RefRecord, RequestRecord, RunRecord};
+use super::{PushError, Way, short};
+use crate::forge::{Draft, Hosted, Kind, Request, RequestState};
+use crate::journal::{Entry, RefRecord, RequestRecord};
 use crate::stage::Outcome;
 
 /// Where requests are opened.
@@ -50,167 +50,222 @@ pub enum Opened {
     Enough,
 }
 
-/// That the request for `made` has come to `state`.
-fn reached(made: &RefRecord, number: u64, url: &str, state: RequestState) -> Entry {
-    Entry::RequestReached {
-        repo: made.repo.clone(),
-        reference: made.reference.clone(),
-        number,
-        url: url.to_owned(),
-        state,
-    }
+/// What became of a request that is to be closed.
+pub(super) enum Ended {
+    /// It is closed, or was, or there is none.
+    Closed(Outcome),
+    /// It was merged.
+    Merged(Request),
 }
 
-/// Opens a request for `made`, which is at `url`, or brings the one that is there up to date.
-pub(super) fn open(
-    journal: &Journal,
-    run: &RunRecord,
-    made: &RefRecord,
-    url: &str,
-    order: &Order<'_>,
-    opening: &Opening<'_>,
-    left: &mut usize,
-) -> Result<Opened, PushError> {
-    let place = Place::of(url, order.forge)?;
-    let hosted = place.hosted(order.forge)?;
-    let asked = run
-        .repositories
-        .iter()
-        .find(|one| one.target == made.target);
-    let said = asked.and_then(|one| one.description.as_ref());
-    let plain = (
-        branch(made).to_owned(),
-        format!("Made by the run {}.\n", run.id),
-    );
-    let (title, body) = said.unwrap_or(&plain);
-    let proof = asked.and_then(|one| one.proof.as_deref());
-    let body = &format!("{body}{}", proof.unwrap_or_default());
-    let draft = Draft {
-        branch: branch(made),
-        title,
-        body,
-        labels: opening.labels,
-        reviewers: opening.reviewers,
-        draft: opening.draft,
-    };
-    let number = made.request.as_ref().and_then(|request| request.number);
-    let found = match number {
-        Some(number) => hosted.get(number)?,
-        // One that has ended is an earlier run's.
-        None => hosted
-            .find(draft.branch)?
-            .filter(|found| found.state == RequestState::Open),
-    };
-    let announcement = Entry::OpenRequest {
-        repo: made.repo.clone(),
-        reference: made.reference.clone(),
-        forge: place.kind,
-        api: place.api.clone(),
-        path: place.path.clone(),
-    };
-    let Some(found) = found else {
-        if *left == 0 {
-            return Ok(Opened::Enough);
-        }
-        *left -= 1;
-        journal.append(&run.id, announcement)?;
-        let request = hosted.open(&draft)?;
-        journal.append(
-            &run.id,
-            reached(made, request.number, &request.url, request.state),
-        )?;
-        if !opening.labels.is_empty() || !opening.reviewers.is_empty() {
-            hosted.update(request.number, &draft)?;
-        }
-        return Ok(Opened::New(request.url));
-    };
-    if made.request.is_none() {
-        journal.append(&run.id, announcement)?;
-    }
-    if found.state != RequestState::Open {
-        journal.append(
-            &run.id,
-            reached(made, found.number, &found.url, found.state),
-        )?;
-        return Ok(Opened::Ended(found.url, found.state));
-    }
-    let known = |known: &RequestRecord| known.state == RequestState::Open;
-    if !made.request.as_ref().is_some_and(known) {
-        journal.append(
-            &run.id,
-            reached(made, found.number, &found.url, found.state),
-        )?;
-    }
-    // Lists do not say how much a request changes.
-    let whole = hosted.get(found.number)?.unwrap_or(found);
-    if whole.empty {
-        let why = "Nothing is left to change; closed by depickle.";
-        hosted.close(whole.number, why)?;
-        journal.append(
-            &run.id,
-            reached(made, whole.number, &whole.url, RequestState::Closed),
-        )?;
-        return Ok(Opened::Empty(whole.url));
-    }
-    hosted.update(whole.number, &draft)?;
-    Ok(Opened::Updated(whole.url))
-}
-
-/// Closes the request of `made`; gives the outcome, and the commit that it was merged as.
-pub(super) fn close(
-    journal: &Journal,
-    run: &RunRecord,
-    made: &RefRecord,
-    request: &RequestRecord,
-    order: &Order<'_>,
-) -> Result<(Outcome, Option<String>), PushError> {
-    if request.state == RequestState::Closed {
-        return Ok((Outcome::AlreadyGone, None));
-    }
-    let place = Place {
-        kind: request.forge,
-        api: request.api.clone(),
-        path: request.path.clone(),
-    };
-    let hosted = place.hosted(order.forge)?;
-    let found = match request.number {
-        Some(number) => hosted.get(number)?,
-        // Announced, and perhaps opened.
-        None => hosted.find(branch(made))?,
-    };
-    let Some(found) = found else {
-        journal.append(&run.id, reached(made, 0, "", RequestState::Closed))?;
-        return Ok((Outcome::AlreadyGone, None));
-    };
-    if found.state == RequestState::Merged && request.number.is_some() {
-        if request.state != RequestState::Merged {
-            journal.append(
-                &run.id,
-                reached(made, found.number, &found.url, found.state),
-            )?;
-        }
-        let commit = found.merge.clone().unwrap_or_else(|| made.new.clone());
-        let refused = Outcome::Refused {
-            reason: format!("{} was merged as {commit}", found.url),
-            next: String::new(),
+impl Way<'_> {
+    /// Records that the request for `reference`, which belongs to `made`, is what the forge has as `found`.
+    fn reached(&self, made: &RefRecord, reference: &str, found: &Request) -> Result<(), PushError> {
+        let entry = Entry::RequestReached {
+            repo: made.repo.clone(),
+            reference: reference.to_owned(),
+            number: found.number,
+            url: found.url.clone(),
+            state: found.state,
         };
-        return Ok((refused, Some(commit)));
+        Ok(self.record(entry)?)
     }
-    let open = found.state == RequestState::Open;
-    if open {
-        let why = format!("Taken back: `depickle rollback {}`.", run.id);
-        hosted.close(found.number, &why)?;
+
+    /// Announces a request for `reference`, which belongs to `made`.
+    fn announce(&self, made: &RefRecord, reference: &str, place: &Place) -> Result<(), PushError> {
+        let entry = Entry::OpenRequest {
+            repo: made.repo.clone(),
+            reference: reference.to_owned(),
+            forge: place.kind,
+            api: place.api.clone(),
+            path: place.path.clone(),
+        };
+        Ok(self.record(entry)?)
     }
-    journal.append(
-        &run.id,
-        reached(made, found.number, &found.url, RequestState::Closed),
-    )?;
-    let outcome = if open {
-        Outcome::Closed
-    } else {
-        Outcome::AlreadyGone
-    };
-    Ok((outcome, None))
+
+    /// What the request for `made` says: its title and its text.
+    pub(super) fn said(&self, made: &RefRecord) -> (String, String) {
+        let mut all = self.run.repositories.iter();
+        let asked = all.find(|one| one.target == made.target);
+        let said = asked.and_then(|one| one.description.clone());
+        said.unwrap_or_else(|| {
+            let plain = format!("Made by the run {}.\n", self.run.id);
+            (short(&made.reference).to_owned(), plain)
+        })
+    }
+
+    /// Opens a request for `made`, which is at `url`, or brings the one that is there up to date.
+    pub(super) fn open(
+        &self,
+        made: &RefRecord,
+        url: &str,
+        opening: &Opening<'_>,
+        left: &mut usize,
+    ) -> Result<Opened, PushError> {
+        let place = Place::of(url, self.order.forge)?;
+        let hosted = self.hosted(&place)?;
+        let (title, mut body) = self.said(made);
+        let mut all = self.run.repositories.iter();
+        let asked = all.find(|one| one.target == made.target);
+        body += asked
+            .and_then(|one| one.proof.as_deref())
+            .unwrap_or_default();
+        let draft = Draft {
+            branch: short(&made.reference),
+            into: None,
+            title: &title,
+            body: &body,
+            labels: opening.labels,
+            reviewers: opening.reviewers,
+            draft: opening.draft,
+        };
+        let number = made.request.as_ref().and_then(|request| request.number);
+        let found = match number {
+            Some(number) => hosted.get(number)?,
+            // One that has ended is an earlier run's.
+            None => hosted
+                .find(draft.branch)?
+                .filter(|found| found.state == RequestState::Open),
+        };
+        let Some(found) = found else {
+            if *left == 0 {
+                return Ok(Opened::Enough);
+            }
+            *left -= 1;
+            self.announce(made, &made.reference, &place)?;
+            let request = hosted.open(&draft)?;
+            self.reached(made, &made.reference, &request)?;
+            if !opening.labels.is_empty() || !opening.reviewers.is_empty() {
+                hosted.update(request.number, &draft)?;
+            }
+            return Ok(Opened::New(request.url));
+        };
+        if made.request.is_none() {
+            self.announce(made, &made.reference, &place)?;
+        }
+        if found.state != RequestState::Open {
+            self.reached(made, &made.reference, &found)?;
+            return Ok(Opened::Ended(found.url, found.state));
+        }
+        let known = |known: &RequestRecord| known.state == RequestState::Open;
+        if !made.request.as_ref().is_some_and(known) {
+            self.reached(made, &made.reference, &found)?;
+        }
+        // Lists do not say how much a request changes.
+        let whole = hosted.get(found.number)?.unwrap_or(found);
+        if whole.empty {
+            let why = "Nothing is left to change; closed by depickle.";
+            hosted.close(whole.number, why)?;
+            let closed = Request {
+                state: RequestState::Closed,
+                ..whole
+            };
+            self.reached(made, &made.reference, &closed)?;
+            return Ok(Opened::Empty(closed.url));
+        }
+        hosted.update(whole.number, &draft)?;
+        Ok(Opened::Updated(whole.url))
+    }
+
+    /// Closes the request of `made`, unless it was merged.
+    pub(super) fn close(
+        &self,
+        made: &RefRecord,
+        request: &RequestRecord,
+    ) -> Result<Ended, PushError> {
+        if request.state == RequestState::Closed {
+            return Ok(Ended::Closed(Outcome::AlreadyGone));
+        }
+        let hosted = self.hosted(&Place::from(request))?;
+        let found = match request.number {
+            Some(number) => hosted.get(number)?,
+            // Announced, and perhaps opened.
+            None => hosted.find(short(&made.reference))?,
+        };
+        let Some(mut found) = found else {
+            let entry = Entry::RequestReached {
+                repo: made.repo.clone(),
+                reference: made.reference.clone(),
+                number: 0,
+                url: String::new(),
+                state: RequestState::Closed,
+            };
+            self.record(entry)?;
+            return Ok(Ended::Closed(Outcome::AlreadyGone));
+        };
+        if found.state == RequestState::Merged && request.number.is_some() {
+            if request.state != RequestState::Merged {
+                self.reached(made, &made.reference, &found)?;
+            }
+            return Ok(Ended::Merged(found));
+        }
+        let open = found.state == RequestState::Open;
+        if open {
+            let why = format!("Taken back: `depickle rollback {}`.", self.run.id);
+            hosted.close(found.number, &why)?;
+        }
+        found.state = RequestState::Closed;
+        self.reached(made, &made.reference, &found)?;
+        Ok(Ended::Closed(match open {
+            true => Outcome::Closed,
+            false => Outcome::AlreadyGone,
+        }))
+    }
+
+    /// The request for `draft`, whose branch is `reference` and reverts `made`, at the forge of `asked`; opened, if there
+    /// is none. `known` is what is on record of it.
+    pub(super) fn open_revert(
+        &self,
+        made: &RefRecord,
+        asked: &RequestRecord,
+        known: Option<&RequestRecord>,
+        reference: &str,
+        draft: &Draft<'_>,
+    ) -> Result<Request, PushError> {
+        let place = Place::from(asked);
+        let hosted = self.hosted(&place)?;
+        let found = match known.and_then(|known| known.number) {
+            Some(number) => hosted.get(number)?,
+            None => hosted.find(draft.branch)?,
+        };
+        if known.is_none() {
+            self.announce(made, reference, &place)?;
+        }
+        let request = match found {
+            Some(found) => found,
+            None => hosted.open(draft)?,
+        };
+        let same = |known: &RequestRecord| {
+            (known.number, known.state) == (Some(request.number), request.state)
+        };
+        if !known.is_some_and(same) {
+            self.reached(made, reference, &request)?;
+        }
+        Ok(request)
+    }
+
+    fn hosted(&self, place: &Place) -> Result<Hosted<'_>, PushError> {
+        let rest = place.api.split_once("://").map_or("", |(_, rest)| rest);
+        let host = rest.split('/').next().unwrap_or_default();
+        // A token is for the server that it is sent to.
+        let host = if host == "api.github.com" {
+            "github.com"
+        } else {
+            host
+        };
+        let token = (self.order.forge.token)(place.kind, host);
+        let token = token.ok_or_else(|| PushError::NoToken {
+            host: host.to_owned(),
+        })?;
+        let manners = self.manners();
+        Ok(Hosted::new(
+            place.kind,
+            &place.api,
+            &place.path,
+            &token,
+            manners,
+        )?)
+    }
 }
 
 /// A repository on a forge.
@@ -259,19 +314,14 @@ impl Place {
             path: path.to_owned(),
         })
     }
+}
 
-    fn hosted(&self, forge: Forge<'_>) -> Result<Hosted, PushError> {
-        let rest = self.api.split_once("://").map_or("", |(_, rest)| rest);
-        let host = rest.split('/').next().unwrap_or_default();
-        // A token is for the server that it is sent to.
-        let host = if host == "api.github.com" {
-            "github.com"
-        } else {
-            host
-        };
-        let token = (forge.token)(self.kind, host).ok_or_else(|| PushError::NoToken {
-            host: host.to_owned(),
-        })?;
-        Ok(Hosted::new(self.kind, &self.api, &self.path, &token)?)
+impl From<&RequestRecord> for Place {
+    fn from(request: &RequestRecord) -> Place {
+        Place {
+            kind: request.forge,
+            api: request.api.clone(),
+            path: request.path.clone(),
+        }
     }
 }

@@ -2,7 +2,7 @@
 //!
 //! Invariant: nothing here touches a work tree, an index or HEAD, and nothing runs a hook, a filter or a program that a
 //! repository names. What changes a repository is two functions: [`Repo::create_branch`] and [`Repo::delete_branch`]
-//! ([`Repo::commit`] adds objects that nothing refers to yet).
+//! ([`Repo::commit`] and [`Repo::revert`] add objects that nothing refers to yet).
 #![expect(
     clippy::disallowed_methods,
     reason = "reads repositories and folders, has git and what signs run"
@@ -15,6 +15,7 @@ mod error;
 mod export;
 mod owners;
 mod program;
+mod revert;
 mod sign;
 mod tree;
 mod walk;
@@ -29,6 +30,7 @@ pub use error::RepoError;
 pub(crate) use error::quoted;
 pub use owners::Owners;
 pub(crate) use program::git;
+pub use revert::Without;
 pub use sign::Signer;
 pub use walk::{Filter, Found, Listing, SkipReason, Skipped, files_in};
 

@@ -23,8 +23,8 @@ pub fn request(project: &ProjectRow, run: &str, note: &str) -> String {
          Run the tests of the project, and `depickle scan .` on this branch: none of the loads above is listed any more.\n\
          A pickle that is sent to the handlers above is answered with an error of the client (400) and not loaded.\n\
          \n## How to roll back\n\n\
-         Before it is merged: `depickle rollback {0}` closes this request and deletes the branch. After: `git revert`\n\
-         of the merge; `depickle rollback {0}` prints the commands.\n",
+         `depickle rollback {0}`: before it is merged, that closes this request and deletes the branch; after, it opens a\n\
+         request that reverts it.\n",
         printable(run)
     );
     if text.len() + end.len() > MOST {

@@ -593,3 +593,33 @@ fn a_forge_lists_what_somebody_has_and_says_what_is_left_out() {
         2
     );
 }
+
+#[test]
+fn a_search_tells_what_it_does_not_tell() {
+    let home = serving(&["shop", "cart", "site"]);
+    let server = forge(&home);
+    let from = |query: &str| format!("github:http://127.0.0.1:{}/{query}", server.port);
+    let scan =
+        |query: &str, more: &[&str]| home.run(&[&["scan", "--from", &from(query)], more].concat());
+    let few = scan("?q=language:python org:a/b", &[]);
+    assert_eq!(code(&few), 1, "{}", stderr(&few));
+    assert!(
+        stderr(&few).contains(": 3 repositories\n"),
+        "{}",
+        stderr(&few)
+    );
+    let many = scan("?q=pickle language:python", &["--name", "shop"]);
+    assert_eq!(code(&many), 1, "{}", stderr(&many));
+    let told = "1 repositories, 207 beyond the 1,000 that a search tells left out, 999 of other names left out";
+    assert!(stderr(&many).contains(told), "{}", stderr(&many));
+    let slow = scan("?q=slow", &[]);
+    assert_eq!(code(&slow), 2);
+    assert!(
+        stderr(&slow).contains("did not search to its end"),
+        "{}",
+        stderr(&slow)
+    );
+    // One that has answered enough says when it answers again.
+    let later = scan("later", &["--name", "shop"]);
+    assert_eq!(code(&later), 1, "{}", stderr(&later));
+}

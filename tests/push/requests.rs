@@ -5,8 +5,8 @@ use serde_json::Value;
 use super::*;
 
 /// A forge that has what is served, and `git daemon` beside it.
-struct Hosts {
-    home: Home,
+pub struct Hosts {
+    pub home: Home,
     forge: u16,
     git: u16,
     _servers: [Server; 2],
@@ -14,17 +14,14 @@ struct Hosts {
 
 impl Hosts {
     /// With the repositories `team/NAME`.
-    fn new(names: &[&str]) -> Hosts {
+    pub fn new(names: &[&str]) -> Hosts {
         let home = Home::new();
         for name in names {
             cloned(&home, &format!("team/{name}"));
         }
-        let (forge, git) = (free(), free());
-        let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/forge_requests.py");
-        let mut command = Command::new("python3");
-        command.arg(script).arg(forge.to_string());
-        command.arg(home.path("served"));
-        let server = started(command, forge);
+        let git = free();
+        let server = servers::script(&home, "forge_requests.py");
+        let forge = server.port;
         let _servers = [server, daemon(&home, git)];
         Hosts {
             home,
@@ -34,7 +31,7 @@ impl Hosts {
         }
     }
 
-    fn stage(&self, names: &[&str]) -> String {
+    pub fn stage(&self, names: &[&str]) -> String {
         let urls = names
             .iter()
             .map(|name| format!("git://127.0.0.1:{}/team/{name}.git", self.git));
@@ -43,11 +40,11 @@ impl Hosts {
         stage(&self.home, &paths)
     }
 
-    fn api(&self, version: &str) -> String {
+    pub fn api(&self, version: &str) -> String {
         format!("http://127.0.0.1:{}/api/{version}", self.forge)
     }
 
-    fn run(&self, args: &[&str], env: &[(&str, &str)]) -> std::process::Output {
+    pub fn run(&self, args: &[&str], env: &[(&str, &str)]) -> std::process::Output {
         let tokens =
             ["GH_ENTERPRISE_TOKEN", "GITLAB_TOKEN", "GITEA_TOKEN"].map(|name| (name, "secret"));
         self.home.run_with(args, &[&tokens, env].concat())
@@ -58,7 +55,7 @@ impl Hosts {
         serde_json::from_str(&text).unwrap()
     }
 
-    fn requests(&self) -> Vec<Value> {
+    pub fn requests(&self) -> Vec<Value> {
         self.state()["requests"]
             .as_array()
             .cloned()
@@ -66,7 +63,7 @@ impl Hosts {
     }
 }
 
-const KINDS: [(&str, &str); 3] = [("github", "v3"), ("gitlab", "v4"), ("gitea", "v1")];
+pub const KINDS: [(&str, &str); 3] = [("github", "v3"), ("gitlab", "v4"), ("gitea", "v1")];
 
 #[test]
 fn a_request_is_opened_once_and_closed_by_rollback() {
@@ -207,21 +204,6 @@ fn what_the_forge_refuses_is_a_row_and_no_more_are_opened_than_asked_for() {
     assert_eq!(code(&second), 0, "{}", said(&second));
     assert_eq!(states(&hosts.home), ["opened", "opened"]);
     assert_eq!(hosts.requests().len(), 2);
-    // Merged on the forge: told, with the way back.
-    hosts.home.write("served/merged", "");
-    let undone = hosts.run(&["rollback", &run], &[]);
-    assert_eq!(code(&undone), 3, "{}", said(&undone));
-    assert_eq!(
-        stdout(&undone).matches("was merged as 1111").count(),
-        2,
-        "{}",
-        said(&undone)
-    );
-    assert!(
-        stdout(&undone).contains("git revert --no-edit 1111")
-            || stdout(&undone).contains("revert --no-edit 1111")
-    );
-    assert_eq!(states(&hosts.home), ["merged", "merged"]);
 }
 
 #[test]

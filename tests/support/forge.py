@@ -1,16 +1,18 @@
 """Three forges in one, as far as listing goes: `forge.py PORT FOLDER` serves FOLDER/NAME.git as repositories of `team`.
 
-Pages are short; the first request is told to wait; `private` wants the token `secret`.
+Pages are short; the first request is told to wait; `private` wants the token `secret`; `later` has answered enough for two
+seconds. A search finds 1,207 repositories, of which it tells 1,000; one for `slow` does not come to an end.
 """
 
-import json
 import sys
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+import time
 from urllib.parse import parse_qs, urlsplit
 
-PORT, FOLDER = int(sys.argv[1]), sys.argv[2]
+import answering
+
+FOLDER = sys.argv[2]
 LAST = 3
-STATE = {"waited": False}
+STATE = {"waited": False, "later": 0}
 
 ROWS = [
     {"name": "shop", "language": "Python", "topics": ["web"]},
@@ -37,16 +39,7 @@ def gitlab(one):
     return {**one, "empty_repo": known.get("empty", False)}
 
 
-class Handler(BaseHTTPRequestHandler):
-    def say(self, status, value, **fields):
-        body = json.dumps(value).encode()
-        self.send_response(status)
-        for name, text in fields.items():
-            self.send_header(name.replace("_", "-"), text)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
-
+class Handler(answering.Handler):
     def do_GET(self):
         parts = urlsplit(self.path)
         query = parse_qs(parts.query)
@@ -59,11 +52,24 @@ class Handler(BaseHTTPRequestHandler):
             return self.say(401, {"message": "no"})
         if "spent" in path:
             return self.say(403, {"message": "no"}, X_RateLimit_Remaining="0")
+        if "later" in path:
+            STATE["later"] = STATE["later"] or int(time.time()) + 2
+            if time.time() < STATE["later"]:
+                return self.say(403, {"message": "no"}, X_RateLimit_Remaining="0", X_RateLimit_Reset=str(STATE["later"]))
+        if path == "/api/v3/search/repositories":
+            first = (int(query["page"][0]) - 1) * int(query["per_page"][0])
+            if first >= 1000:
+                return self.say(422, {"message": "Only the first 1000 search results are available"})
+            words = query["q"][0].split()
+            found = 1207 if "pickle" in words else 3
+            rows = [row(n, {**ROWS[n % 3], "name": f"{ROWS[n % 3]['name']}{n // 3 or ''}"}) for n in range(first, min(first + 100, found))]
+            return self.say(200, {"total_count": found, "incomplete_results": "slow" in words, "items": rows})
         if path.startswith("/api/v4/projects/") and path.endswith("/languages"):
             main = ROWS[int(path.split("/")[4])]["language"]
             return self.say(200, {main: 80.5, "Shell": 19.5} if main else {})
         lists = {
             "/api/v3/orgs/team/repos": lambda one: one,
+            "/api/v3/orgs/later/repos": lambda one: one,
             "/api/v1/orgs/private/repos": lambda one: one,
             "/api/v1/users/team/repos": lambda one: one,
             "/api/v4/groups/team%2Fsub/projects": gitlab,
@@ -74,8 +80,5 @@ class Handler(BaseHTTPRequestHandler):
         rows = [row(number, known) for number, known in enumerate(ROWS)]
         self.say(200, [lists[path](one) for one in rows[(page - 1) * LAST : page * LAST]])
 
-    def log_message(self, *_):
-        pass
 
-
-ThreadingHTTPServer(("127.0.0.1", PORT), Handler).serve_forever()
+answering.serve(Handler)

@@ -1,7 +1,7 @@
 """A forge of each kind, as far as pull requests go: `forge_requests.py PORT FOLDER` has FOLDER/team/NAME.git as `team/NAME`.
 
-What it was told is kept in FOLDER/state.json. The token is `secret`; the first write is told to wait. Requests whose branch is
-gone are closed; a file FOLDER/merged says that all are merged, FOLDER/empty that none changes anything.
+What it was told is kept in FOLDER/state.json. The token is `secret`; the first write is told to wait. A file FOLDER/merged has
+lines of a branch and the commit that it was merged as; one FOLDER/empty says that no request changes anything.
 """
 
 import json
@@ -9,8 +9,9 @@ import os
 import subprocess
 import sys
 import time
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from urllib.parse import parse_qs, unquote, urlsplit
+
+import answering
 
 PORT, FOLDER = int(sys.argv[1]), sys.argv[2]
 STATE = {"requests": [], "writes": [], "waited": False}
@@ -25,34 +26,38 @@ def tip(path, branch):
     return subprocess.run(command, capture_output=True, text=True).stdout.strip()
 
 
+def merged(branch):
+    """The commit that `branch` was merged as."""
+    if not there("merged"):
+        return None
+    with open(os.path.join(FOLDER, "merged")) as file:
+        return dict(line.split() for line in file).get(branch)
+
+
 def shown(one, kind):
-    state = one["state"]
-    if state == "open" and there("merged"):
+    state, merge = one["state"], merged(one["branch"])
+    if state == "open" and merge:
         state = "merged"
+    merge = merge if state == "merged" else None
     url = f"http://127.0.0.1:{PORT}/{one['path']}/{one['number']}"
-    merge = "1" * 40 if state == "merged" else None
     if kind == "gitlab":
         return {"iid": one["number"], "web_url": url, "source_branch": one["branch"], "merge_commit_sha": merge,
-                "state": "opened" if state == "open" else state, "changes_count": "0" if there("empty") else "1"}
+                "target_branch": "main", "state": "opened" if state == "open" else state,
+                "changes_count": "0" if there("empty") else "1"}
     return {"number": one["number"], "html_url": url, "state": "open" if state == "open" else "closed",
             "merged_at": "2026-11-23T00:00:00Z" if state == "merged" else None, "merge_commit_sha": merge,
-            "head": {"ref": one["branch"], "repo": {"full_name": one["path"]}}, "changed_files": 0 if there("empty") else 1}
+            "head": {"ref": one["branch"], "repo": {"full_name": one["path"]}}, "base": {"ref": "main"},
+            "changed_files": 0 if there("empty") else 1}
 
 
-class Handler(BaseHTTPRequestHandler):
+class Handler(answering.Handler):
     def say(self, status, value, **fields):
         # Kept before anybody hears of it.
         if self.command != "GET":
             with open(os.path.join(FOLDER, "state.new"), "w") as file:
                 json.dump(STATE, file)
             os.replace(os.path.join(FOLDER, "state.new"), os.path.join(FOLDER, "state.json"))
-        body = json.dumps(value).encode()
-        self.send_response(status)
-        for name, text in fields.items():
-            self.send_header(name.replace("_", "-"), text)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        self.wfile.write(body)
+        super().say(status, value, **fields)
 
     def answer(self):
         parts = urlsplit(self.path)
@@ -114,8 +119,5 @@ class Handler(BaseHTTPRequestHandler):
 
     do_GET = do_POST = do_PATCH = do_PUT = answer
 
-    def log_message(self, *_):
-        pass
 
-
-ThreadingHTTPServer(("127.0.0.1", PORT), Handler).serve_forever()
+answering.serve(Handler)
