@@ -99,6 +99,14 @@ fn an_approved_plan_is_staged_and_gives_the_same_commits_everywhere() {
     assert_eq!(code(&later), 0);
     assert_eq!(tips(&home), tips(&copy));
     assert!(tips(&home).iter().all(|tip| tip.len() == 41));
+    // What git calls the files, as git says.
+    let ids: serde_json::Value =
+        serde_json::from_slice(&fs::read(home.path("plan.json")).unwrap()).unwrap();
+    let blobs = &ids["repositories"][0]["files"][0]["blobs"];
+    for (n, rev) in ["main", BRANCH].iter().enumerate() {
+        let id = git(&home.path("shop"), &["rev-parse", &format!("{rev}:app.py")]);
+        assert_eq!(blobs[n], id.trim());
+    }
     // The patch that was approved is the patch that is there.
     let plan: serde_json::Value =
         serde_json::from_slice(&fs::read(home.path("plan.json")).unwrap()).unwrap();
@@ -183,6 +191,10 @@ fn the_plan_is_never_the_source_of_what_is_written() {
         ),
         ("\"after\": \"", "\"after\": \"0"),
         ("\"before\": \"", "\"before\": \"0"),
+        (
+            "\"blobs\": [\n            \"",
+            "\"blobs\": [\n            \"0",
+        ),
         ("\"message\": null", "\"message\": \"Another\""),
     ] {
         assert!(plan.contains(from), "{from}");
@@ -198,7 +210,7 @@ fn the_plan_is_never_the_source_of_what_is_written() {
     refused(&home, &stage(), 2, "is not a plan");
     home.write(
         "plan.json",
-        plan.replace("depickle-plan/1", "depickle-plan/0"),
+        plan.replace("depickle-plan/2", "depickle-plan/1"),
     );
     refused(&home, &stage(), 2, "not a plan of this version");
     home.write("plan.json", &plan);
@@ -253,6 +265,223 @@ fn the_key_is_the_one_that_the_users_git_signs_with() {
         format!("[gpg]\nformat = ssh\n[user]\nsigningkey = {key}\n"),
     );
     let approved = approve();
+    assert_eq!(code(&approved), 0, "{}", stderr(&approved));
+    assert_eq!(code(&home.run(&STAGE)), 0);
+}
+
+/// A home for gpg with keys of `boss` and `other`; `allowed` has that of boss.
+fn pgp(home: &Home) -> Gpg {
+    let gpg = Gpg(tempfile::Builder::new()
+        .prefix("push-")
+        .tempdir_in("/tmp")
+        .unwrap());
+    for who in ["boss", "other"] {
+        let id = format!("{who} <{who}@example.org>");
+        let key = [
+            "--passphrase",
+            "",
+            "--quick-gen-key",
+            &id,
+            "ed25519",
+            "sign",
+            "never",
+        ];
+        gpg.run(home, &[&["--batch"], &key[..]].concat());
+    }
+    let key = gpg.run(home, &["--armor", "--export", "boss@example.org"]);
+    home.write("allowed", key.stdout);
+    gpg
+}
+
+struct Gpg(tempfile::TempDir);
+
+impl Gpg {
+    fn run(&self, home: &Home, args: &[&str]) -> Output {
+        let mut program = Command::new("gpg");
+        let program = program.args(args).env("GNUPGHOME", self.0.path());
+        let output = program.current_dir(home.0.path()).output().unwrap();
+        assert!(output.status.success(), "{args:?}: {}", stderr(&output));
+        output
+    }
+
+    fn approve(&self, home: &Home, id: &str) {
+        let env = [("GNUPGHOME", self.0.path().to_str().unwrap())];
+        let approved = home.run_with(&["approve", "plan.json", "--gpg-key", id], &env);
+        assert_eq!(code(&approved), 0, "{}", stderr(&approved));
+    }
+}
+
+impl Drop for Gpg {
+    fn drop(&mut self) {
+        // The agent of this home, and no other.
+        let mut agent = Command::new("gpgconf");
+        let _ = agent
+            .args(["--kill", "gpg-agent"])
+            .env("GNUPGHOME", self.0.path())
+            .status();
+    }
+}
+
+#[test]
+fn an_openpgp_key_approves_as_well() {
+    let home = planned();
+    let gpg = pgp(&home);
+    gpg.approve(&home, "other@example.org");
+    refused(
+        &home,
+        &home.run(&STAGE),
+        2,
+        "nobody in allowed signed this plan",
+    );
+    gpg.approve(&home, "boss@example.org");
+    let plan = fs::read_to_string(home.path("plan.json")).unwrap();
+    home.write("plan.json", format!("{plan}\n"));
+    refused(
+        &home,
+        &home.run(&STAGE),
+        2,
+        "nobody in allowed signed this plan",
+    );
+    home.write("plan.json", plan);
+    let staged = home.run(&STAGE);
+    assert_eq!(code(&staged), 0, "{}", stderr(&staged));
+    assert!(
+        stderr(&staged).contains("approved by boss@example.org\n"),
+        "{}",
+        stderr(&staged)
+    );
+}
+
+#[test]
+fn what_boss_signed_of_something_else_is_no_approval() {
+    let home = planned();
+    let gpg = pgp(&home);
+    home.write("letter", "yes\n");
+    // A letter with its signature in it, made to look like a signature of its own.
+    gpg.run(&home, &["-u", "boss@example.org", "--sign", "letter"]);
+    let letter = gpg.run(
+        &home,
+        &[
+            "-u",
+            "boss@example.org",
+            "--armor",
+            "--sign",
+            "-o-",
+            "letter",
+        ],
+    );
+    home.write(
+        "plan.json.sig",
+        stdout(&letter).replace("PGP MESSAGE", "PGP SIGNATURE"),
+    );
+    refused(
+        &home,
+        &home.run(&STAGE),
+        2,
+        "nobody in allowed signed this plan",
+    );
+    let alone = gpg.run(
+        &home,
+        &[
+            "-u",
+            "boss@example.org",
+            "--armor",
+            "--detach-sign",
+            "-o-",
+            "letter",
+        ],
+    );
+    home.write("plan.json.sig", alone.stdout);
+    refused(
+        &home,
+        &home.run(&STAGE),
+        2,
+        "nobody in allowed signed this plan",
+    );
+    // One that was good until the key was revoked.
+    fs::remove_file(home.path("plan.json.sig")).unwrap();
+    gpg.approve(&home, "boss@example.org");
+    let listed = stdout(&gpg.run(&home, &["--with-colons", "--list-keys", "boss@example.org"]));
+    let print = listed
+        .lines()
+        .find_map(|line| line.strip_prefix("fpr:::::::::"))
+        .unwrap();
+    let print = print.trim_end_matches(':');
+    let revocation = gpg.0.path().join(format!("openpgp-revocs.d/{print}.rev"));
+    let text = fs::read_to_string(revocation).unwrap();
+    home.write("revoke", text.replace(":-----BEGIN", "-----BEGIN"));
+    gpg.run(&home, &["--import", "revoke"]);
+    let key = gpg.run(&home, &["--armor", "--export", "boss@example.org"]);
+    home.write("allowed", key.stdout);
+    refused(
+        &home,
+        &home.run(&STAGE),
+        2,
+        "nobody in allowed signed this plan",
+    );
+}
+
+#[test]
+fn several_approve_and_each_counts_once() {
+    let home = planned();
+    let gpg = pgp(&home);
+    let pgp_key = fs::read_to_string(home.path("allowed")).unwrap();
+    let lines = |who: &str| {
+        let key = fs::read_to_string(home.path(&format!("{who}.pub"))).unwrap();
+        format!("{who}@example.org {key}")
+    };
+    home.write("allowed", lines("other") + &pgp_key + &lines("boss"));
+    let two = || home.run(&[&STAGE[..], &["--approvals", "2"]].concat());
+    approve(&home, "boss");
+    approve(&home, "boss");
+    gpg.approve(&home, "boss@example.org");
+    refused(
+        &home,
+        &two(),
+        2,
+        "1 of 2 in allowed signed this plan: boss@example.org",
+    );
+    approve(&home, "other");
+    let staged = two();
+    assert_eq!(code(&staged), 0, "{}", stderr(&staged));
+    let said = stderr(&staged);
+    assert!(
+        said.contains("approved by boss@example.org, other@example.org"),
+        "{said}"
+    );
+}
+
+#[test]
+fn a_key_may_be_an_agents() {
+    let home = planned();
+    let socket = home.path("agent");
+    let mut agent = Command::new("ssh-agent");
+    let agent = agent
+        .args(["-D", "-a"])
+        .arg(&socket)
+        .stdout(std::process::Stdio::null());
+    let mut agent = agent.spawn().unwrap();
+    while !socket.exists() {
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
+    let socket = socket.display().to_string();
+    let mut add = Command::new("ssh-add");
+    let add = add.args(["-q", "boss"]).current_dir(home.0.path());
+    assert!(
+        add.env("SSH_AUTH_SOCK", &socket)
+            .status()
+            .unwrap()
+            .success()
+    );
+    fs::remove_file(home.path("boss")).unwrap();
+    let key = fs::read_to_string(home.path("boss.pub")).unwrap();
+    let key = format!("key::{}", key.trim());
+    let approved = home.run_with(
+        &["approve", "plan.json", "--key", &key],
+        &[("SSH_AUTH_SOCK", &socket)],
+    );
+    agent.kill().unwrap();
+    agent.wait().unwrap();
     assert_eq!(code(&approved), 0, "{}", stderr(&approved));
     assert_eq!(code(&home.run(&STAGE)), 0);
 }

@@ -10,9 +10,10 @@ use serde::{Deserialize, Serialize};
 use super::args::Common;
 use super::commit::Shape;
 use crate::journal::{Target, digest};
+use crate::repo::blob_id;
 use crate::report::{ProjectRow, unified};
 
-const SCHEMA: &str = "depickle-plan/1";
+const SCHEMA: &str = "depickle-plan/2";
 
 /// What `diff --save` writes and `stage --plan` reads.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -39,13 +40,15 @@ pub(super) struct PinnedRepo {
     files: Vec<PinnedFile>,
 }
 
-/// One changed file: digests of its bytes, and the change as a person reads it.
+/// One changed file: digests of its bytes, what git calls them, and the change as a person reads it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct PinnedFile {
     path: String,
     before: String,
     after: String,
+    /// Ids of the blobs.
+    blobs: [String; 2],
     patch: String,
 }
 
@@ -114,16 +117,19 @@ impl Pinned {
 impl PinnedRepo {
     /// What is planned for `target`; none when nothing is to be changed.
     pub(super) fn of(target: &Target, row: &ProjectRow) -> Option<PinnedRepo> {
+        let commit = row.commit.clone()?;
+        let blob = |bytes: &[u8]| blob_id(bytes, &commit);
         let files = row.changes.iter().map(|file| PinnedFile {
             path: file.path.clone(),
             before: digest(&file.before),
             after: digest(&file.after),
+            blobs: [blob(&file.before), blob(&file.after)],
             patch: String::from_utf8_lossy(&unified(file)).into_owned(),
         });
         let files: Vec<PinnedFile> = files.collect();
         (!files.is_empty()).then_some(PinnedRepo {
             target: target.clone(),
-            commit: row.commit.clone()?,
+            commit,
             files,
         })
     }

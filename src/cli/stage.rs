@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
-use super::approve::approver;
+use super::approve::approvers;
 use super::args::Common;
 use super::commit::{Committing, How, Job};
 use super::output::{Report, print};
@@ -47,7 +47,7 @@ const PLANNED: [&str; 18] = [
 ];
 
 /// Options that a run keeps from its start besides.
-const KEPT: [&str; 10] = [
+const KEPT: [&str; 11] = [
     "with_tests",
     "config",
     "branch",
@@ -57,6 +57,7 @@ const KEPT: [&str; 10] = [
     "no_gpg_sign",
     "plan",
     "require_approval",
+    "approvals",
     "window",
 ];
 
@@ -71,9 +72,12 @@ pub struct Args {
     /// Stage exactly what `depickle diff --save` planned, and nothing if anything differs
     #[arg(long, value_name = "PLAN", conflicts_with_all = PLANNED)]
     plan: Option<PathBuf>,
-    /// Only if somebody in this file of allowed signers, in the form of ssh-keygen, approved the plan
+    /// Only if somebody in this file approved the plan: allowed signers as ssh-keygen has them, and armored OpenPGP keys
     #[arg(long, value_name = "FILE", requires = "plan")]
     require_approval: Option<PathBuf>,
+    /// So many of them, each counted once
+    #[arg(long, value_name = "N", requires = "require_approval", default_value = "1", value_parser = clap::value_parser!(u16).range(1..))]
+    approvals: u16,
     /// Go on with a run that stopped; what it was asked for stands
     #[arg(long, value_name = "RUN", conflicts_with = "retry_failed", conflicts_with_all = PLANNED, conflicts_with_all = KEPT)]
     resume: Option<String>,
@@ -126,8 +130,9 @@ fn begin(args: &Args, journal: Journal) -> anyhow::Result<Exit> {
     if let Some(path) = &args.plan {
         let (plan, bytes) = Pinned::read(path)?;
         if let Some(allowed) = &args.require_approval {
-            let who = approver(path, &bytes, allowed)?;
+            let who = approvers(path, &bytes, allowed, args.approvals.into())?;
             if !now.quiet {
+                let who = Vec::from_iter(who).join(", ");
                 anstream::eprintln!("approved by {}", crate::text::printable(&who));
             }
         }

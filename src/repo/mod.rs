@@ -32,6 +32,7 @@ pub use owners::Owners;
 pub(crate) use program::git;
 pub use revert::Without;
 pub use sign::Signer;
+pub use tree::blob_id;
 pub use walk::{Filter, Found, Listing, SkipReason, Skipped, files_in};
 
 /// An open git repository: a plain one, a bare one, or one work tree of several.

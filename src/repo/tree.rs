@@ -6,11 +6,26 @@ use std::fs;
 use std::path::Path;
 
 use git2::{ObjectType, Oid, Status, StatusOptions};
+use sha2::{Digest, Sha256};
 
 use super::attributes::Attributes;
 use super::owners::PLACES;
 use super::walk::{Globs, MAX_BYTES, is_git_internal, is_python, not_a_pointer};
 use super::{Base, Filter, Listing, Repo, RepoError, SkipReason};
+
+/// What git calls a file of these `bytes`, in a repository with ids like `id`.
+pub fn blob_id(bytes: &[u8], id: &str) -> String {
+    let sha1 = Oid::hash_object(ObjectType::Blob, bytes).map(|id| id.to_string());
+    match sha1 {
+        Ok(known) if known.len() == id.len() => known,
+        _ => {
+            let head = format!("blob {}\0", bytes.len());
+            let digest = Sha256::new().chain_update(head).chain_update(bytes);
+            let digest = digest.finalize();
+            digest.iter().map(|byte| format!("{byte:02x}")).collect()
+        }
+    }
+}
 
 impl Repo {
     /// The Python files of `base` below `prefix` (as [`Repo::prefix`] gives it), paths relative to it, straight from
