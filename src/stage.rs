@@ -8,6 +8,7 @@
 )]
 
 mod apply;
+mod attributes;
 mod data;
 
 use std::fmt::Write as _;
@@ -500,7 +501,12 @@ fn delete(journal: &Journal, run: &RunRecord, made: &RefRecord) -> Outcome {
                 &next,
             )
         }
-        Err(error) => refused(error.to_string(), &again),
+        Err(error) => {
+            let next = error
+                .hint()
+                .map_or(again.clone(), |hint| format!("{hint}; then: {again}"));
+            refused(error.to_string(), &next)
+        }
     }
 }
 

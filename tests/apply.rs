@@ -93,6 +93,8 @@ fn writes_what_diff_prints_and_puts_it_back() {
     }
     let runs = home.json(&["runs", "--format", "json"]);
     assert_eq!(runs["runs"][0]["repositories"][0]["state"], "applied");
+    assert_eq!(runs["runs"][0]["state"], "applied");
+    assert_eq!(runs["runs"][0]["files"][0]["state"], "applied");
     for _ in 0..2 {
         let back = home.run(&["rollback"]);
         assert_eq!(code(&back), 0, "{}", stdout(&back));
@@ -275,4 +277,71 @@ fn only_files_are_written() {
     assert_eq!(code(&home.run(&["apply", "shop", "--base", "main"])), 2);
     assert_eq!(code(&home.run(&["apply", "nowhere"])), 2);
     assert!(git(&home.path("shop"), &["status", "--porcelain"]).is_empty());
+}
+
+#[test]
+fn kill_dash_nine_while_applying_is_taken_back() {
+    let home = shop();
+    for n in 0..12 {
+        home.write(&format!("shop/part{n}.py"), GUIDE);
+    }
+    let start = everything(&home.path("shop"));
+    // Begun, looked at; then two for each of fourteen files.
+    for (n, entries) in [3, 8, 17, 24].into_iter().enumerate() {
+        let later = Duration::from_micros(300 * n as u64);
+        home.killed(&["apply", "shop"], &[], entries, later);
+        let halfway = everything(&home.path("shop"))
+            .iter()
+            .filter(|(path, is)| start.get(*path) != Some(is))
+            .count();
+        assert!(halfway < 14, "{n}: it was over");
+        let run = id(&home);
+        let resumed = home.run(&["stage", "--resume", &run]);
+        assert_eq!(code(&resumed), 2);
+        assert!(
+            stderr(&resumed).contains("apply anew"),
+            "{}",
+            stderr(&resumed)
+        );
+        let back = home.run(&["rollback"]);
+        assert_eq!(code(&back), 0, "{n}: {}", stdout(&back));
+        assert_eq!(everything(&home.path("shop")), start, "{n}");
+        fs::remove_dir_all(home.path("state")).unwrap();
+    }
+    assert_eq!(code(&home.run(&["apply", "shop"])), 0);
+    assert_eq!(code(&home.run(&["rollback"])), 0);
+    assert_eq!(everything(&home.path("shop")), start);
+}
+
+#[test]
+fn extended_attributes_are_kept() {
+    let home = shop();
+    let python = |code: &str| {
+        let mut python = std::process::Command::new("python3");
+        python
+            .arg("-c")
+            .arg(code)
+            .current_dir(home.0.path())
+            .output()
+            .unwrap()
+    };
+    let set = "import os; os.setxattr('shop/app.py', 'user.note', b'a\\0b')";
+    if !python(set).status.success() {
+        eprintln!("no extended attributes here: this is not tested");
+        return;
+    }
+    let get =
+        "import os; print(os.listxattr('shop/app.py'), os.getxattr('shop/app.py', 'user.note'))";
+    for command in ["apply", "rollback"] {
+        let args = [command, "shop"];
+        let args = &args[..if command == "apply" { 2 } else { 1 }];
+        assert_eq!(code(&home.run(args)), 0);
+        let told = python(get);
+        assert_eq!(
+            stdout(&told),
+            "['user.note'] b'a\\x00b'\n",
+            "{command}: {}",
+            stderr(&told)
+        );
+    }
 }

@@ -15,6 +15,8 @@ mod servers;
 mod merged;
 #[path = "push/requests.rs"]
 mod requests;
+#[path = "push/shape.rs"]
+mod shape;
 
 use std::collections::BTreeMap;
 use std::fs;
@@ -381,6 +383,78 @@ fn a_stop_at_every_step_is_gone_on_with_and_taken_back() {
             assert_eq!(states(&home), ["rolled-back", "rolled-back"], "{at}");
         }
     }
+}
+
+#[test]
+fn kill_dash_nine_while_pushing_loses_nothing() {
+    let home = Home::new();
+    let names: Vec<String> = (0..6).map(|n| format!("shop{n}")).collect();
+    for name in &names {
+        cloned(&home, name);
+    }
+    let paths: Vec<&str> = names.iter().map(String::as_str).collect();
+    let start = refs(&home);
+    for n in 0..4 {
+        let run = stage(&home, &paths);
+        let later = std::time::Duration::from_millis(7 * n as u64);
+        home.killed(&["push", &run], &[], home.entries() + 1 + 3 * n, later);
+        let pushed = names
+            .iter()
+            .filter(|name| !tip(&served(&home, name)).is_empty());
+        assert!(pushed.count() < names.len(), "{n}: it was over");
+        if n % 2 == 0 {
+            let again = home.run_alone(&["push", &run], &[]);
+            assert_eq!(code(&again), 0, "{n}: {}", said(&again));
+            for name in &names {
+                assert_eq!(tip(&served(&home, name)), tip(&home.path(name)), "{n}");
+            }
+            assert_eq!(states(&home), ["pushed"; 6], "{n}");
+        }
+        let undone = home.run_alone(&["rollback", &run], &[]);
+        assert_eq!(code(&undone), 0, "{n}: {}", said(&undone));
+        assert_eq!(refs(&home), start, "{n}");
+        fs::remove_dir_all(home.path("state")).unwrap();
+    }
+}
+
+#[test]
+fn rows_are_told_to_programs_as_well() {
+    let home = Home::new();
+    cloned(&home, "shop");
+    home.repo("lone", &[("app.py", GUIDE)]);
+    let run = stage(&home, &["shop", "lone"]);
+    let json = |args: &[&str]| {
+        let output = home.run(&[args, &["--format", "json"]].concat());
+        let told: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap();
+        assert_eq!(told["run"], run.as_str());
+        (code(&output), told["rows"].as_array().unwrap().clone())
+    };
+    let find = |rows: &[serde_json::Value], end: &str| {
+        let ends = |row: &&serde_json::Value| row["repository"].as_str().unwrap().ends_with(end);
+        rows.iter().find(ends).unwrap().clone()
+    };
+    let (exit, rows) = json(&["push", &run]);
+    assert_eq!((exit, rows.len()), (3, 2));
+    let (shop, lone) = (find(&rows, "shop"), find(&rows, "lone"));
+    assert_eq!(
+        (&shop["outcome"], &shop["branch"]),
+        (&"pushed".into(), &BRANCH.into())
+    );
+    assert_eq!(shop["error"], serde_json::Value::Null);
+    assert_eq!(lone["outcome"], "not-pushed");
+    assert_eq!(lone["next"], "name one with --remote");
+    git(&home.path("lone"), &["branch", "-f", BRANCH, "main"]);
+    let (exit, rows) = json(&["rollback", &run]);
+    assert_eq!((exit, rows.len()), (3, 3));
+    assert!(
+        rows.iter()
+            .filter(|row| row["outcome"] == "deleted")
+            .count()
+            == 2
+    );
+    let lone = find(&rows, "lone");
+    assert_eq!(lone["outcome"], "left-as-it-is");
+    assert!(lone["next"].as_str().unwrap().contains("git -C"), "{lone}");
 }
 
 /// `git daemon` that takes pushes.

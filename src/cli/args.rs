@@ -200,6 +200,16 @@ pub struct OfForge {
     pub ssh: bool,
 }
 
+/// Formats of rows that say what was done.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, ValueEnum)]
+pub enum RowFormat {
+    /// For people
+    #[default]
+    Text,
+    /// For programs
+    Json,
+}
+
 /// `--to`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]

@@ -184,6 +184,14 @@ fn recorded(journal: &Journal, id: Option<&str>) -> anyhow::Result<Option<RunRec
     run.map_err(|error: JournalError| anyhow::anyhow!(hinted(&error.to_string(), error.hint())))
 }
 
+/// Prints what was done about `run`, one row for each thing.
+fn print_rows(run: &RunRecord, rows: &[serde_json::Value]) -> anyhow::Result<()> {
+    let document = serde_json::json!({ "schema": "depickle/1", "run": run.id, "rows": rows });
+    let text = serde_json::to_string_pretty(&document)?;
+    anstream::println!("{text}");
+    Ok(())
+}
+
 /// What happened, and what to do next, in one line.
 fn hinted(what: &str, hint: Option<String>) -> String {
     match hint {

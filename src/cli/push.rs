@@ -3,9 +3,12 @@
 use std::io::IsTerminal;
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
+use super::args::RowFormat;
 use super::{Exit, hinted};
 use crate::forge::{Kind, RequestState};
-use crate::push::{Forge, Opened, Opening, Order, push as publish};
+use crate::push::{Forge, Opened, Opening, Order, Row, push as publish};
 use crate::text::printable;
 
 #[derive(Debug, clap::Args)]
@@ -37,12 +40,15 @@ pub struct Args {
     /// Where its API begins, where that is not the usual place
     #[arg(long, value_name = "URL", requires = "open")]
     api: Option<String>,
-    /// Seconds that git has for one repository
+    /// Seconds that git has for one repository, and the longest wait that a forge may ask for
     #[arg(long, value_name = "SECONDS", default_value = "600")]
     timeout: u64,
-    /// Seconds from one push to the next at the same server
+    /// Seconds from one write to the next at the same server
     #[arg(long, value_name = "SECONDS", default_value = "1")]
     pause: u64,
+    /// What to print
+    #[arg(long, value_name = "FMT", default_value = "text")]
+    format: RowFormat,
 }
 
 #[derive(Debug, Clone, Copy, clap::ValueEnum)]
@@ -88,38 +94,24 @@ pub(super) fn push(args: &Args) -> anyhow::Result<Exit> {
             most: args.max_open.unwrap_or(usize::MAX),
         }),
     };
-    anstream::println!("run {}", run.id);
-    if run.refs.is_empty() {
-        anstream::println!("  it staged nothing; there is nothing to push");
+    let text = args.format == RowFormat::Text;
+    if text {
+        anstream::println!("run {}", run.id);
+        if run.refs.is_empty() {
+            anstream::println!("  it staged nothing; there is nothing to push");
+        }
     }
-    let mut failed = 0;
+    let (mut failed, mut rows) = (0, Vec::new());
     publish(&journal, &run, &order, |row| {
-        let place = printable(&format!("{}  {}", row.target, row.branch));
-        match row.outcome {
-            Ok(done) => {
-                let word = if done.now { "pushed to" } else { "is at" };
-                let request = done.request.map(|request| match request {
-                    Opened::New(url) => format!("; opened {url}"),
-                    Opened::Updated(url) => format!("; brought up to date {url}"),
-                    Opened::Empty(url) => format!("; closed {url}: nothing is left to change"),
-                    Opened::Ended(url, RequestState::Merged) => format!("; merged before: {url}"),
-                    Opened::Ended(url, _) => format!("; closed before, and left so: {url}"),
-                    Opened::Enough => "; no pull request yet: --max-open".to_owned(),
-                });
-                let line = format!("{}{}", done.url, request.unwrap_or_default());
-                anstream::println!("  {place}: {word} {}", printable(&line));
-            }
-            Err(error) => {
-                failed += 1;
-                let what = match error.is_of_request() {
-                    true => "no pull request",
-                    false => "not pushed",
-                };
-                let error = printable(&hinted(&error.to_string(), error.hint()));
-                anstream::println!("  {place}: {what}: {error}");
-            }
+        failed += usize::from(row.outcome.is_err());
+        match text {
+            true => anstream::println!("  {}", printable(&as_text(&row))),
+            false => rows.push(as_json(&row)),
         }
     });
+    if !text {
+        super::print_rows(&run, &rows)?;
+    }
     if !run.finished {
         anstream::eprintln!(
             "the run is not finished; to go on: depickle stage --resume {}",
@@ -129,5 +121,66 @@ pub(super) fn push(args: &Args) -> anyhow::Result<Exit> {
     Ok(match failed {
         0 if run.finished => Exit::Done,
         _ => Exit::Incomplete,
+    })
+}
+
+/// What became of a request, as a word.
+fn word(opened: &Opened) -> &'static str {
+    match opened {
+        Opened::New(_) => "opened",
+        Opened::Updated(_) => "brought-up-to-date",
+        Opened::Empty(_) => "closed-as-empty",
+        Opened::Ended(_, RequestState::Merged) => "merged-before",
+        Opened::Ended(..) => "closed-before",
+        Opened::Enough => "not-yet",
+    }
+}
+
+fn as_text(row: &Row) -> String {
+    let said = match &row.outcome {
+        Ok(done) => {
+            let word = if done.now { "pushed to" } else { "is at" };
+            let request = done.request.as_ref().map(|request| match request {
+                Opened::New(url) => format!("; opened {url}"),
+                Opened::Updated(url) => format!("; brought up to date {url}"),
+                Opened::Empty(url) => format!("; closed {url}: nothing is left to change"),
+                Opened::Ended(url, RequestState::Merged) => format!("; merged before: {url}"),
+                Opened::Ended(url, _) => format!("; closed before, and left so: {url}"),
+                Opened::Enough => "; no pull request yet: --max-open".to_owned(),
+            });
+            format!("{word} {}{}", done.url, request.unwrap_or_default())
+        }
+        Err(error) => {
+            let what = match error.is_of_request() {
+                true => "no pull request",
+                false => "not pushed",
+            };
+            format!("{what}: {}", hinted(&error.to_string(), error.hint()))
+        }
+    };
+    format!("{}  {}: {said}", row.target, row.branch)
+}
+
+fn as_json(row: &Row) -> Value {
+    let (outcome, url, request) = match &row.outcome {
+        Ok(done) => {
+            let word = if done.now { "pushed" } else { "there" };
+            (word, Some(&done.url), done.request.as_ref())
+        }
+        Err(error) if error.is_of_request() => ("no-request", None, None),
+        Err(_) => ("not-pushed", None, None),
+    };
+    let request = request.map(|request| {
+        let url = match request {
+            Opened::New(url) | Opened::Updated(url) | Opened::Empty(url) => Some(url),
+            Opened::Ended(url, _) => Some(url),
+            Opened::Enough => None,
+        };
+        json!({ "outcome": word(request), "url": url })
+    });
+    let error = row.outcome.as_ref().err();
+    json!({
+        "repository": row.target, "branch": row.branch, "outcome": outcome, "url": url, "request": request,
+        "error": error.map(ToString::to_string), "next": error.and_then(|error| error.hint()),
     })
 }

@@ -3,7 +3,10 @@
 use std::io::IsTerminal;
 use std::time::Duration;
 
+use serde_json::{Value, json};
+
 use super::Exit;
+use super::args::RowFormat;
 use crate::push::{Forge, Order, rollback as undo};
 use crate::stage::{Outcome, restore};
 use crate::text::printable;
@@ -16,12 +19,15 @@ pub struct Args {
     /// The last run that staged something (the default)
     #[arg(long)]
     last: bool,
-    /// Seconds that git has for one pushed branch
+    /// Seconds that git has for one pushed branch, and the longest wait that a forge may ask for
     #[arg(long, value_name = "SECONDS", default_value = "600")]
     timeout: u64,
-    /// Seconds from one push to the next at the same server
+    /// Seconds from one write to the next at the same server
     #[arg(long, value_name = "SECONDS", default_value = "1")]
     pause: u64,
+    /// What to print
+    #[arg(long, value_name = "FMT", default_value = "text")]
+    format: RowFormat,
 }
 
 pub(super) fn rollback(args: &Args) -> anyhow::Result<Exit> {
@@ -45,48 +51,89 @@ pub(super) fn rollback(args: &Args) -> anyhow::Result<Exit> {
         },
         opening: None,
     };
-    let mut refused = false;
-    anstream::println!("run {}", run.id);
-    if run.refs.is_empty() && run.files.is_empty() {
-        anstream::println!("  it staged nothing; there is nothing to undo");
-    }
-    for undone in undo(&journal, &run, &order) {
-        let place = printable(&format!("{}  {}", undone.root, undone.reference));
-        match undone.outcome {
-            Outcome::Deleted => anstream::println!("  {place}: deleted"),
-            Outcome::Closed => anstream::println!("  {place}: closed"),
-            Outcome::Reverted { by } => {
-                let by = printable(&by);
-                anstream::println!("  {place}: merged; to be reverted by {by}");
-            }
-            Outcome::AlreadyGone => anstream::println!("  {place}: already gone"),
-            Outcome::Refused { reason, next } => {
-                refused = true;
-                let (reason, next) = (printable(&reason), printable(&next));
-                anstream::println!("  {place}: left as it is: {reason}\n    next: {next}");
-            }
+    let text = args.format == RowFormat::Text;
+    if text {
+        anstream::println!("run {}", run.id);
+        if run.refs.is_empty() && run.files.is_empty() {
+            anstream::println!("  it staged nothing; there is nothing to undo");
         }
     }
-    for (made, outcome) in restore(&journal, &run) {
-        let path = printable(&made.path);
-        let new = made.original.is_none();
-        match outcome {
-            Outcome::Deleted if new => anstream::println!("  {path}: removed"),
-            Outcome::Deleted | Outcome::Closed | Outcome::Reverted { .. } => {
-                anstream::println!("  {path}: put back");
-            }
-            Outcome::AlreadyGone if new => anstream::println!("  {path}: already gone"),
-            Outcome::AlreadyGone => anstream::println!("  {path}: is what it was"),
-            Outcome::Refused { reason, next } => {
-                refused = true;
-                let (reason, next) = (printable(&reason), printable(&next));
-                anstream::println!("  {path}: left as it is: {reason}\n    next: {next}");
-            }
-        }
+    let refs = undo(&journal, &run, &order).into_iter();
+    let mut all: Vec<One> = refs
+        .map(|undone| One {
+            repository: Some(undone.root),
+            what: undone.reference,
+            outcome: undone.outcome,
+            words: ("deleted", "already gone"),
+        })
+        .collect();
+    let files = restore(&journal, &run).into_iter();
+    all.extend(files.map(|(made, outcome)| One {
+        repository: None,
+        what: made.path.clone(),
+        outcome,
+        words: match made.original {
+            Some(_) => ("put back", "is what it was"),
+            None => ("removed", "already gone"),
+        },
+    }));
+    match text {
+        true => all.iter().for_each(One::print),
+        false => super::print_rows(&run, &all.iter().map(One::as_json).collect::<Vec<_>>())?,
     }
-    Ok(if refused {
-        Exit::Incomplete
-    } else {
-        Exit::Done
+    let refused = |one: &One| matches!(one.outcome, Outcome::Refused { .. });
+    Ok(match all.iter().any(refused) {
+        true => Exit::Incomplete,
+        false => Exit::Done,
     })
+}
+
+/// What became of one ref, request or file.
+struct One {
+    /// Files have none.
+    repository: Option<String>,
+    what: String,
+    outcome: Outcome,
+    /// What is said of one that was taken back now, and of one that was before.
+    words: (&'static str, &'static str),
+}
+
+impl One {
+    fn word(&self) -> &'static str {
+        match &self.outcome {
+            Outcome::Deleted => self.words.0,
+            Outcome::Closed => "closed",
+            Outcome::Reverted { .. } => "merged",
+            Outcome::AlreadyGone => self.words.1,
+            Outcome::Refused { .. } => "left as it is",
+        }
+    }
+
+    fn print(&self) {
+        let root = self.repository.as_ref().map(|root| format!("{root}  "));
+        let place = format!("{}{}", root.unwrap_or_default(), self.what);
+        let (place, word) = (printable(&place), self.word());
+        match &self.outcome {
+            Outcome::Reverted { by } => {
+                anstream::println!("  {place}: {word}; to be reverted by {}", printable(by));
+            }
+            Outcome::Refused { reason, next } => {
+                let (reason, next) = (printable(reason), printable(next));
+                anstream::println!("  {place}: {word}: {reason}\n    next: {next}");
+            }
+            _ => anstream::println!("  {place}: {word}"),
+        }
+    }
+
+    fn as_json(&self) -> Value {
+        let (by, reason, next) = match &self.outcome {
+            Outcome::Reverted { by } => (Some(by), None, None),
+            Outcome::Refused { reason, next } => (None, Some(reason), Some(next)),
+            _ => (None, None, None),
+        };
+        json!({
+            "repository": self.repository, "what": self.what, "outcome": self.word().replace(' ', "-"),
+            "by": by, "reason": reason, "next": next,
+        })
+    }
 }

@@ -123,16 +123,12 @@ fn summary(run: &RunRecord) -> String {
 
 /// One word for a whole run.
 fn state(run: &RunRecord) -> &'static str {
-    let count = |word: &str| {
-        run.states()
-            .filter(|state| self::word(state) == word)
-            .count()
-    };
-    let all = run.states().count();
-    match (all, count("rolled back"), count("staged")) {
-        (0, ..) => "nothing staged",
-        (all, gone, _) if all == gone => "rolled back",
-        (all, _, staged) if all == staged => "staged",
+    let count = |wanted: &RefState| run.states().filter(|state| *state == wanted).count();
+    match run.states().count() {
+        0 => "nothing staged",
+        all if all == count(&RefState::Deleted) => "rolled back",
+        all if all == count(&RefState::Created) && run.refs.is_empty() => "applied",
+        all if all == count(&RefState::Created) => "staged",
         _ => "in part",
     }
 }
@@ -155,7 +151,7 @@ fn as_json(run: &RunRecord) -> serde_json::Value {
         })
     });
     let files = run.files.iter().map(
-        |made| json!({ "target": made.target, "path": made.path, "state": word(&made.state) }),
+        |made| json!({ "target": made.target, "path": made.path, "state": written(&made.state) }),
     );
     let repositories = run.repositories.iter().map(|one| {
         json!({
@@ -190,5 +186,13 @@ fn word(state: &RefState) -> &'static str {
         RefState::DeleteAnnounced => "being rolled back",
         RefState::Deleted => "rolled back",
         RefState::Refused(_) => "not rolled back",
+    }
+}
+
+/// Of a file.
+fn written(state: &RefState) -> &'static str {
+    match state {
+        RefState::Created => "applied",
+        other => word(other),
     }
 }

@@ -183,6 +183,12 @@ fn go_on(id: &str, args: &Args, journal: &Journal) -> anyhow::Result<Exit> {
             "run {id} was rolled back; stage anew instead, or end it with `depickle rollback {id}`"
         );
     }
+    if record.settings.is_null() {
+        anyhow::bail!(
+            "run {id} changed files in place, which is not gone on with: what is left would be planned from files that are \
+             changed in part; take it back with `depickle rollback {id}`, and apply anew"
+        );
+    }
     let settings: Settings = serde_json::from_value(record.settings.take()).map_err(|_| {
         anyhow::anyhow!("run {id} did not record what it was asked for; stage anew instead")
     })?;

@@ -115,6 +115,7 @@ impl Repo {
                 worktree,
             });
         }
+        self.unlocked("packed-refs.lock")?;
         let failed = |error: git2::Error| self.failed("delete the branch", &error);
         let full = full(name);
         let mut transaction = self.git.transaction().map_err(failed)?;
@@ -153,6 +154,19 @@ impl Repo {
             self.git
                 .reflog_delete(&full(name))
                 .map_err(|error| self.failed("delete the reflog", &error))?;
+        }
+        Ok(())
+    }
+
+    /// Waits for git's lock `name`. Whose it is its text does not tell, so it is never taken away.
+    fn unlocked(&self, name: &str) -> Result<(), RepoError> {
+        let path = self.git_dir.join(name);
+        let begun = Instant::now();
+        while path.exists() {
+            if begun.elapsed() > PATIENCE {
+                return Err(RepoError::Locked { path });
+            }
+            std::thread::sleep(PATIENCE / 20);
         }
         Ok(())
     }

@@ -149,6 +149,12 @@ pub enum RepoError {
         /// Root of the repository.
         path: PathBuf,
     },
+    /// A lock of git's is in the way.
+    #[error("git's lock {} is held", path.display())]
+    Locked {
+        /// The lock.
+        path: PathBuf,
+    },
     /// Anything else that libgit2 refuses.
     #[error("cannot {action} in {}: {detail}", path.display())]
     Git {
@@ -211,6 +217,10 @@ impl RepoError {
                 "see what was added to it: git -C {} log --oneline {expected}..{}",
                 quoted(&path.display().to_string()),
                 quoted(branch)
+            ),
+            RepoError::Locked { path } => format!(
+                "wait until git has ended; if none is at work there, one was killed: rm {}",
+                quoted(&path.display().to_string())
             ),
             RepoError::Outside { .. }
             | RepoError::NotUtf8Path { .. }

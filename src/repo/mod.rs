@@ -246,6 +246,12 @@ impl Repo {
     }
 
     fn failed(&self, action: &'static str, error: &git2::Error) -> RepoError {
+        // Which lock stands in the words alone.
+        let lock = error.message().split('\'').nth(1);
+        if let Some(lock) = lock.filter(|_| error.code() == ErrorCode::Locked) {
+            let path = PathBuf::from(format!("{}.lock", lock.trim_end_matches(".lock")));
+            return RepoError::Locked { path };
+        }
         RepoError::Git {
             action,
             path: self.root.clone(),

@@ -224,6 +224,7 @@ impl Replaced<'_> {
                 .open(temporary)?;
             own(&file, &meta)?;
             file.set_permissions(meta.permissions())?;
+            super::attributes::keep(&File::open(self.path)?, &file)?;
             file.write_all(self.after)?;
             let mut times = FileTimes::new().set_modified(self.modified);
             if let Ok(accessed) = meta.accessed() {

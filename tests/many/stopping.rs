@@ -1,6 +1,6 @@
 //! A stop at every step: resumed, it ends as if it had not stopped; rolled back, everything is as at the start.
 
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use super::*;
 
@@ -24,24 +24,6 @@ fn home() -> Home {
 
 const STAGE: [&str; 5] = ["stage", "--repos", "list.txt", "-j", "1"];
 
-fn journal(home: &Home) -> PathBuf {
-    let entries = fs::read_dir(home.path("state/runs"))
-        .into_iter()
-        .flatten()
-        .flatten();
-    let mut files = entries
-        .map(|entry| entry.path())
-        .filter(|path| path.extension().is_some_and(|end| end == "jsonl"));
-    files.next().unwrap_or_else(|| home.path("none"))
-}
-
-fn entries(home: &Home) -> usize {
-    fs::read_to_string(journal(home))
-        .unwrap_or_default()
-        .lines()
-        .count()
-}
-
 /// As if nothing had been run, but for the cache.
 fn forget(home: &Home) {
     let _ = fs::remove_dir_all(home.path("state"));
@@ -60,7 +42,7 @@ fn a_stop_at_every_step_is_gone_on_with_and_taken_back() {
     let start = refs(home.0.path());
     let whole = home.run_with(&STAGE, &[DATED]);
     assert_eq!(code(&whole), 3, "{}", stderr(&whole));
-    let (expected, steps, run) = (ended(&home), entries(&home), id(&home));
+    let (expected, steps, run) = (ended(&home), home.entries(), id(&home));
     let words: Vec<_> = expected.0.iter().map(|(_, state)| state.as_str()).collect();
     assert_eq!(words, ["staged", "clean", "staged", "failed", "staged"]);
     assert!(steps >= 14, "{steps}");
@@ -78,7 +60,7 @@ fn a_stop_at_every_step_is_gone_on_with_and_taken_back() {
                 "full" => assert!(matches!(code(&stopped), 2 | 3), "{at}"),
                 _ => assert_eq!(stopped.status.code(), None, "{at}: {}", stderr(&stopped)),
             }
-            if entries(&home) == 0 || (what == "torn" && step == 1) {
+            if home.entries() == 0 || (what == "torn" && step == 1) {
                 assert_eq!(refs(home.0.path()), start, "{at}");
                 assert_eq!(code(&home.run(&["stage", "--resume", &run])), 2, "{at}");
                 continue;
@@ -191,17 +173,8 @@ fn killed(count: usize, wanted: impl Fn(usize) -> usize, later: impl Fn(usize) -
     home.write("list.txt", list);
     let start = (refs(home.0.path()), locks(home.0.path()));
     for n in 0..count {
-        let mut child = home
-            .program(&["stage", "--repos", "list.txt", "-q"])
-            .spawn()
-            .unwrap();
-        let begun = Instant::now();
-        while entries(&home) < wanted(n) && begun.elapsed() < Duration::from_secs(60) {
-            std::thread::sleep(Duration::from_millis(1));
-        }
-        std::thread::sleep(later(n));
-        child.kill().unwrap();
-        child.wait().unwrap();
+        let stage = ["stage", "--repos", "list.txt", "-q"];
+        home.killed(&stage, &[], wanted(n), later(n));
         let run = id(&home);
         if n % 2 == 0 {
             let resumed = home.run(&["stage", "--resume", &run, "--format", "json"]);

@@ -296,3 +296,36 @@ fn a_token_comes_from_gits_credential_helpers() {
     assert_eq!(code(&opened), 0, "{}", said(&opened));
     assert_eq!(hosts.requests().len(), 1);
 }
+
+#[test]
+fn kill_dash_nine_while_opening_opens_one_for_each() {
+    let names = ["shop", "cart", "pay"];
+    let hosts = Hosts::new(&names);
+    let start = refs(&hosts.home);
+    let api = hosts.api("v3");
+    for n in 0..3 {
+        let run = hosts.stage(&names);
+        let push = ["push", &run, "--open", "--forge", "github", "--api", &api];
+        let token = [("GH_ENTERPRISE_TOKEN", "secret")];
+        let later = std::time::Duration::from_millis(20 * n as u64);
+        let entries = hosts.home.entries() + 3 + 2 * n;
+        hosts.home.killed(&push, &token, entries, later);
+        if n != 1 {
+            let again = hosts.home.run_alone(&push, &token);
+            assert_eq!(code(&again), 0, "{n}: {}", said(&again));
+            let requests = hosts.requests();
+            let open = requests.iter().filter(|one| one["state"] == "open");
+            let mut paths: Vec<&str> = open.map(|one| one["path"].as_str().unwrap()).collect();
+            paths.sort();
+            assert_eq!(paths, ["team/cart", "team/pay", "team/shop"], "{n}");
+        }
+        let undone = hosts.home.run_alone(&["rollback", &run], &token);
+        assert_eq!(code(&undone), 0, "{n}: {}", said(&undone));
+        assert!(
+            hosts.requests().iter().all(|one| one["state"] == "closed"),
+            "{n}"
+        );
+        assert_eq!(refs(&hosts.home), start, "{n}");
+        fs::remove_dir_all(hosts.home.path("state")).unwrap();
+    }
+}

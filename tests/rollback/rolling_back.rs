@@ -361,3 +361,43 @@ fn a_journal_that_cannot_be_written_keeps_the_ref() {
     refused(rollback(&place.journal, &run).remove(0).outcome);
     assert_eq!(git(&place.root, &["rev-parse", BRANCH]).trim(), new);
 }
+
+#[test]
+fn a_lock_of_gits_that_stays_is_told_and_nothing_is_touched() {
+    let place = place();
+    let (repo, _) = staged(&place);
+    git(&place.root, &["pack-refs", "--all"]);
+    let before = refs(&place.root);
+    let lock = place.root.join(".git/packed-refs.lock");
+    // Of git's other locks none is in the way.
+    fs::write(place.root.join(".git/HEAD.lock"), "").unwrap();
+    fs::write(&lock, "").unwrap();
+    let around = surroundings(&place.root);
+    let (reason, next) = refused(undone(&place));
+    assert!(reason.contains("packed-refs.lock is held"), "{reason}");
+    assert!(
+        next.contains("one was killed: rm ") && next.contains("; then: depickle rollback"),
+        "{next}"
+    );
+    assert_eq!(
+        (refs(&place.root), surroundings(&place.root)),
+        (before, around)
+    );
+    fs::remove_file(&lock).unwrap();
+    assert_eq!(undone(&place), Outcome::Deleted);
+    // One that stands where the branch is to be, and is not ours.
+    let new = commit(&repo, "app/views.py", "changed\n").unwrap();
+    let lock = place.root.join(format!(".git/refs/heads/{BRANCH}.lock"));
+    write(
+        &place.root,
+        &format!(".git/refs/heads/{BRANCH}.lock"),
+        "x\n",
+    );
+    let error = repo.create_branch(BRANCH, &new).unwrap_err();
+    assert!(
+        error.to_string().contains("pickle-to-json.lock is held"),
+        "{error}"
+    );
+    fs::remove_file(&lock).unwrap();
+    repo.create_branch(BRANCH, &new).unwrap();
+}

@@ -2,7 +2,8 @@
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::{Command, Output, Stdio};
+use std::time::{Duration, Instant};
 
 use serde_json::Value;
 use tempfile::TempDir;
@@ -24,6 +25,7 @@ def load():
 /// A home with a record of runs of its own.
 pub struct Home(pub TempDir);
 
+#[allow(dead_code, reason = "each test uses some of it")]
 impl Home {
     pub fn new() -> Home {
         Home(TempDir::new().unwrap())
@@ -72,6 +74,44 @@ impl Home {
 
     pub fn run(&self, args: &[&str]) -> Output {
         self.run_with(args, &[])
+    }
+
+    /// How many entries the records of all runs have.
+    pub fn entries(&self) -> usize {
+        let files = fs::read_dir(self.path("state/runs")).into_iter().flatten();
+        let paths = files.flatten().map(|entry| entry.path());
+        paths
+            .filter(|path| path.extension().is_some_and(|end| end == "jsonl"))
+            .map(|path| fs::read_to_string(path).unwrap_or_default().lines().count())
+            .sum()
+    }
+
+    /// Runs the program, and kills it as `kill -9` does: some time `later` than there are so many entries.
+    pub fn killed(&self, args: &[&str], env: &[(&str, &str)], entries: usize, later: Duration) {
+        let mut program = self.program(args);
+        let program = program.envs(env.iter().copied()).stdout(Stdio::null());
+        let mut child = program.stderr(Stdio::null()).spawn().unwrap();
+        let begun = Instant::now();
+        while self.entries() < entries
+            && child.try_wait().unwrap().is_none()
+            && begun.elapsed() < Duration::from_secs(60)
+        {
+            std::thread::sleep(Duration::from_millis(1));
+        }
+        std::thread::sleep(later);
+        child.kill().unwrap();
+        child.wait().unwrap();
+    }
+
+    /// Runs the program as soon as nobody else works on the run: git may outlive who started it.
+    pub fn run_alone(&self, args: &[&str], env: &[(&str, &str)]) -> Output {
+        loop {
+            let output = self.run_with(args, env);
+            if !stderr(&output).contains("another depickle") {
+                return output;
+            }
+            std::thread::sleep(Duration::from_millis(50));
+        }
     }
 
     pub fn json(&self, args: &[&str]) -> Value {

@@ -37,11 +37,13 @@ pub fn free() -> u16 {
 
 /// The server of `command`, once it answers at `port`.
 pub fn started(mut command: Command, port: u16) -> Server {
-    let child = command
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    command.stdout(Stdio::null());
+    started_telling(command, port)
+}
+
+/// [`started`], and what the server tells goes where `command` says.
+pub fn started_telling(mut command: Command, port: u16) -> Server {
+    let child = command.stderr(Stdio::null()).spawn().unwrap();
     let server = Server { child, port };
     for _ in 0..500 {
         if TcpStream::connect(("127.0.0.1", port)).is_ok() {
