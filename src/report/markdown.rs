@@ -207,7 +207,7 @@ mod tests {
             ..ProjectRow::default()
         };
         let text = request(&project, "R", "");
-        assert!(text.len() < 65_000 && text.ends_with("prints the commands.\n"));
+        assert!(text.len() < 65_000 && text.ends_with("request that reverts it.\n"));
         assert!(text.contains("There is more than fits here"));
     }
 }
