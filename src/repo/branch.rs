@@ -6,8 +6,9 @@
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use git2::{ConfigLevel, ErrorCode, Oid};
+use git2::{ConfigLevel, Oid};
 
+use super::store::{Ref, Store};
 use super::{Repo, RepoError};
 
 /// How long git's lock on one ref may be held by somebody who lives: far longer than it takes.
@@ -40,13 +41,10 @@ impl Repo {
                 path: self.root.clone(),
             });
         }
-        let mut below = self
-            .git
-            .references_glob(&format!("{}/*", full(name)))
-            .map_err(|error| self.failed("list the branches", &error))?;
-        match below.names().next() {
-            Some(Ok(by)) => Err(blocked(by.strip_prefix("refs/heads/").unwrap_or(by))),
-            Some(Err(error)) => Err(self.failed("list the branches", &error)),
+        let below = self.store.below(&full(name));
+        let below = below.map_err(|said| self.failed("list the branches", &said))?;
+        match below.first() {
+            Some(by) => Err(blocked(by.strip_prefix("refs/heads/").unwrap_or(by))),
             None => Ok(()),
         }
     }
@@ -57,19 +55,22 @@ impl Repo {
     /// As [`Repo::check_branch`]; [`RepoError::Git`] when the commit does not exist.
     pub fn create_branch(&self, name: &str, oid: &str) -> Result<(), RepoError> {
         self.check_branch(name)?;
-        let made = Oid::from_str(oid).and_then(|id| {
-            self.git.find_commit(id)?;
-            self.git
-                .reference(&full(name), id, false, "branch: staged by depickle")
-        });
-        match made {
-            Ok(_) => Ok(()),
-            Err(error) => {
-                // Somebody may have made it between the check and the act.
-                self.check_branch(name)?;
-                Err(self.failed("make the branch", &error))
-            }
-        }
+        let action = "make the branch";
+        let made = match (&self.store, self.store.header(oid)) {
+            (_, None) => Err(self.failed(action, "there is no such commit")),
+            (Store::Program(git), _) => git
+                .update(&full(name), Some(oid), None)
+                .map_err(|said| self.failed(action, &said)),
+            (Store::Library(git), _) => Oid::from_str(oid)
+                .and_then(|id| git.reference(&full(name), id, false, "branch: staged by depickle"))
+                .map(|_| ())
+                .map_err(|error| self.refused(action, &error)),
+        };
+        made.or_else(|error| {
+            // Somebody may have made it between the check and the act.
+            self.check_branch(name)?;
+            Err(error)
+        })
     }
 
     /// Names of all branches, without `refs/heads/`.
@@ -77,14 +78,10 @@ impl Repo {
     /// # Errors
     /// [`RepoError::Git`].
     pub fn branches(&self) -> Result<Vec<String>, RepoError> {
-        let failed = |error: git2::Error| self.failed("list the branches", &error);
-        let mut listed = self.git.references_glob("refs/heads/*").map_err(failed)?;
-        let mut branches = Vec::new();
-        for name in listed.names() {
-            let name = name.map_err(failed)?;
-            branches.push(name.strip_prefix("refs/heads/").unwrap_or(name).to_owned());
-        }
-        Ok(branches)
+        let listed = self.store.below("refs/heads");
+        let listed = listed.map_err(|said| self.failed("list the branches", &said))?;
+        let short = |name: String| name.strip_prefix("refs/heads/").map(str::to_owned);
+        Ok(listed.into_iter().filter_map(short).collect())
     }
 
     /// The commit that the branch `name` points to, in hex; none when there is no such branch.
@@ -92,13 +89,7 @@ impl Repo {
     /// # Errors
     /// [`RepoError::Git`] when the ref is damaged.
     pub fn branch_tip(&self, name: &str) -> Result<Option<String>, RepoError> {
-        let Some(reference) = self.find(name)? else {
-            return Ok(None);
-        };
-        let direct = reference
-            .resolve()
-            .map_err(|error| self.failed("read the branch", &error))?;
-        Ok(direct.target().map(|id| id.to_string()))
+        Ok(self.find(name)?.and_then(|found| found.id))
     }
 
     /// Deletes the branch `name` if it points to `expected` (hex), with its reflog and its section in the
@@ -116,13 +107,24 @@ impl Repo {
             });
         }
         self.unlocked("packed-refs.lock")?;
-        let failed = |error: git2::Error| self.failed("delete the branch", &error);
         let full = full(name);
-        let mut transaction = self.git.transaction().map_err(failed)?;
+        let git = match &self.store {
+            Store::Library(git) => git,
+            Store::Program(git) => {
+                if let Err(said) = git.update(&full, None, Some(expected)) {
+                    self.expect(name, expected)?;
+                    return Err(self.failed("delete the branch", &said));
+                }
+                git.forget_config(name);
+                return Ok(());
+            }
+        };
+        let failed = |error: git2::Error| self.refused("delete the branch", &error);
+        let mut transaction = git.transaction().map_err(failed)?;
         transaction.lock_ref(&full).map_err(failed)?;
         self.expect(name, expected)?;
-        self.forget_config(name);
-        self.git.reflog_delete(&full).map_err(failed)?;
+        forget_config(git, name);
+        git.reflog_delete(&full).map_err(failed)?;
         transaction.remove(&full).map_err(failed)?;
         transaction.commit().map_err(failed)
     }
@@ -151,9 +153,8 @@ impl Repo {
             }
         }
         if self.find(name)?.is_none() && self.git_dir.join("logs").join(full(name)).is_file() {
-            self.git
-                .reflog_delete(&full(name))
-                .map_err(|error| self.failed("delete the reflog", &error))?;
+            let log = self.git_dir.join("logs").join(full(name));
+            std::fs::remove_file(&log).map_err(|source| RepoError::Io { path: log, source })?;
         }
         Ok(())
     }
@@ -172,11 +173,8 @@ impl Repo {
     }
 
     fn expect(&self, name: &str, expected: &str) -> Result<(), RepoError> {
-        let found = self.find(name)?.map(|reference| match reference.target() {
-            Some(id) => id.to_string(),
-            None => String::from_utf8_lossy(reference.symbolic_target_bytes().unwrap_or_default())
-                .into_owned(),
-        });
+        let found = self.find(name)?;
+        let found = found.and_then(|found| found.symbolic.or(found.id));
         match found.as_deref() == Some(expected) {
             true => Ok(()),
             false => Err(RepoError::BranchMoved {
@@ -188,43 +186,9 @@ impl Repo {
         }
     }
 
-    fn find(&self, name: &str) -> Result<Option<git2::Reference<'_>>, RepoError> {
-        match self.git.find_reference(&full(name)) {
-            Ok(reference) => Ok(Some(reference)),
-            Err(error) if matches!(error.code(), ErrorCode::NotFound | ErrorCode::InvalidSpec) => {
-                Ok(None)
-            }
-            Err(error) => Err(self.failed("read the branch", &error)),
-        }
-    }
-
-    /// Drops `[branch "name"]`. What cannot be dropped stays: a section of a branch that is gone does no harm.
-    fn forget_config(&self, name: &str) {
-        let local = self
-            .git
-            .config()
-            .and_then(|config| config.open_level(ConfigLevel::Local));
-        let Ok(mut local) = local else { return };
-        let mut keys = Vec::new();
-        if let Ok(entries) = local.entries(None) {
-            let _ = entries.for_each(|entry| {
-                let section = entry
-                    .name()
-                    .ok()
-                    .and_then(|key| Some((key, key.strip_prefix("branch.")?)));
-                if let Some((key, rest)) = section
-                    && rest
-                        .rsplit_once('.')
-                        .is_some_and(|(branch, _)| branch == name)
-                {
-                    keys.push(key.to_owned());
-                }
-            });
-        }
-        keys.dedup();
-        for key in keys {
-            let _ = local.remove_multivar(&key, ".*");
-        }
+    fn find(&self, name: &str) -> Result<Option<Ref>, RepoError> {
+        let found = self.store.find(&full(name));
+        found.map_err(|said| self.failed("read the branch", &said))
     }
 
     /// The work tree that has the branch checked out, or in the middle of a rebase or bisect. Read from git's files and
@@ -236,6 +200,14 @@ impl Repo {
         };
         if uses(&self.git_dir, name)? {
             return Ok(Some(main.to_owned()));
+        }
+        if let Store::Program(git) = &self.store {
+            // Not every format keeps HEAD in a file.
+            let user = git.user_of(&full(name));
+            let user = user.map_err(|said| self.failed("look for work trees", &said))?;
+            if user.is_some() {
+                return Ok(user);
+            }
         }
         let linked = self.git_dir.join("worktrees");
         let entries = match std::fs::read_dir(&linked) {
@@ -272,6 +244,34 @@ pub fn is_branch_name(name: &str) -> bool {
 
 fn full(name: &str) -> String {
     format!("refs/heads/{name}")
+}
+
+/// Drops `[branch "name"]`. What cannot be dropped stays: a section of a branch that is gone does no harm.
+fn forget_config(git: &git2::Repository, name: &str) {
+    let local = git
+        .config()
+        .and_then(|config| config.open_level(ConfigLevel::Local));
+    let Ok(mut local) = local else { return };
+    let mut keys = Vec::new();
+    if let Ok(entries) = local.entries(None) {
+        let _ = entries.for_each(|entry| {
+            let section = entry
+                .name()
+                .ok()
+                .and_then(|key| Some((key, key.strip_prefix("branch.")?)));
+            if let Some((key, rest)) = section
+                && rest
+                    .rsplit_once('.')
+                    .is_some_and(|(branch, _)| branch == name)
+            {
+                keys.push(key.to_owned());
+            }
+        });
+    }
+    keys.dedup();
+    for key in keys {
+        let _ = local.remove_multivar(&key, ".*");
+    }
 }
 
 fn uses(admin: &Path, name: &str) -> Result<bool, RepoError> {

@@ -3,10 +3,13 @@
 //! Invariant: equal input gives the same id: no clock and no configuration goes into it, and of signatures those that
 //! are made by a key of a kind that always signs alike (ssh's ed25519) do not change that.
 
-use git2::build::TreeUpdateBuilder;
-use git2::{FileMode, ObjectType, Oid};
+use std::collections::BTreeMap;
 
+use super::store::{Entry, Kind};
 use super::{Repo, RepoError, Signer};
+
+/// New bytes, by their path.
+type Files<'a> = BTreeMap<&'a str, &'a [u8]>;
 
 /// Who a commit is by.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -47,7 +50,10 @@ impl Repo {
     /// [`RepoError::UnknownRevision`].
     pub fn has(&self, commit: &str, path: &str) -> Result<bool, RepoError> {
         let tree = self.tree_of(commit)?;
-        Ok(tree.get_path(std::path::Path::new(path)).is_ok())
+        let found = self.store.at(&tree, path);
+        found
+            .map(|found| found.is_some())
+            .map_err(|said| self.failed("read a folder", &said))
     }
 
     /// Writes a commit that no ref points to, and gives its id. Each file keeps its mode.
@@ -59,20 +65,15 @@ impl Repo {
         let author = signature(new.author, new.time)?;
         let committer = signature(new.committer, new.time)?;
         let base = self.tree_of(new.base)?;
-        let mut update = TreeUpdateBuilder::new();
+        let mut files = Files::new();
         for (path, bytes) in new.files {
-            let mode = match new.added.contains(&path.as_str()) {
-                true => FileMode::Blob,
-                false => self.regular(&base, new.base, path)?.1,
-            };
-            let blob = self
-                .git
-                .blob(bytes)
-                .map_err(|error| self.failed("write a file", &error))?;
-            update.upsert(path.as_str(), blob, mode);
+            if !new.added.contains(&path.as_str()) {
+                self.regular(&base, new.base, path)?;
+            }
+            files.insert(path, bytes);
         }
-        let failed = |error: git2::Error| self.failed("write the commit", &error);
-        let tree = update.create_updated(&self.git, &base).map_err(failed)?;
+        let failed = |said: String| self.failed("write the commit", &said);
+        let tree = self.with(Some(&base), &files).map_err(failed)?;
         let parent = new.parent;
         let head =
             format!("tree {tree}\nparent {parent}\nauthor {author}\ncommitter {committer}\n");
@@ -80,31 +81,61 @@ impl Repo {
         if let Some(signer) = new.signer {
             let signed = signer.sign(text.as_bytes(), new.committer)?;
             let signed: Vec<&str> = signed.trim_end().lines().collect();
-            text = format!("{head}gpgsig {}\n\n{}", signed.join("\n "), new.message);
+            // Each format of ids has its own header.
+            let header = match tree.len() {
+                64 => "gpgsig-sha256",
+                _ => "gpgsig",
+            };
+            text = format!("{head}{header} {}\n\n{}", signed.join("\n "), new.message);
         }
-        let odb = self.git.odb().map_err(failed)?;
-        let id = odb
-            .write(ObjectType::Commit, text.as_bytes())
-            .map_err(failed)?;
-        Ok(id.to_string())
+        self.store
+            .write(Kind::Commit, text.as_bytes())
+            .map_err(failed)
     }
 
-    pub(super) fn regular(
-        &self,
-        tree: &git2::Tree<'_>,
-        commit: &str,
-        path: &str,
-    ) -> Result<(Oid, FileMode), RepoError> {
-        let entry = tree.get_path(std::path::Path::new(path)).ok();
-        let found = entry.and_then(|entry| match entry.filemode() {
-            0o100_644 => Some((entry.id(), FileMode::Blob)),
-            0o100_755 => Some((entry.id(), FileMode::BlobExecutable)),
-            _ => None,
-        });
-        found.ok_or_else(|| RepoError::NotARegularFile {
-            path: path.to_owned(),
-            commit: commit.to_owned(),
-        })
+    /// The tree `id`, or a new one, with these `files` in it.
+    fn with(&self, id: Option<&str>, files: &Files<'_>) -> Result<String, String> {
+        let mut entries = id.map_or(Ok(Vec::new()), |id| self.store.tree(id))?;
+        let mut below: BTreeMap<&str, Files<'_>> = BTreeMap::new();
+        for (path, bytes) in files {
+            let (first, rest) = path.split_once('/').unwrap_or((path, ""));
+            below.entry(first).or_default().insert(rest, bytes);
+        }
+        for (name, files) in below {
+            let at = entries.iter().position(|one| one.name == name.as_bytes());
+            let there = at.and_then(|at| entries.get_mut(at));
+            let file = files.get("").filter(|_| files.len() == 1);
+            let fits = |one: &Entry| match file {
+                Some(_) => one.is_regular(),
+                None => one.is_folder(),
+            };
+            if name.is_empty() || there.as_ref().is_some_and(|one| !fits(one)) {
+                return Err(format!("something else is in the place of {name:?}"));
+            }
+            let before = there.as_ref().map(|one| one.id.clone());
+            let id = match file {
+                Some(bytes) => self.store.write(Kind::Blob, bytes)?,
+                None => self.with(before.as_deref(), &files)?,
+            };
+            match there {
+                Some(entry) => entry.id = id,
+                None => entries.push(Entry::new(file.is_none(), name, id)),
+            }
+        }
+        entries.sort_by_cached_key(Entry::rank);
+        self.store.write_tree(&entries)
+    }
+
+    /// The entry of the regular file `path` below `tree`, which is that of `commit`.
+    pub(super) fn regular(&self, tree: &str, commit: &str, path: &str) -> Result<Entry, RepoError> {
+        let entry = self.store.at(tree, path);
+        let entry = entry.map_err(|said| self.failed("read a folder", &said))?;
+        entry
+            .filter(Entry::is_regular)
+            .ok_or_else(|| RepoError::NotARegularFile {
+                path: path.to_owned(),
+                commit: commit.to_owned(),
+            })
     }
 }
 

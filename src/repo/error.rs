@@ -45,7 +45,7 @@ pub enum RepoError {
         /// What libgit2 says.
         detail: String,
     },
-    /// A format that libgit2 cannot read: sha256, reftable or an extension it does not know.
+    /// A format that neither libgit2 nor the git program reads: an extension that they do not know.
     #[error("the git repository of {} uses a format that depickle cannot read: {detail}", path.display())]
     Unsupported {
         /// As the user gave it.
@@ -192,7 +192,7 @@ impl RepoError {
                 "`git log --oneline` lists commits; a shallow clone may lack it".into()
             }
             RepoError::Unsupported { .. } => {
-                "`depickle scan`, `diff` and `apply` work on its work tree".into()
+                "a newer git program may read it".into()
             }
             RepoError::NotInCommit { .. } => "commit it first, or name another revision with --base".into(),
             RepoError::BadGlob { .. } => "globs look like tests/** or *_pb2.py".into(),

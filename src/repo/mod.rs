@@ -17,27 +17,30 @@ mod owners;
 mod program;
 mod revert;
 mod sign;
+mod store;
 mod tree;
 mod walk;
 
 use std::path::{Path, PathBuf};
 
-use git2::{ErrorCode, Oid, RepositoryOpenFlags, Signature, Time};
+use git2::{ErrorCode, RepositoryOpenFlags, Signature, Time};
 
 pub use branch::is_branch_name;
 pub use commit::{NewCommit, Person};
 pub use error::RepoError;
 pub(crate) use error::quoted;
 pub use owners::Owners;
+use program::Program;
 pub(crate) use program::git;
 pub use revert::Without;
 pub use sign::Signer;
+use store::{Kind, Store};
 pub use tree::blob_id;
 pub use walk::{Filter, Found, Listing, SkipReason, Skipped, files_in};
 
 /// An open git repository: a plain one, a bare one, or one work tree of several.
 pub struct Repo {
-    git: git2::Repository,
+    store: Store,
     root: PathBuf,
     git_dir: PathBuf,
 }
@@ -108,12 +111,49 @@ impl Repo {
 
     fn open_at(at: &Path, asked: &Path, flags: RepositoryOpenFlags) -> Result<Repo, RepoError> {
         let none: [&Path; 0] = [];
-        let git = git2::Repository::open_ext(at, flags, none)
-            .map_err(|error| RepoError::opening(asked, &error))?;
+        let git = match git2::Repository::open_ext(at, flags, none)
+            .map_err(|error| RepoError::opening(asked, &error))
+        {
+            Ok(git) => git,
+            Err(unknown @ RepoError::Unsupported { .. }) => {
+                let exact = flags.contains(RepositoryOpenFlags::NO_SEARCH);
+                return Repo::by_program(at, asked, exact).ok_or(unknown)?;
+            }
+            Err(error) => return Err(error),
+        };
         let settled = |path: &Path| path.canonicalize().unwrap_or_else(|_| path.to_owned());
         let git_dir = settled(git.commondir());
         let root = git.workdir().map_or_else(|| git_dir.clone(), settled);
-        Ok(Repo { git, root, git_dir })
+        let store = Store::Library(git);
+        Ok(Repo {
+            store,
+            root,
+            git_dir,
+        })
+    }
+
+    /// The repository at `at` in a format that only the git program knows; none when that does not, either.
+    fn by_program(at: &Path, asked: &Path, exact: bool) -> Option<Result<Repo, RepoError>> {
+        let program = match Program::open(at) {
+            Ok(program) => program,
+            Err(said) if said.contains("dubious ownership") => {
+                let path = asked.to_owned();
+                return Some(Err(RepoError::NotOwned { path }));
+            }
+            Err(_) => return None,
+        };
+        let git_dir = program.common.clone();
+        let root = program.tree.clone().unwrap_or_else(|| git_dir.clone());
+        if exact && at != root && at != git_dir && at != program.dir {
+            let path = asked.to_owned();
+            return Some(Err(RepoError::NotARepository { path }));
+        }
+        let store = Store::Program(program);
+        Some(Ok(Repo {
+            store,
+            root,
+            git_dir,
+        }))
     }
 
     /// The root of the work tree, or the git dir of a bare repository.
@@ -123,7 +163,10 @@ impl Repo {
 
     /// Whether it has no work tree.
     pub fn is_bare(&self) -> bool {
-        self.git.workdir().is_none()
+        match &self.store {
+            Store::Library(git) => git.workdir().is_none(),
+            Store::Program(git) => git.tree.is_none(),
+        }
     }
 
     /// The git dir that all work trees of the repository share, canonical: what the journal records.
@@ -134,7 +177,10 @@ impl Repo {
 
     /// The git dir of this very work tree.
     fn own_git_dir(&self) -> &Path {
-        self.git.path()
+        match &self.store {
+            Store::Library(git) => git.path(),
+            Store::Program(git) => &git.dir,
+        }
     }
 
     /// Where `path` lies in the work tree: `""` for the root (and always in a bare repository), `"sub/dir/"` for a
@@ -172,30 +218,54 @@ impl Repo {
     /// # Errors
     /// [`RepoError::NoCommit`] when HEAD is unborn, [`RepoError::UnknownRevision`].
     pub fn resolve(&self, base: Option<&str>) -> Result<Base, RepoError> {
-        let commit = match base {
-            None => {
-                let head = self.git.head().map_err(|error| match error.code() {
-                    ErrorCode::UnbornBranch | ErrorCode::NotFound => RepoError::NoCommit {
-                        path: self.root.clone(),
-                    },
-                    _ => self.failed("read HEAD", &error),
-                })?;
-                head.peel_to_commit()
-                    .map_err(|error| self.failed("read the commit of HEAD", &error))?
-            }
-            Some(revision) => self
-                .git
-                .revparse_single(revision)
-                .and_then(|object| object.peel_to_commit())
-                .map_err(|error| RepoError::UnknownRevision {
-                    revision: revision.to_owned(),
-                    path: self.root.clone(),
-                    detail: error.message().to_owned(),
-                })?,
+        let none = || RepoError::NoCommit {
+            path: self.root.clone(),
         };
+        let unknown = |revision: &str, detail: &str| RepoError::UnknownRevision {
+            revision: revision.to_owned(),
+            path: self.root.clone(),
+            detail: detail.to_owned(),
+        };
+        let commit = match (&self.store, base) {
+            (Store::Library(git), None) => {
+                let head = git.head().map_err(|error| match error.code() {
+                    ErrorCode::UnbornBranch | ErrorCode::NotFound => none(),
+                    _ => self.failed("read HEAD", error.message()),
+                })?;
+                let commit = head
+                    .peel_to_commit()
+                    .map_err(|error| self.failed("read the commit of HEAD", error.message()))?;
+                commit.id().to_string()
+            }
+            (Store::Library(git), Some(revision)) => {
+                let found = git.revparse_single(revision);
+                let commit = found
+                    .and_then(|object| object.peel_to_commit())
+                    .map_err(|error| unknown(revision, error.message()))?;
+                commit.id().to_string()
+            }
+            (Store::Program(git), None) => {
+                git.commit("HEAD").map_err(|said| match git.is_unborn() {
+                    true => none(),
+                    false => self.failed("read HEAD", &said),
+                })?
+            }
+            (Store::Program(git), Some(revision)) => git
+                .commit(revision)
+                .map_err(|said| unknown(revision, &said))?,
+        };
+        let text = self
+            .store
+            .read(Kind::Commit, &commit)
+            .map_err(|said| unknown(&commit, &said))?;
+        let text = String::from_utf8_lossy(&text);
+        let line = text
+            .lines()
+            .find_map(|line| line.strip_prefix("committer "));
+        let time = line.and_then(|line| line.rsplit(' ').nth(1)?.parse().ok());
         Ok(Base {
-            commit: commit.id().to_string(),
-            time: commit.time().seconds(),
+            commit,
+            time: time.unwrap_or(0),
         })
     }
 
@@ -205,19 +275,16 @@ impl Repo {
     /// [`RepoError::NotARegularFile`], [`RepoError::UnknownRevision`].
     pub fn bytes_at(&self, commit: &str, path: &str) -> Result<Vec<u8>, RepoError> {
         let tree = self.tree_of(commit)?;
-        let (id, _) = self.regular(&tree, commit, path)?;
-        let blob = self
-            .git
-            .find_blob(id)
-            .map_err(|error| self.failed("read a file", &error))?;
-        Ok(blob.content().to_vec())
+        let entry = self.regular(&tree, commit, path)?;
+        self.store
+            .read(Kind::Blob, &entry.id)
+            .map_err(|said| self.failed("read a file", &said))
     }
 
     /// `user.name` and `user.email` as git would find them, if both are set.
     pub fn identity(&self) -> Option<Person> {
-        let config = self.git.config().ok()?.snapshot().ok()?;
         let get = |key: &str| {
-            let value = config.get_string(key).ok()?.trim().to_owned();
+            let value = self.store.config(key)?.trim().to_owned();
             (!value.is_empty()).then_some(value)
         };
         Some(Person {
@@ -228,34 +295,55 @@ impl Repo {
 
     /// Where the remote `name` is pushed to, as the configuration has it.
     pub fn remote(&self, name: &str) -> Option<String> {
-        let config = self.git.config().ok()?.snapshot().ok()?;
-        let get = |key: &str| config.get_string(&format!("remote.{name}.{key}")).ok();
+        let get = |key: &str| self.store.config(&format!("remote.{name}.{key}"));
         get("pushurl")
             .or_else(|| get("url"))
             .filter(|url| !url.is_empty())
     }
 
-    fn tree_of(&self, commit: &str) -> Result<git2::Tree<'_>, RepoError> {
-        Oid::from_str(commit)
-            .and_then(|id| self.git.find_commit(id)?.tree())
-            .map_err(|error| RepoError::UnknownRevision {
-                revision: commit.to_owned(),
-                path: self.root.clone(),
-                detail: error.message().to_owned(),
-            })
+    /// Id of the tree of `commit`.
+    fn tree_of(&self, commit: &str) -> Result<String, RepoError> {
+        let text = self.store.read(Kind::Commit, commit);
+        let text = text.map_err(|detail| RepoError::UnknownRevision {
+            revision: commit.to_owned(),
+            path: self.root.clone(),
+            detail,
+        })?;
+        let text = String::from_utf8_lossy(&text);
+        let tree = text
+            .lines()
+            .next()
+            .and_then(|line| line.strip_prefix("tree "));
+        tree.map(str::to_owned)
+            .ok_or_else(|| self.failed("read the commit", "it has no tree"))
     }
 
-    fn failed(&self, action: &'static str, error: &git2::Error) -> RepoError {
+    /// What libgit2 refuses.
+    fn refused(&self, action: &'static str, error: &git2::Error) -> RepoError {
         // Which lock stands in the words alone.
         let lock = error.message().split('\'').nth(1);
         if let Some(lock) = lock.filter(|_| error.code() == ErrorCode::Locked) {
             let path = PathBuf::from(format!("{}.lock", lock.trim_end_matches(".lock")));
             return RepoError::Locked { path };
         }
+        self.failed(action, error.message())
+    }
+
+    /// What only libgit2 can do is not done in other formats.
+    fn library(&self, action: &'static str) -> Result<&git2::Repository, RepoError> {
+        match &self.store {
+            Store::Library(git) => Ok(git),
+            Store::Program(_) => {
+                Err(self.failed(action, "it has a format in which that is not done"))
+            }
+        }
+    }
+
+    fn failed(&self, action: &'static str, said: &str) -> RepoError {
         RepoError::Git {
             action,
             path: self.root.clone(),
-            detail: error.message().to_owned(),
+            detail: said.to_owned(),
         }
     }
 }

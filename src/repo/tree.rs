@@ -3,15 +3,18 @@
 //! Invariant: a commit is read from its own objects alone; no work tree, index or filter has a say. Nothing is written.
 
 use std::fs;
-use std::path::Path;
 
 use git2::{ObjectType, Oid, Status, StatusOptions};
 use sha2::{Digest, Sha256};
 
 use super::attributes::Attributes;
 use super::owners::PLACES;
+use super::store::{Entry, Kind, Store};
 use super::walk::{Globs, MAX_BYTES, is_git_internal, is_python, not_a_pointer};
 use super::{Base, Filter, Listing, Repo, RepoError, SkipReason};
+
+/// Mode of a submodule.
+const SUBMODULE: u32 = 0o160_000;
 
 /// What git calls a file of these `bytes`, in a repository with ids like `id`.
 pub fn blob_id(bytes: &[u8], id: &str) -> String {
@@ -44,10 +47,6 @@ impl Repo {
         let globs = Globs::new(filter)?;
         let mut at = AtCommit {
             repo: self,
-            odb: self
-                .git
-                .odb()
-                .map_err(|error| self.failed("open the objects", &error))?,
             attributes: Attributes::default(),
         };
         let info = self.git_dir().join("info").join("attributes");
@@ -62,62 +61,56 @@ impl Repo {
         let mut tree = self.tree_of(&base.commit)?;
         let mut here = String::new();
         for part in prefix.split('/').filter(|part| !part.is_empty()) {
-            at.enter(&tree, &here);
-            let entry = tree.get_name(part).ok_or_else(absent)?;
-            let (id, mode) = (entry.id(), entry.filemode());
-            if entry.kind() != Some(ObjectType::Tree) {
+            let entries = self
+                .store
+                .tree(&tree)
+                .map_err(|said| self.failed("read a folder", &said))?;
+            at.enter(&entries, &here);
+            let mut named = entries.iter().filter(|one| one.name == part.as_bytes());
+            let entry = named.next().ok_or_else(absent)?;
+            if !entry.is_folder() {
                 let path = format!("{here}{part}");
                 if path != prefix {
                     return Err(absent());
                 }
                 if globs.admit(part) {
-                    listing.add(part.to_owned(), at.read(&path, id, mode));
+                    listing.add(part.to_owned(), at.read(&path, entry));
                 }
                 return Ok(listing);
             }
-            drop(entry);
-            tree = self
-                .git
-                .find_tree(id)
-                .map_err(|error| self.failed("read a folder", &error))?;
+            tree = entry.id.clone();
             here = format!("{here}{part}/");
         }
         // A list and not recursion: trees can be nested deeper than any stack.
-        let mut todo = vec![(tree.id(), here.clone(), true)];
+        let mut todo = vec![(tree, here.clone(), true)];
         while let Some((id, folder, utf8)) = todo.pop() {
-            let tree = match self.git.find_tree(id) {
-                Ok(tree) => tree,
-                Err(error) => {
+            let entries = match self.store.tree(&id) {
+                Ok(entries) => entries,
+                Err(said) => {
                     let path = folder[here.len()..].trim_end_matches('/').to_owned();
-                    listing.add(
-                        path,
-                        Err(SkipReason::Unreadable(error.message().to_owned())),
-                    );
+                    listing.add(path, Err(SkipReason::Unreadable(said)));
                     continue;
                 }
             };
-            at.enter(&tree, &folder);
-            for entry in &tree {
-                let bytes = entry.name_bytes();
+            at.enter(&entries, &folder);
+            for entry in entries {
+                let bytes = entry.name.as_slice();
                 let name = String::from_utf8_lossy(bytes);
                 let utf8 = utf8 && std::str::from_utf8(bytes).is_ok();
                 let path = format!("{folder}{name}");
                 let below = path[here.len()..].to_owned();
-                match entry.kind() {
-                    Some(ObjectType::Tree) if name != ".git" => {
-                        todo.push((entry.id(), path + "/", utf8));
+                if entry.is_folder() {
+                    if name != ".git" {
+                        todo.push((entry.id, path + "/", utf8));
                     }
-                    Some(ObjectType::Commit) if globs.admit(&below) => {
-                        listing.add(below, Err(SkipReason::Submodule));
-                    }
-                    Some(ObjectType::Blob) if is_python(bytes) && globs.admit(&below) => {
-                        let content = match utf8 {
-                            true => at.read(&path, entry.id(), entry.filemode()),
-                            false => Err(SkipReason::NotUtf8Name),
-                        };
-                        listing.add(below, content);
-                    }
-                    _ => {}
+                } else if entry.mode() == SUBMODULE && globs.admit(&below) {
+                    listing.add(below, Err(SkipReason::Submodule));
+                } else if entry.mode() != SUBMODULE && is_python(bytes) && globs.admit(&below) {
+                    let content = match utf8 {
+                        true => at.read(&path, &entry),
+                        false => Err(SkipReason::NotUtf8Name),
+                    };
+                    listing.add(below, content);
                 }
             }
         }
@@ -134,10 +127,11 @@ impl Repo {
         if path.is_empty() || path == "." {
             return Ok(String::new());
         }
-        match tree.get_path(Path::new(path)) {
-            Ok(entry) if entry.kind() == Some(ObjectType::Tree) => Ok(format!("{path}/")),
-            Ok(_) => Ok(path.to_owned()),
-            Err(_) => Err(RepoError::NotInCommit {
+        let entry = self.store.at(&tree, path);
+        match entry.map_err(|said| self.failed("read a folder", &said))? {
+            Some(entry) if entry.is_folder() => Ok(format!("{path}/")),
+            Some(_) => Ok(path.to_owned()),
+            None => Err(RepoError::NotInCommit {
                 path: path.to_owned(),
                 commit: base.commit.clone(),
             }),
@@ -155,35 +149,31 @@ impl Repo {
         filter: &Filter,
     ) -> Result<Vec<String>, RepoError> {
         let globs = Globs::new(filter)?;
-        let odb = self
-            .git
-            .odb()
-            .map_err(|error| self.failed("open the objects", &error))?;
         let mut missing = Vec::new();
-        let mut todo = vec![(self.tree_of(&base.commit)?.id(), String::new())];
+        let mut todo = vec![(self.tree_of(&base.commit)?, String::new())];
         while let Some((id, folder)) = todo.pop() {
-            let Ok(tree) = self.git.find_tree(id) else {
+            let Ok(entries) = self.store.tree(&id) else {
                 continue;
             };
-            for entry in &tree {
-                let path = format!("{folder}{}", String::from_utf8_lossy(entry.name_bytes()));
+            for entry in entries {
+                let path = format!("{folder}{}", String::from_utf8_lossy(&entry.name));
                 // Attributes count from the root down to the prefix, and below it.
                 let here = folder.starts_with(prefix) || prefix.starts_with(&folder);
                 let owners = PLACES.iter().any(|place| place.starts_with(&path));
-                let read = match (entry.kind(), entry.name_bytes()) {
-                    (Some(ObjectType::Tree), name) if (here || owners) && name != b".git" => {
-                        todo.push((entry.id(), path + "/"));
+                let read = match (entry.is_folder(), entry.name.as_slice()) {
+                    (true, name) if (here || owners) && name != b".git" => {
+                        todo.push((entry.id.clone(), path + "/"));
                         false
                     }
-                    (Some(ObjectType::Blob), b".gitattributes") => here,
-                    (Some(ObjectType::Blob), b"CODEOWNERS") => owners,
-                    (Some(ObjectType::Blob), name) if path == prefix || is_python(name) => path
+                    (false, b".gitattributes") => here,
+                    (false, b"CODEOWNERS") => owners,
+                    (false, name) if path == prefix || is_python(name) => path
                         .strip_prefix(&prefix[..prefix.rfind('/').map_or(0, |slash| slash + 1)])
                         .is_some_and(|below| path.starts_with(prefix) && globs.admit(below)),
                     _ => false,
                 };
-                if read && entry.filemode() != 0o120_000 && !odb.exists(entry.id()) {
-                    missing.push(entry.id().to_string());
+                if read && entry.is_regular() && self.store.header(&entry.id).is_none() {
+                    missing.push(entry.id);
                 }
             }
         }
@@ -237,14 +227,14 @@ impl Repo {
     /// Paths of the submodules below `prefix` that are checked out, relative to it. What only looks like one, by a link
     /// to elsewhere, is none.
     pub fn submodules(&self, prefix: &str) -> Vec<String> {
-        let Ok(index) = self.git.index() else {
+        let Ok(index) = self.store.index() else {
             return Vec::new();
         };
         if self.is_bare() {
             return Vec::new();
         }
-        let links = index.iter().filter(|entry| entry.mode == 0o160_000);
-        let paths = links.filter_map(|entry| String::from_utf8(entry.path).ok());
+        let links = index.into_iter().filter(|(mode, _)| *mode == SUBMODULE);
+        let paths = links.filter_map(|(_, path)| String::from_utf8(path).ok());
         let out = |path: &String| {
             let place = self.root.join(path);
             place.canonicalize().is_ok_and(|real| real == place) && place.join(".git").exists()
@@ -267,43 +257,52 @@ impl Repo {
         if !prefix.is_empty() {
             options.pathspec(prefix);
         }
-        self.git
-            .statuses(Some(&mut options))
-            .map_err(|error| self.failed("compare the work tree", &error))
+        let action = "compare the work tree";
+        match &self.store {
+            Store::Library(git) => git
+                .statuses(Some(&mut options))
+                .map_err(|error| self.failed(action, error.message())),
+            // It would run the filters that the repository names.
+            Store::Program(_) => {
+                Err(self.failed(action, "of this format only git can, which runs filters"))
+            }
+        }
     }
 }
 
 struct AtCommit<'r> {
     repo: &'r Repo,
-    odb: git2::Odb<'r>,
     attributes: Attributes,
 }
 
 impl AtCommit<'_> {
-    fn enter(&mut self, tree: &git2::Tree<'_>, folder: &str) {
-        let entry = tree.get_name(".gitattributes");
+    fn enter(&mut self, entries: &[Entry], folder: &str) {
         // Git reads no attributes through a symlink either.
-        let regular = entry.filter(|entry| matches!(entry.filemode(), 0o100_644 | 0o100_755));
-        if let Some(blob) = regular.and_then(|entry| self.repo.git.find_blob(entry.id()).ok()) {
-            self.attributes.folder(folder, blob.content());
+        let own = |one: &&Entry| one.name == b".gitattributes" && one.is_regular();
+        let entry = entries.iter().find(own);
+        let text = entry.and_then(|entry| self.repo.store.read(Kind::Blob, &entry.id).ok());
+        if let Some(text) = text {
+            self.attributes.folder(folder, &text);
         }
     }
 
-    fn read(&self, path: &str, id: Oid, mode: i32) -> Result<Vec<u8>, SkipReason> {
-        let unreadable = |error: git2::Error| SkipReason::Unreadable(error.message().to_owned());
-        match mode {
+    fn read(&self, path: &str, entry: &Entry) -> Result<Vec<u8>, SkipReason> {
+        match entry.mode() {
             0o120_000 => return Err(SkipReason::Symlink),
-            0o160_000 => return Err(SkipReason::Submodule),
+            SUBMODULE => return Err(SkipReason::Submodule),
             _ => {}
         }
         if self.attributes.filtered(path) {
             return Err(SkipReason::FilteredByAttribute);
         }
-        let (size, _) = self.odb.read_header(id).map_err(unreadable)?;
-        if size as u64 > MAX_BYTES {
+        let store = &self.repo.store;
+        if store
+            .header(&entry.id)
+            .is_some_and(|(_, size)| size > MAX_BYTES)
+        {
             return Err(SkipReason::TooLarge);
         }
-        let blob = self.repo.git.find_blob(id).map_err(unreadable)?;
-        not_a_pointer(blob.content().to_vec())
+        let bytes = store.read(Kind::Blob, &entry.id);
+        not_a_pointer(bytes.map_err(SkipReason::Unreadable)?)
     }
 }

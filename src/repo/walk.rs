@@ -207,7 +207,7 @@ pub fn files_in(root: &Path, filter: &Filter) -> Result<Listing, RepoError> {
 }
 
 /// Git goes on tracking a file that it was told to ignore later, and [`Repo::files_at`] sees it.
-/// A repository that libgit2 cannot open has no such files, as far as can be told.
+/// A repository that cannot be opened has no such files, as far as can be told.
 fn tracked_but_ignored(
     root: &Path,
     globs: &Globs,
@@ -217,12 +217,12 @@ fn tracked_but_ignored(
     let Ok(repo) = Repo::discover(root) else {
         return;
     };
-    let (Ok(prefix), Ok(index)) = (repo.prefix(root), repo.git.index()) else {
+    let (Ok(prefix), Ok(index)) = (repo.prefix(root), repo.store.index()) else {
         return;
     };
-    for entry in index.iter() {
-        let submodule = entry.mode == 0o160_000;
-        let path = std::str::from_utf8(&entry.path).ok();
+    for (mode, path) in &index {
+        let submodule = *mode == 0o160_000;
+        let path = std::str::from_utf8(path).ok();
         let Some(below) = path.and_then(|path| path.strip_prefix(&prefix)) else {
             continue;
         };

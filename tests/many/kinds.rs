@@ -1,4 +1,4 @@
-//! Repositories of every kind: shallow, sparse, linked, with submodules and with git-lfs.
+//! Repositories of every kind: shallow, sparse, linked, with submodules and with git-lfs, sha256 and reftable.
 
 use super::*;
 
@@ -207,4 +207,173 @@ fn files_of_lfs_are_skipped_with_a_reason_and_never_changed() {
         "app.py\n"
     );
     undo(&home, &start);
+}
+
+/// A repository of `format` with a hook, a monitor and a filter that would be noticed; none where git is too old.
+fn trapped(home: &Home, name: &str, format: &str) -> Option<PathBuf> {
+    let mut init = std::process::Command::new("git");
+    let init = init.args(["init", "-q", "-b", "main", format, name]);
+    if !init.current_dir(home.0.path()).status().unwrap().success() {
+        return None;
+    }
+    let root = home.repo(name, &[("app.py", GUIDE), ("sub/tool.py", GUIDE)]);
+    git(&root, &["update-index", "--chmod=+x", "sub/tool.py"]);
+    git(&root, &["commit", "-q", "-m", "mode"]);
+    git(&root, &["checkout", "-q", "."]);
+    let trap = format!("#!/bin/sh\ntouch {}\n", home.path("ran").display());
+    for hook in ["pre-commit", "reference-transaction", "post-commit"] {
+        home.write(&format!("{name}/.git/hooks/{hook}"), &trap);
+        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
+        fs::set_permissions(root.join(".git/hooks").join(hook), mode).unwrap();
+    }
+    let program = root.join(".git/hooks/pre-commit").display().to_string();
+    for key in [
+        "core.fsmonitor",
+        "filter.x.clean",
+        "core.sshCommand",
+        "core.pager",
+    ] {
+        git(
+            &root,
+            &["-c", "core.hooksPath=/dev/null", "config", key, &program],
+        );
+    }
+    home.write(&format!("{name}/.git/info/attributes"), "*.txt filter=x\n");
+    Some(root)
+}
+
+#[test]
+fn sha256_and_reftable_are_staged_by_the_git_program_and_taken_back() {
+    let home = Home::new();
+    home.repo("plain", &[("app.py", GUIDE), ("sub/tool.py", GUIDE)]);
+    let kinds = [
+        ("wide", "--object-format=sha256"),
+        ("table", "--ref-format=reftable"),
+    ];
+    for (name, format) in kinds {
+        let Some(root) = trapped(&home, name, format) else {
+            continue;
+        };
+        let quiet = |args: &[&str]| {
+            let safe = [
+                "-c",
+                "core.hooksPath=/dev/null",
+                "-c",
+                "core.fsmonitor=false",
+            ];
+            git(&root, &[&safe[..], args].concat())
+        };
+        let bare = format!("{name}.git");
+        git(home.0.path(), &["clone", "-q", "--bare", name, &bare]);
+        quiet(&[
+            "worktree",
+            "add",
+            "-q",
+            "--detach",
+            &format!("../{name}-linked"),
+        ]);
+        // What is there already is in the way.
+        quiet(&["branch", "taken/by"]);
+        let listed = || quiet(&["for-each-ref"]);
+        let status = || quiet(&["--no-optional-locks", "status", "--porcelain=v2"]);
+        let _ = fs::remove_file(home.path("ran"));
+        let (start, clean) = (listed(), status());
+        assert_eq!(code(&home.run(&["scan", name])), 1);
+        assert_eq!(code(&home.run(&["diff", name, "--base", "main"])), 1);
+        for branch in ["taken", "taken/by", "taken/by/more"] {
+            assert_eq!(code(&home.run(&["stage", name, "--branch", branch])), 3);
+            assert_eq!(listed(), start);
+        }
+        for place in [name.to_owned(), format!("{name}-linked"), bare] {
+            let there = home.path(&place);
+            let staged = home.run_with(&["stage", &place, "--split", "file"], &[DATED]);
+            assert_eq!(code(&staged), 0, "{place}: {}", stdout(&staged));
+            let say = |args: &[&str]| {
+                let safe = [
+                    "-c",
+                    "core.hooksPath=/dev/null",
+                    "-c",
+                    "core.fsmonitor=false",
+                ];
+                git(&there, &[&safe[..], args].concat())
+            };
+            let raw = say(&[
+                "diff-tree",
+                "-r",
+                "--no-commit-id",
+                &format!("{BRANCH}~1"),
+                BRANCH,
+            ]);
+            assert!(raw.starts_with(":100755 100755 "), "{raw}");
+            assert_eq!(
+                say(&["rev-list", "--count", &format!("main..{BRANCH}")]),
+                "2\n"
+            );
+            say(&["fsck", "--strict", "--no-dangling"]);
+            let tip = say(&["rev-parse", BRANCH]);
+            // A branch that somebody has checked out, or went on with, stays.
+            if place == name {
+                say(&["worktree", "add", "-q", "../user", BRANCH]);
+                let refused = home.run(&["rollback"]);
+                assert_eq!(code(&refused), 3);
+                assert!(
+                    stdout(&refused).contains("in use by the work tree"),
+                    "{}",
+                    stdout(&refused)
+                );
+                say(&["worktree", "remove", "--force", "../user"]);
+                say(&["update-ref", &format!("refs/heads/{BRANCH}"), "main"]);
+                assert_eq!(code(&home.run(&["rollback"])), 3);
+                say(&["update-ref", &format!("refs/heads/{BRANCH}"), tip.trim()]);
+            }
+            let undone = home.run(&["rollback"]);
+            assert_eq!(code(&undone), 0, "{}", stdout(&undone));
+            fs::remove_dir_all(home.path("state")).unwrap();
+            assert!(!say(&["for-each-ref"]).contains(BRANCH));
+            // The same again, and the same commits.
+            assert_eq!(
+                code(&home.run_with(&["stage", &place, "--split", "file"], &[DATED])),
+                0
+            );
+            assert_eq!(say(&["rev-parse", BRANCH]), tip);
+            assert_eq!(code(&home.run(&["rollback"])), 0);
+            fs::remove_dir_all(home.path("state")).unwrap();
+        }
+        assert_eq!((listed(), status()), (start, clean));
+        assert!(!home.path("ran").exists(), "{name}: something ran");
+    }
+}
+
+#[test]
+fn a_stop_at_every_step_in_a_format_that_only_git_reads() {
+    if !cfg!(debug_assertions) {
+        return;
+    }
+    for format in ["--object-format=sha256", "--ref-format=reftable"] {
+        let home = Home::new();
+        let Some(root) = trapped(&home, "shop", format) else {
+            continue;
+        };
+        let listed = || git(&root, &["-c", "core.hooksPath=/dev/null", "for-each-ref"]);
+        let start = listed();
+        assert_eq!(code(&home.run_with(&["stage", "shop"], &[DATED])), 0);
+        let (staged, run) = (listed(), id(&home));
+        assert_eq!(code(&home.run(&["rollback"])), 0);
+        for step in 2.. {
+            let _ = fs::remove_dir_all(home.path("state"));
+            let at = format!("after:{step}");
+            let stopped = home.run_with(&["stage", "shop"], &[DATED, ("DEPICKLE_FAULT", &at)]);
+            let through = stopped.status.code() == Some(0);
+            if step % 2 == 1 {
+                assert_eq!(code(&home.run(&["stage", "--resume", &run])), 0, "{at}");
+                assert_eq!(listed(), staged, "{at}");
+            }
+            assert_eq!(code(&home.run(&["rollback"])), 0, "{at}");
+            assert_eq!(listed(), start, "{at}");
+            if through {
+                assert!(step > 4, "{at}");
+                break;
+            }
+        }
+    }
 }

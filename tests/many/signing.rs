@@ -152,6 +152,31 @@ fn a_stop_at_every_step_leaves_signed_commits_or_none() {
 }
 
 #[test]
+fn a_sha256_repository_is_signed_in_the_header_of_its_own() {
+    let (home, old) = signing();
+    fs::remove_dir_all(old).unwrap();
+    let wide = ["init", "-q", "-b", "main", "--object-format=sha256", "shop"];
+    let mut init = Command::new("git");
+    if !init
+        .args(wide)
+        .current_dir(home.0.path())
+        .status()
+        .unwrap()
+        .success()
+    {
+        return;
+    }
+    let root = home.repo("shop", &[("app.py", GUIDE)]);
+    let start = refs(home.0.path());
+    by_ssh(&home, &root, &home.path("key").display().to_string());
+    assert_eq!(code(&stage(&home, &[])), 0);
+    git(&root, &["verify-commit", BRANCH]);
+    let commit = git(&root, &["cat-file", "commit", BRANCH]);
+    assert!(commit.contains("\ngpgsig-sha256 -----BEGIN"), "{commit}");
+    undo(&home, &start);
+}
+
+#[test]
 fn what_cannot_be_signed_is_not_staged() {
     let (home, root) = signing();
     let start = refs(home.0.path());

@@ -51,24 +51,50 @@ fn an_unborn_head_and_an_unknown_revision_are_told_apart() {
 }
 
 #[test]
-fn a_format_that_libgit2_cannot_read_is_called_unsupported() {
+fn formats_that_only_git_reads_are_opened_by_it_and_unknown_ones_by_nobody() {
     let home = TempDir::new().unwrap();
     for (name, flag) in [
         ("sha256", "--object-format=sha256"),
         ("reftable", "--ref-format=reftable"),
     ] {
-        if run_git(home.path(), &["init", "-q", flag, name])
+        if !run_git(home.path(), &["init", "-q", flag, name])
             .status
             .success()
         {
-            let error = Repo::discover(&home.path().join(name))
-                .map(|_| ())
-                .unwrap_err();
+            continue;
+        }
+        let root = home.path().canonicalize().unwrap().join(name);
+        let repo = Repo::discover(&root).unwrap();
+        assert_eq!((repo.root(), repo.is_bare()), (root.as_path(), false));
+        assert!(matches!(
+            repo.resolve(None),
+            Err(RepoError::NoCommit { .. })
+        ));
+        write(&root, "sub/a.py", "a\n");
+        git(&root, &["add", "."]);
+        git(&root, &["commit", "-q", "-m", "first"]);
+        for (path, prefix) in [("sub", "sub/"), ("sub/a.py", "sub/a.py")] {
+            let repo = Repo::discover(&root.join(path)).unwrap();
+            assert_eq!(repo.prefix(&root.join(path)).unwrap(), prefix);
+        }
+        let again = Repo::open(repo.git_dir()).unwrap();
+        assert_eq!(again.root(), root);
+        assert!(matches!(
+            Repo::open(&root.join("sub")),
+            Err(RepoError::NotARepository { .. })
+        ));
+        for revision in ["nope", "HEAD~7", "", "HEAD:sub/a.py", "--all"] {
+            let error = repo.resolve(Some(revision)).unwrap_err();
             assert!(
-                matches!(error, RepoError::Unsupported { .. }),
-                "{name}: {error:?}"
+                matches!(error, RepoError::UnknownRevision { .. }),
+                "{revision:?}: {error}"
             );
         }
+        let base = head(&repo);
+        let time = git(&root, &["log", "-1", "--format=%ct"]);
+        assert_eq!(base.time.to_string(), time.trim());
+        let at = repo.files_at(&base, "", &Filter::default()).unwrap();
+        assert_eq!(at, files_in(&root, &Filter::default()).unwrap());
     }
     git(home.path(), &["init", "-q", "odd"]);
     let root = home.path().join("odd");
