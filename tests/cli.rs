@@ -6,11 +6,17 @@
 
 #[path = "support/home.rs"]
 mod home;
+#[path = "support/snapshot.rs"]
+mod snapshot;
 
 use std::fs;
 
 use home::{GUIDE, Home, code, git, stderr, stdout};
 use serde_json::Value;
+use snapshot::snapshot;
+
+/// Temporary folders.
+const TMP: [(&str, &str); 1] = [(r"/\S*/\.tmp\w+", "[tmp]")];
 
 const GUIDE_AFTER: &str = r#"import json
 
@@ -29,17 +35,6 @@ def load():
         return "Invalid input", 400
     return {"keys": len(unpickled_data)}
 "#;
-
-/// Snapshots under `snapshots/`, without what differs from run to run.
-fn snapshot(name: &str, text: &str) {
-    let mut settings = insta::Settings::clone_current();
-    settings.set_snapshot_path("../snapshots");
-    settings.set_prepend_module_to_snapshot(false);
-    settings.set_omit_expression(true);
-    settings.add_filter(r"\d{8}T\d{6}-[0-9a-f]{4}", "[run]");
-    settings.add_filter(r"/\S*/\.tmp\w+", "[tmp]");
-    settings.bind(|| insta::assert_snapshot!(name, text));
-}
 
 #[test]
 fn the_guides_example_becomes_the_guides_after_and_comes_back() {
@@ -138,7 +133,7 @@ fn the_commit_says_what_and_why_and_how_to_undo_it() {
             "depickle/pickle-to-json",
         ],
     );
-    snapshot("commit-message", &message);
+    snapshot("commit-message", &message, &TMP);
     let trailers = git(
         &root,
         &[
@@ -382,9 +377,9 @@ fn bad_input_gets_one_line_with_a_hint() {
     let said = said
         .replace(&home_path, "[tmp]")
         .replace(&home.0.path().display().to_string(), "[tmp]");
-    snapshot("bad-input", &said);
+    snapshot("bad-input", &said, &TMP);
     let unread = home.run(&["scan", "old"]);
-    snapshot("unparsed", &stdout(&unread));
+    snapshot("unparsed", &stdout(&unread), &TMP);
 }
 
 #[test]
@@ -709,10 +704,11 @@ fn everything_with_an_id_is_explained() {
         assert_eq!(code(&output), 0, "{id}");
         assert!(stdout(&output).len() > 60, "{id}");
     }
-    snapshot("explain-finding", &stdout(&by_fingerprint));
+    snapshot("explain-finding", &stdout(&by_fingerprint), &TMP);
     snapshot(
         "explain-reason",
         &stdout(&home.run(&["explain", "shared-helper"])),
+        &TMP,
     );
 }
 
@@ -721,7 +717,7 @@ fn the_demo_shows_the_whole_way() {
     let home = Home::new();
     let output = home.run(&["demo"]);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
-    snapshot("demo", &stdout(&output));
+    snapshot("demo", &stdout(&output), &TMP);
 }
 
 #[test]
@@ -741,8 +737,8 @@ fn help_is_short_and_says_the_exit_codes() {
     let home = Home::new();
     let help = stdout(&home.run(&["--help"]));
     assert!(help.lines().count() < 40);
-    snapshot("help", &help);
-    snapshot("help-stage", &stdout(&home.run(&["stage", "--help"])));
+    snapshot("help", &help, &TMP);
+    snapshot("help-stage", &stdout(&home.run(&["stage", "--help"])), &TMP);
 }
 
 #[test]

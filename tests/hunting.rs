@@ -7,6 +7,8 @@
 
 #[path = "support/home.rs"]
 mod home;
+#[path = "support/snapshot.rs"]
+mod snapshot;
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -16,6 +18,7 @@ use base64::Engine;
 use depickle::hunt::{Does, Hit, Hunter, Sign, Watched, hunt, queries};
 use home::{GUIDE, Home, code, stderr, stdout};
 use serde_json::{Value, json};
+use snapshot::snapshot;
 
 const REFUSED: &str = "Refused a request whose data is not JSON";
 
@@ -120,21 +123,13 @@ fn what_a_pickle_would_have_done_is_told_with_who_sent_it_and_where() {
     home.write("logs/app.log", application);
     let text = home.run(&["hunt", "logs"]);
     assert_eq!(code(&text), 1, "{}", stderr(&text));
-    snapshot("hunt", &stdout(&text));
+    snapshot("hunt", &stdout(&text), &[]);
     let document = home.json(&["hunt", "logs", "--format", "json"]);
     snapshot(
         "hunt-json",
         &serde_json::to_string_pretty(&document).unwrap(),
+        &[],
     );
-}
-
-/// Snapshots under `snapshots/`.
-fn snapshot(name: &str, text: &str) {
-    let mut settings = insta::Settings::clone_current();
-    settings.set_snapshot_path("../snapshots");
-    settings.set_prepend_module_to_snapshot(false);
-    settings.set_omit_expression(true);
-    settings.bind(|| insta::assert_snapshot!(name, text));
 }
 
 #[test]
@@ -304,7 +299,7 @@ fn searches_are_made_for_the_routes_that_lead_to_loads() {
     home.repo("shop", &[("app.py", &app)]);
     let output = home.run(&["hunt", "--queries", "shop"]);
     assert_eq!(code(&output), 0, "{}", stderr(&output));
-    snapshot("hunt-queries", &stdout(&output));
+    snapshot("hunt-queries", &stdout(&output), &[]);
     let document = home.json(&["hunt", "--queries", "shop", "--format", "json"]);
     assert_eq!(
         document["routes"],

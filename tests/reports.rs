@@ -6,6 +6,8 @@
 
 #[path = "support/home.rs"]
 mod home;
+#[path = "support/snapshot.rs"]
+mod snapshot;
 #[path = "support/venv.rs"]
 mod venv;
 
@@ -15,6 +17,7 @@ use std::process::Command;
 
 use home::{GUIDE, Home, code, git, stderr, stdout};
 use serde_json::Value;
+use snapshot::snapshot;
 
 /// Two findings in one file, one of them in a form that is refused; names and code that drive readers astray.
 const SHOP: &str = r#"import pickle
@@ -44,16 +47,6 @@ fn shop(home: &Home) -> std::path::PathBuf {
         ("old.py", "import pickle\nprint pickle.loads(x)\n"),
     ];
     home.repo("shop", &files)
-}
-
-fn snapshot(name: &str, text: &str) {
-    let mut settings = insta::Settings::clone_current();
-    settings.set_snapshot_path("../snapshots");
-    settings.set_prepend_module_to_snapshot(false);
-    settings.set_omit_expression(true);
-    settings.add_filter(r"\d{8}T\d{6}-[0-9a-f]{4}", "[run]");
-    settings.add_filter(r"\b[0-9a-f]{16}\b", "[fingerprint]");
-    settings.bind(|| insta::assert_snapshot!(name, text));
 }
 
 #[test]
@@ -108,7 +101,12 @@ fn formats_look_as_they_should() {
     for format in ["github", "gitlab", "junit", "csv", "markdown"] {
         let printed = home.run(&["scan", "shop", "--format", format]);
         assert_eq!(code(&printed), 3, "{format}: {}", stderr(&printed));
-        snapshot(&format!("report-{format}"), &stdout(&printed));
+        let fingerprints = [(r"\b[0-9a-f]{16}\b", "[fingerprint]")];
+        snapshot(
+            &format!("report-{format}"),
+            &stdout(&printed),
+            &fingerprints,
+        );
     }
 }
 

@@ -6,6 +6,8 @@
 
 #[path = "support/home.rs"]
 mod home;
+#[path = "support/snapshot.rs"]
+mod snapshot;
 #[path = "support/venv.rs"]
 mod venv;
 
@@ -14,6 +16,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use home::{GUIDE, Home, code, git, stderr, stdout};
+use snapshot::snapshot;
 
 /// An environment that has pytest besides the frameworks.
 fn tester(home: &Home) -> PathBuf {
@@ -115,12 +118,12 @@ fn tests_are_written_as_the_repository_writes_them() {
         ],
     );
     let test = test_of(&home, "fixtures", &python, "tests/test_pickle_refused_2.py");
-    insta(&test, "with-tests-fixture");
+    snapshot("with-tests-fixture", &test, &[]);
 
     // unittest, without any configuration.
     home.repo("plain", &[("app.py", GUIDE)]);
     let test = test_of(&home, "plain", &python, "test_pickle_refused.py");
-    insta(&test, "with-tests-unittest");
+    snapshot("with-tests-unittest", &test, &[]);
     let patch = git(
         &home.path("plain"),
         &["show", "--stat", "--format=", "depickle/pickle-to-json"],
@@ -140,7 +143,7 @@ fn tests_are_written_as_the_repository_writes_them() {
         ],
     );
     let test = test_of(&home, "api", &python, "checks/pickle_refused_test.py");
-    insta(&test, "with-tests-fastapi");
+    snapshot("with-tests-fastapi", &test, &[]);
 }
 
 #[test]
@@ -162,10 +165,10 @@ fn django_has_test_cases_of_its_own() {
     let with = |more: &[(&'static str, &'static str)]| [&files[..], more].concat();
     home.repo("own", &with(&[("cart/tests/test_other.py", "from django.test import TestCase\n\n\nclass Tests(TestCase):\n    def test_one(self):\n        pass\n")]));
     let test = test_of(&home, "own", &python, "cart/tests/test_pickle_refused.py");
-    insta(&test, "with-tests-django");
+    snapshot("with-tests-django", &test, &[]);
     home.repo("plugged", &with(&[("setup.cfg", "[tool:pytest]\nDJANGO_SETTINGS_MODULE = site_settings\naddopts =\n    -p pytest_django\n"), ("tests/test_one.py", "def test_one():\n    pass\n")]));
     let test = test_of(&home, "plugged", &python, "tests/test_pickle_refused.py");
-    insta(&test, "with-tests-pytest-django");
+    snapshot("with-tests-pytest-django", &test, &[]);
 }
 
 #[test]
@@ -243,13 +246,4 @@ fn nothing_is_run_and_nothing_kept_without_reason() {
         &["ls-tree", "-r", "--name-only", "depickle/pickle-to-json"],
     );
     assert_eq!(files, "app.py\ntests/conftest.py\n");
-}
-
-/// Snapshots under `snapshots/`.
-fn insta(text: &str, name: &str) {
-    let mut settings = insta::Settings::clone_current();
-    settings.set_snapshot_path("../snapshots");
-    settings.set_prepend_module_to_snapshot(false);
-    settings.set_omit_expression(true);
-    settings.bind(|| insta::assert_snapshot!(name, text));
 }

@@ -10,6 +10,7 @@ use serde_json::json;
 
 use super::Exit;
 use super::args::Common;
+use super::args::RowFormat;
 use super::baseline::Against;
 use super::scan::look;
 use super::target::Reading;
@@ -34,13 +35,7 @@ pub struct Args {
     queries: Vec<String>,
     /// How to print
     #[arg(long, value_enum, default_value = "text")]
-    format: Format,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    Text,
-    Json,
+    format: RowFormat,
 }
 
 pub(super) fn hunt(args: &Args) -> anyhow::Result<Exit> {
@@ -69,8 +64,8 @@ pub(super) fn hunt(args: &Args) -> anyhow::Result<Exit> {
     }
     let whole = sources.iter().all(|source| source.notes.is_empty());
     match args.format {
-        Format::Text => anstream::print!("{}", hunt::text(&sources, groups)),
-        Format::Json => anstream::println!(
+        RowFormat::Text => anstream::print!("{}", hunt::text(&sources, groups)),
+        RowFormat::Json => anstream::println!(
             "{}",
             serde_json::to_string_pretty(&hunt::json(&sources, groups))?
         ),
@@ -249,7 +244,7 @@ fn queries(args: &Args, refusals: &[String]) -> anyhow::Result<Exit> {
     }
     let routes: Vec<Watched> = routes.into_iter().collect();
     let all = hunt::queries(&routes, refusals);
-    if args.format == Format::Json {
+    if args.format == RowFormat::Json {
         let document =
             json!({"schema": "depickle-hunt-queries/1", "routes": routes, "queries": all});
         anstream::println!("{}", serde_json::to_string_pretty(&document)?);

@@ -6,6 +6,7 @@ use std::path::Path;
 use serde_json::{Value as Json, json};
 
 use super::Exit;
+use super::args::RowFormat;
 use crate::pickle::{Arg, Machine, Op, Verdict, float, run_seen, unwrap};
 use crate::text::printable;
 
@@ -27,13 +28,7 @@ pub struct Args {
     ops: bool,
     /// How to print
     #[arg(long, value_enum, default_value = "text")]
-    format: Format,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    Text,
-    Json,
+    format: RowFormat,
 }
 
 pub(super) fn inspect(args: &Args) -> anyhow::Result<Exit> {
@@ -48,11 +43,11 @@ pub(super) fn inspect(args: &Args) -> anyhow::Result<Exit> {
             }
         };
         match args.format {
-            Format::Text => anstream::print!("{}", text(&row)),
-            Format::Json => rows.push(row),
+            RowFormat::Text => anstream::print!("{}", text(&row)),
+            RowFormat::Json => rows.push(row),
         }
     }
-    if args.format == Format::Json {
+    if args.format == RowFormat::Json {
         anstream::println!("{}", serde_json::to_string_pretty(&json!({"files": rows}))?);
     }
     Ok(exit)

@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 use anyhow::Context;
 
 use super::args::Common;
+use super::args::RowFormat;
 use super::schedule::Place;
 use super::target::{Opened, Reading, read};
 use super::{Exit, STACK, hinted};
@@ -44,15 +45,7 @@ pub struct Args {
     timeout: u64,
     /// What to print
     #[arg(long, value_name = "FMT", default_value = "text")]
-    format: Format,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    /// For people
-    Text,
-    /// For programs
-    Json,
+    format: RowFormat,
 }
 
 fn pair(text: &str) -> Result<(String, String), String> {
@@ -104,8 +97,8 @@ pub(super) fn verify(args: &Args) -> anyhow::Result<Exit> {
         projects: rows,
     };
     match args.format {
-        Format::Text => anstream::print!("{}", verified.text()),
-        Format::Json => anstream::println!("{}", serde_json::to_string_pretty(&verified)?),
+        RowFormat::Text => anstream::print!("{}", verified.text()),
+        RowFormat::Json => anstream::println!("{}", serde_json::to_string_pretty(&verified)?),
     }
     let rows = &verified.projects;
     // What is disproven is worse than what is not known.

@@ -10,6 +10,7 @@ use std::collections::HashSet;
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
+use super::args::RowFormat;
 use super::target::{run_id, run_time};
 use super::{Exit, hinted};
 use crate::journal::{Entry, Journal, State, Target, digest};
@@ -39,13 +40,7 @@ pub struct Args {
     lossy: bool,
     /// How to print
     #[arg(long, value_enum, default_value = "text")]
-    format: Format,
-}
-
-#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
-enum Format {
-    Text,
-    Json,
+    format: RowFormat,
 }
 
 /// What comes of one item.
@@ -104,8 +99,8 @@ pub(super) fn convert(args: &Args) -> anyhow::Result<Exit> {
         undo = Some(write_all(args, &mut looked.rows)?);
     }
     match args.format {
-        Format::Text => anstream::print!("{}", show::text(&looked, writes, args.lossy)),
-        Format::Json => {
+        RowFormat::Text => anstream::print!("{}", show::text(&looked, writes, args.lossy)),
+        RowFormat::Json => {
             let json = show::json(&looked, undo.as_deref());
             anstream::println!("{}", serde_json::to_string_pretty(&json)?);
         }
