@@ -781,3 +781,54 @@ fn inspect_tells_what_pickles_would_run_and_runs_none() {
     assert!(stdout(&text).contains("REDUCE"), "{}", stdout(&text));
     assert!(!home.path("ran").exists());
 }
+
+#[test]
+fn bench_measures_plain_pickles_and_loads_none() {
+    let home = Home::new();
+    home.write("data/cart.pkl", b"\x80\x02}X\x01\x00\x00\x00aK\x01s.");
+    let rows = |paths: &[&str]| {
+        let mut args = vec!["bench", "--format", "json"];
+        args.extend(paths);
+        let out = home.run(&args);
+        let json: Value = serde_json::from_str(&stdout(&out)).unwrap();
+        (code(&out), json)
+    };
+    let (status, json) = rows(&["data"]);
+    assert_eq!(status, 0);
+    let measured = json["rows"].as_array().unwrap();
+    for codec in ["pickle", "json"] {
+        let row = measured.iter().find(|row| row["codec"] == codec).unwrap();
+        assert!(row["sample"].as_str().unwrap().ends_with("cart.pkl"));
+        assert!(row["write"].as_f64().unwrap() > 0.0 && row["read"].as_f64().unwrap() > 0.0);
+    }
+    let json_row = measured.iter().find(|row| row["codec"] == "json").unwrap();
+    assert_eq!(json_row["bytes"], r#"{"a": 1}"#.len());
+
+    // What would run is not measured, and not run.
+    home.write("data/evil.pkl", b"\x80\x02cos\nsystem\n(S'touch ran'\ntR.");
+    let (status, json) = rows(&["data"]);
+    assert_eq!(status, 3);
+    assert!(
+        json["notes"].to_string().contains("evil.pkl: not measured"),
+        "{json}"
+    );
+    assert_eq!(json["rows"].as_array().unwrap().len(), measured.len());
+    assert!(!home.path("ran").exists() && !home.path("data/ran").exists());
+
+    // Nothing given: values of common shapes, and it says so.
+    let out = home.run(&["bench", "--format", "markdown"]);
+    assert_eq!(code(&out), 0);
+    assert!(
+        stdout(&out).starts_with("| sample | codec |"),
+        "{}",
+        stdout(&out)
+    );
+    assert!(
+        stdout(&out).contains("not the project's own"),
+        "{}",
+        stdout(&out)
+    );
+    let out = home.run(&["bench", "--python", "nowhere/python"]);
+    assert_eq!(code(&out), 2);
+    assert!(stderr(&out).contains("--python"), "{}", stderr(&out));
+}

@@ -10,6 +10,7 @@ mod apply;
 mod approve;
 mod args;
 mod baseline;
+mod bench;
 mod branch;
 mod cache;
 mod commit;
@@ -108,6 +109,8 @@ enum Command {
     Convert(convert::Args),
     /// Signs of attacks with pickles in logs; and searches for them
     Hunt(hunt::Args),
+    /// Pickle against JSON and its like, in time and bytes, on the repository's own values
+    Bench(bench::Args),
     /// Show the whole way on a small vulnerable shop in a temporary folder
     Demo(demo::Args),
 }
@@ -159,6 +162,7 @@ fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Inspect(args) => inspect::inspect(&args),
         Command::Convert(args) => convert::convert(&args),
         Command::Hunt(args) => hunt::hunt(&args),
+        Command::Bench(args) => bench::bench(&args),
         Command::Demo(args) => demo::demo(&args),
     }
 }
