@@ -68,12 +68,13 @@ impl Report {
             )
         })?;
         let mut taken = HashSet::new();
+        // Not a copy of the run for each: it may hold hundreds of projects.
+        let mut one = Run::new(run.run.clone(), run.trust.clone());
+        one.tests = run.tests;
+        one.rules.clone_from(&run.rules);
         for project in &run.projects {
             let name = free_name(&project.root, &mut taken);
-            let one = Run {
-                projects: vec![project.clone()],
-                ..run.clone()
-            };
+            one.projects = vec![project.clone()];
             let path = self
                 .path
                 .join(format!("{name}.{}", self.format.extension()));

@@ -243,6 +243,9 @@ fn uri(path: &str) -> String {
 
 /// The whole change as one fix, and its length; none if there is none, or if a file is not UTF-8.
 fn fix(changes: &[ChangedFile]) -> (Option<Value>, usize) {
+    if changes.is_empty() {
+        return (None, 0);
+    }
     let mut size = 0;
     let mut files = Vec::new();
     for change in changes {
@@ -275,11 +278,7 @@ fn fix(changes: &[ChangedFile]) -> (Option<Value>, usize) {
     }
     let text = "the whole change of this project, which depends on all of its parts";
     let fix = json!({"description": {"text": text}, "artifactChanges": files});
-    ((!files_empty(&fix)).then_some(fix), size)
-}
-
-fn files_empty(fix: &Value) -> bool {
-    fix["artifactChanges"].as_array().is_none_or(Vec::is_empty)
+    (Some(fix), size)
 }
 
 /// Line and column, both from 1.
