@@ -4,6 +4,7 @@ use std::path::Path;
 use std::sync::{Mutex, PoisonError};
 
 use super::args::{Common, Ignoring};
+use super::config::Terms;
 use super::output::print;
 use super::scan::exit;
 use super::schedule::{Place, each};
@@ -59,8 +60,8 @@ pub(super) fn apply(args: &Args) -> anyhow::Result<Exit> {
         id: run_id(run_time(), &inputs),
         args,
         order,
+        model: common.model()?,
         common,
-        model: Model::builtin()?,
         journal: super::journal()?,
         writing: Mutex::new(()),
     };
@@ -135,10 +136,11 @@ impl Work<'_> {
         if opened.base.is_some() {
             return Err("it has no work tree; `depickle stage` commits on a branch".to_owned());
         }
-        let checked = crate::migrate(&opened.project, &self.model, &self.order, None);
+        let terms = Terms::of(&opened, &self.common, &self.model);
+        let checked = crate::migrate(&opened.project, terms.model(), &terms.order, None);
         let changeset = checked.changeset.clone();
         let name = asked.name();
-        *row = ProjectRow::of(&name, &opened.prefix, &opened.project, &self.model, checked);
+        *row = terms.row(&name, &opened, checked);
         let mut counting = Run::new(String::new(), self.order.trust.clone());
         counting.tests = self.order.tests;
         let findings = row.findings.iter().filter(|one| counting.counts(one));

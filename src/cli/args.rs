@@ -3,8 +3,11 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::commit::Shape;
+use super::config::Known;
 use super::output::Report;
 use crate::fetch::Limits;
 use crate::journal::Target;
@@ -88,10 +91,22 @@ pub struct Common {
     #[arg(long, value_name = "FMT=FILE")]
     #[serde(skip)]
     pub report: Vec<Report>,
-    /// Configuration; `depickle.toml` in the current folder is read by default
+    /// Your configuration, instead of the nearest depickle.toml (or pyproject.toml) from here upward
     #[arg(long, value_name = "FILE")]
-    #[serde(skip)]
     pub config: Option<PathBuf>,
+    /// A folder of packs besides those that are built in, as often as given
+    #[arg(long, value_name = "DIR")]
+    pub pack: Vec<PathBuf>,
+    /// Do not read the configuration that scanned repositories have themselves
+    #[arg(long, visible_alias = "isolated")]
+    pub no_repo_config: bool,
+    /// What the configuration says besides options.
+    #[arg(skip)]
+    pub known: Known,
+    /// How the configuration has changes committed.
+    #[arg(skip)]
+    #[serde(skip)]
+    pub(super) commits: Shape,
     /// Only files that match
     #[arg(long, value_name = "GLOB")]
     pub include: Vec<String>,
@@ -211,7 +226,7 @@ pub enum RowFormat {
 }
 
 /// `--to`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum To {
     /// Plain data as JSON
@@ -223,7 +238,7 @@ pub enum To {
 }
 
 impl To {
-    fn word(self) -> &'static str {
+    pub(super) fn word(self) -> &'static str {
         match self {
             To::Json => "json",
             To::Restricted => "restricted",
@@ -245,7 +260,7 @@ pub enum Color {
 }
 
 /// `--trust`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum TrustArg {
     /// Any client of a web server

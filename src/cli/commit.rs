@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 
 use clap::ValueEnum;
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
@@ -39,7 +40,7 @@ pub(super) struct Shape {
 }
 
 /// `--split`.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum, Serialize, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub(super) enum Split {
     /// Everything in one commit
@@ -69,6 +70,17 @@ pub(super) struct How {
     /// Stage only then, by the clock of this machine: "Sat 02:00-06:00 UTC"
     #[arg(long, value_name = "DAYS HOURS UTC")]
     pub window: Option<String>,
+}
+
+impl Shape {
+    /// With what `other` says where this says nothing.
+    pub(super) fn or(self, other: Shape) -> Shape {
+        Shape {
+            branch: self.branch.or(other.branch),
+            split: self.split.or(other.split),
+            signoff: self.signoff || other.signoff,
+        }
+    }
 }
 
 impl How {

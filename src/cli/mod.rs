@@ -101,6 +101,8 @@ enum Command {
     Runs(runs::Args),
     /// The clones of URLs: list, prune, clear
     Cache(cache::Args),
+    /// What the configuration comes to, and where each of it is from
+    Config(config::Args),
     /// A transform, framework, sink, reason or finding in words
     Explain(explain::Args),
     /// What pickles would import and call, without loading them
@@ -136,7 +138,10 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
                 let io = cause.downcast_ref::<std::io::Error>();
                 io.is_some_and(|io| io.kind() == std::io::ErrorKind::BrokenPipe)
             });
-            if !broken {
+            if let Some(mistake) = error.downcast_ref::<crate::pack::PackError>() {
+                // Its lines are its own, and what is shown in them is printable.
+                anstream::eprintln!("error: {mistake}");
+            } else if !broken {
                 anstream::eprintln!("error: {}", crate::text::printable(&format!("{error:#}")));
             }
             ExitCode::from(Exit::Error as u8)
@@ -158,6 +163,7 @@ fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Rollback(args) => rollback::rollback(&args),
         Command::Runs(args) => runs::runs(&args),
         Command::Cache(args) => cache::cache(&args),
+        Command::Config(args) => config::config(&args),
         Command::Explain(args) => explain::explain(&args),
         Command::Inspect(args) => inspect::inspect(&args),
         Command::Convert(args) => convert::convert(&args),

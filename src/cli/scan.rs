@@ -9,13 +9,13 @@ use super::args::{Common, Ignoring};
 use super::baseline::{Against, Baseline};
 use super::branch::Template;
 use super::commit::Shape;
+use super::config::Terms;
 use super::output::print;
 use super::pinned::{Pinned, PinnedRepo};
 use super::schedule::each;
 use super::target::{Reading, read, run_id, run_time};
 use crate::fetch::Url;
 use crate::journal::Target;
-use crate::pack::Model;
 use crate::report::{Format, ProjectRow, Rule, Run};
 
 #[derive(Debug, clap::Args)]
@@ -85,7 +85,8 @@ pub(super) fn diff(asked: &DiffArgs) -> anyhow::Result<Exit> {
     if let Some(path) = &asked.save {
         let planned = targets.iter().zip(&run.projects);
         let planned = planned.filter_map(|(target, row)| PinnedRepo::of(target, row));
-        let plan = Pinned::new(&args, &asked.commits, run_time(), planned.collect());
+        let commits = asked.commits.clone().or(args.commits.clone());
+        let plan = Pinned::new(&args, &commits, run_time(), planned.collect());
         let text = serde_json::to_string_pretty(&plan)? + "\n";
         std::fs::write(path, text)
             .with_context(|| format!("{}: cannot be written", path.display()))?;
@@ -100,7 +101,7 @@ pub(super) fn look(
     reading: Reading,
     against: &Against,
 ) -> anyhow::Result<(Run, Vec<Target>)> {
-    let model = Model::builtin()?;
+    let model = args.model()?;
     let order = args.order();
     let targets = args.targets()?;
     args.fits(targets.len())?;
@@ -111,11 +112,11 @@ pub(super) fn look(
         let row = place.and_then(|place| {
             let opened = read(asked, &place, args, reading)?;
             let commit = opened.base.as_ref().map(|base| base.commit.clone());
-            let checked = crate::migrate(&opened.project, &model, &order, commit);
-            let (root, project) = (&opened.root, &opened.project);
-            let mut row = ProjectRow::of(root, &opened.prefix, project, &model, checked);
+            let terms = Terms::of(&opened, args, &model);
+            let checked = crate::migrate(&opened.project, terms.model(), &terms.order, commit);
+            let mut row = terms.row(&opened.root, &opened, checked);
             let at = (asked, &place, &opened);
-            against.hide(at, (args, &model, &order), &run, &mut row)?;
+            against.hide(at, (args, terms.model(), &terms.order), &run, &mut row)?;
             Ok(row)
         });
         row.unwrap_or_else(|error| ProjectRow::failed(&asked.name(), error))

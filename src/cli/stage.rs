@@ -1,6 +1,6 @@
 //! `stage`: the patch of `diff`, committed on a new branch of each repository; and going on with a run that stopped.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
@@ -8,6 +8,7 @@ use time::OffsetDateTime;
 use super::approve::approvers;
 use super::args::Common;
 use super::commit::{Committing, How, Job};
+use super::config::{Known, Terms};
 use super::output::{Report, print};
 use super::pinned::Pinned;
 use super::scan::exit;
@@ -47,7 +48,9 @@ const PLANNED: [&str; 18] = [
 ];
 
 /// Options that a run keeps from its start besides.
-const KEPT: [&str; 11] = [
+const KEPT: [&str; 13] = [
+    "pack",
+    "no_repo_config",
     "with_tests",
     "config",
     "branch",
@@ -99,13 +102,33 @@ struct Settings {
     plan: Option<Pinned>,
 }
 
+/// What the configuration says now that `kept`, the options of `run`, were taken from.
+///
+/// # Errors
+/// It says something else, or cannot be read.
+fn again(kept: &Common, run: &RunRecord) -> anyhow::Result<Known> {
+    let asked = Common {
+        config: kept.config.clone(),
+        pack: kept.pack.clone(),
+        quiet: true,
+        ..Common::default()
+    };
+    let now = asked.resolved_in(Some(Path::new(&run.folder)))?.known;
+    kept.known.holds(&now, &format!("run {}", run.id))?;
+    Ok(now)
+}
+
 /// The options that `run` was begun with.
 pub(super) fn asked_for(run: &RunRecord) -> anyhow::Result<Common> {
     let settings: Settings = serde_json::from_value(run.settings.clone()).map_err(|_| {
         let id = &run.id;
         anyhow::anyhow!("run {id} did not record what it was asked for; stage anew instead")
     })?;
-    Ok(settings.common)
+    let known = again(&settings.common, run)?;
+    Ok(Common {
+        known,
+        ..settings.common
+    })
 }
 
 pub(super) fn stage(args: &Args) -> anyhow::Result<Exit> {
@@ -136,6 +159,7 @@ fn begin(args: &Args, journal: Journal) -> anyhow::Result<Exit> {
                 anstream::eprintln!("approved by {}", crate::text::printable(&who));
             }
         }
+        plan.options.known.holds(&now.known, "the plan")?;
         settings.common = looking(plan.options.clone(), now)?;
         settings.time = plan.time;
         settings.how = settings.how.of_plan(&plan.commits)?;
@@ -146,6 +170,7 @@ fn begin(args: &Args, journal: Journal) -> anyhow::Result<Exit> {
         settings.plan = Some(plan);
     } else {
         targets = settings.common.targets()?;
+        settings.how.shape = settings.how.shape.or(settings.common.commits.clone());
     }
     settings.common.fits(targets.len())?;
     let id = run_id(settings.time, &inputs(&targets, &settings));
@@ -198,7 +223,11 @@ fn go_on(id: &str, args: &Args, journal: &Journal) -> anyhow::Result<Exit> {
             crate::text::printable(&record.tool_version)
         );
     }
-    let now = args.common.resolved()?;
+    let known = again(&settings.common, &record)?;
+    let now = Common {
+        known,
+        ..args.common.resolved()?
+    };
     let common = looking(settings.common, now)?;
     let work = Work::new(
         id.to_owned(),
@@ -258,6 +287,7 @@ fn go_on(id: &str, args: &Args, journal: &Journal) -> anyhow::Result<Exit> {
 /// `kept` decides what is staged, `now` how it is looked for and printed.
 fn looking(kept: Common, now: Common) -> anyhow::Result<Common> {
     Ok(Common {
+        known: now.known,
         jobs: now.jobs,
         per_host: now.per_host,
         timeout: now.timeout,
@@ -326,7 +356,7 @@ impl Work {
                 .map(Window::parse)
                 .transpose()?,
             order: settings.common.order(),
-            model: Model::builtin()?,
+            model: settings.common.model()?,
             settings,
             journal,
         })
@@ -368,18 +398,17 @@ impl Work {
             return fail("not a git repository; `depickle diff` prints the change".to_owned());
         };
         let base = Some(base.commit.clone());
-        let checked = crate::migrate(&opened.project, &self.model, &self.order, base);
+        let terms = Terms::of(&opened, &self.settings.common, &self.model);
+        let model = terms.model();
+        let checked = crate::migrate(&opened.project, model, &terms.order, base);
         let mut changeset = checked.changeset.clone();
-        let wanted = self
-            .settings
-            .tests
-            .wanted(&opened.project, &self.model, &checked);
-        let mut row = ProjectRow::of(&name, &opened.prefix, &opened.project, &self.model, checked);
+        let wanted = self.settings.tests.wanted(&opened.project, model, &checked);
+        let mut row = terms.row(&name, &opened, checked);
         unseen(repo, &opened.prefix, &mut row);
         if let Some(wanted) = wanted.filter(|_| !changeset.files().is_empty()) {
             let tests = &self.settings.tests;
             tests.announce(&name, repo.root());
-            let at = (repo, &opened, &self.model);
+            let at = (repo, &opened, model);
             changeset = match tests.add(at, &wanted, changeset, &mut row.notes) {
                 Ok(changeset) => changeset,
                 Err(error) => return self.refused(row, error),
@@ -407,8 +436,8 @@ impl Work {
                 run: &self.id,
                 time: self.settings.time,
                 journal: &self.journal,
-                model: &self.model,
-                order: &self.order,
+                model,
+                order: &terms.order,
                 asked,
                 repo,
                 opened: &opened,
@@ -509,6 +538,7 @@ fn inputs(targets: &[Target], settings: &Settings) -> Vec<String> {
         format!("{:?}", settings.tests),
         format!("dual read {} {}", common.dual_read, common.finish_dual_read),
         format!("{:?} {:?}", common.include, common.exclude),
+        format!("{:?} {}", common.known.digest, common.no_repo_config),
     ];
     for target in targets {
         let own = target.base.as_deref().or(common.base.as_deref());

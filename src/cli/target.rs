@@ -7,6 +7,7 @@ use time::OffsetDateTime;
 use time::macros::format_description;
 
 use super::args::Common;
+use super::config::{self, Own};
 use super::hinted;
 use super::schedule::Place;
 use crate::journal::Target;
@@ -32,6 +33,10 @@ pub(super) struct Opened {
     pub project: Project,
     pub repo: Option<Repo>,
     pub base: Option<Base>,
+    /// What it says itself.
+    pub own: Option<Own>,
+    /// Python files that the user leaves out.
+    pub left_out: usize,
 }
 
 /// Reads `target`, which is at `place`.
@@ -89,6 +94,18 @@ pub(super) fn read(
             .skipped
             .retain(|one| one.reason != SkipReason::Submodule || !listed(&one.path));
     }
+    let mut own = Own::find(
+        common,
+        &config::Place {
+            path,
+            repo: repo.as_ref(),
+            commit: base.as_ref().map(|base| (base, prefix.as_str())),
+        },
+    );
+    if let Some(own) = &mut own {
+        own.filter(&mut listing.files).map_err(fail)?;
+    }
+    let left_out = listing.left_out;
     Ok(Opened {
         root: target.name(),
         // Of a single file: its folder, which its listing is relative to.
@@ -100,6 +117,8 @@ pub(super) fn read(
         project: project(listing),
         repo,
         base,
+        own,
+        left_out,
     })
 }
 

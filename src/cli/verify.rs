@@ -9,6 +9,7 @@ use anyhow::Context;
 
 use super::args::Common;
 use super::args::RowFormat;
+use super::config::Terms;
 use super::schedule::Place;
 use super::target::{Opened, Reading, read};
 use super::{Exit, STACK, hinted};
@@ -64,7 +65,7 @@ pub(super) fn verify(args: &Args) -> anyhow::Result<Exit> {
         args,
         run: &run,
         common: &common,
-        model: Model::builtin()?,
+        model: common.model()?,
     };
     if args.execute {
         work.announce(&chosen);
@@ -240,9 +241,9 @@ impl Work<'_> {
         }
         let before = self.read(made, &made.base)?;
         let after = self.read(made, &tip)?;
-        let order = self.common.order();
-        let checked = crate::migrate(&before.project, &self.model, &order, None);
-        let traced = crate::trace::trace(&after.project, &self.model);
+        let terms = Terms::of(&before, self.common, &self.model);
+        let checked = crate::migrate(&before.project, terms.model(), &terms.order, None);
+        let traced = crate::trace::trace(&after.project, terms.model());
         let unread = |project: &Project| {
             let broken = |id| project.is_parsed(id) && project.source(id).unparsed().is_some();
             project.ids().filter(|id| broken(*id)).count()
@@ -305,7 +306,8 @@ impl Work<'_> {
                     let sides = sides.get_or_insert_with(|| {
                         Sides::export(&repo, made, &tip, &before.prefix, scratch.path())
                     });
-                    self.proofs(&before.project, finding, by, sides, scratch.path(), made)
+                    let at = (&before.project, terms.model());
+                    self.proofs(at, finding, by, sides, scratch.path(), made)
                 }
                 false => Vec::new(),
             };
@@ -341,7 +343,7 @@ impl Work<'_> {
     /// What the attack on `finding` comes to, for each handler that it is reached from.
     fn proofs(
         &self,
-        project: &Project,
+        (project, model): (&Project, &Model),
         finding: &Finding,
         by: &str,
         sides: &Result<Sides, String>,
@@ -352,7 +354,7 @@ impl Work<'_> {
             Ok(sides) => sides,
             Err(error) => return vec![Proof::not_run("no-copy", error.clone())],
         };
-        let transform = self.model.transforms.iter().find(|t| t.id == by);
+        let transform = model.transforms.iter().find(|t| t.id == by);
         let Some(sent) = transform.and_then(|transform| transform.proof.as_ref()) else {
             let message = format!("no attack is known that shows what {by} changes");
             return vec![Proof::not_run("no-attack", message)];
@@ -366,9 +368,9 @@ impl Work<'_> {
             seconds: self.args.timeout,
             environment: &self.args.environment,
         };
-        let made = deliveries(project, &self.model, finding).into_iter();
+        let made = deliveries(project, model, finding).into_iter();
         made.map(|delivery| match delivery {
-            Ok(delivery) => prove(&self.model, &delivery, sent, &order),
+            Ok(delivery) => prove(model, &delivery, sent, &order),
             Err(obstacle) => Proof::not_run(obstacle.code(), obstacle.message()),
         })
         .collect()

@@ -83,8 +83,40 @@ pub(super) struct Index {
 }
 
 impl Index {
-    /// Adds the tables of `framework`, all but those whose names must be unique.
+    /// Adds the sink called `name`, unless one before it is.
+    pub fn add_sink(&mut self, name: &str, id: SinkId) {
+        let class = name.rsplit_once('.').map_or("", |(class, _)| class);
+        let last = class.rsplit('.').next().unwrap_or("");
+        if last.starts_with(char::is_uppercase) {
+            self.sink_classes.insert(class.to_owned());
+        }
+        self.sinks.entry(name.to_owned()).or_insert(id);
+    }
+
+    /// Adds the tables of `framework`; of names that must be unique the first holds.
     pub fn add(&mut self, id: FrameworkId, framework: &Framework) {
+        for (n, row) in framework.sources.iter().enumerate() {
+            let names = row.names.iter();
+            names.for_each(|name| self.sources.add(name, (id, n)));
+        }
+        for (n, row) in framework.objects.iter().enumerate() {
+            for name in std::iter::once(&row.name).chain(&row.aliases) {
+                self.objects.entry(name.clone()).or_insert((id, n));
+            }
+        }
+        for (n, row) in framework.returns.iter().enumerate() {
+            for name in &row.names {
+                self.returns.entry(name.clone()).or_insert((id, n));
+            }
+        }
+        for (n, row) in framework.steps.iter().enumerate() {
+            for name in &row.names {
+                self.steps.entry(name.clone()).or_insert((id, n));
+            }
+            for name in &row.methods {
+                self.step_methods.entry(name.clone()).or_insert((id, n));
+            }
+        }
         for (n, row) in framework.applies.iter().enumerate() {
             let names = row.names.iter();
             names.for_each(|name| self.applies.add(name, (id, n)));
@@ -101,9 +133,9 @@ impl Index {
             let names = row.names.iter();
             names.for_each(|name| self.queues.add(name, (id, n)));
         }
-        let encodings = framework.encodings.iter();
-        self.encodings
-            .extend(encodings.map(|(name, encoding)| (name.clone(), *encoding)));
+        for (name, encoding) in &framework.encodings {
+            self.encodings.entry(name.clone()).or_insert(*encoding);
+        }
         self.tables.extend(framework.tables.iter().cloned());
         self.queries.extend(framework.queries.iter().cloned());
         for (n, row) in framework.stores.iter().enumerate() {

@@ -1,72 +1,27 @@
 //! The data of `transforms/`, read and validated into one [`Model`].
 //!
-//! Invariant: every name in a `Model` resolves and none is said twice, or there is no `Model`. Frameworks and
+//! Invariant: every name in a `Model` resolves and no pack says one twice, or there is no `Model`. Frameworks and
 //! transforms never name each other: knowledge grows as N + M.
 
+mod assemble;
 mod index;
+mod mistake;
 mod tables;
 mod template;
 
-use std::collections::{BTreeMap, HashMap, HashSet};
+use std::collections::{BTreeMap, HashSet};
 
 use include_dir::{Dir, include_dir};
-use serde::de::DeserializeOwned;
 
+pub use assemble::{Pack, Redefined, Rows};
+pub use mistake::{PackError, instead};
 pub use tables::*;
 pub use template::{Name, Piece, Template, Wording};
 
+use assemble::Assembly;
 use index::{Index, Row};
 
 static TRANSFORMS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/transforms");
-
-/// A pack that cannot be used: which file, which line, what is wrong.
-#[derive(Debug, thiserror::Error)]
-pub enum PackError {
-    /// The file is not valid TOML or has a wrong key.
-    #[error("{file}: {message}")]
-    Syntax {
-        /// Path below `transforms/`.
-        file: String,
-        /// The parser's message, with line and column.
-        message: String,
-    },
-    /// A name is defined twice.
-    #[error("{file}: `{name}` is already defined as a {kind} by {other}; keep one of them")]
-    Duplicate {
-        /// The later file.
-        file: String,
-        /// The name.
-        name: String,
-        /// `sink`, `source`, ...
-        kind: &'static str,
-        /// The earlier file.
-        other: String,
-    },
-    /// A transform shares the rewrite of one that has none.
-    #[error("{file}: the transform `{name}` has no [rewrite] to share; correct the name")]
-    UnknownRewrite {
-        /// The file.
-        file: String,
-        /// The other transform.
-        name: String,
-    },
-    /// A part of a `[dual-read]` uses one that is not there.
-    #[error("{file}: [dual-read] has no part `{name}`; add one, or correct the name")]
-    UnknownPart {
-        /// The file.
-        file: String,
-        /// The part.
-        name: String,
-    },
-    /// A type is used that no `[[object]]` defines.
-    #[error("{file}: no [[object]] defines the type `{name}`; add one, or correct the name")]
-    UnknownType {
-        /// The file.
-        file: String,
-        /// The type.
-        name: String,
-    },
-}
 
 /// A name of a modelled thing, and which framework it comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -89,6 +44,7 @@ pub struct Model {
     /// Frameworks in the order of their ids.
     pub frameworks: Vec<Framework>,
     index: Index,
+    redefined: Vec<Redefined>,
 }
 
 impl Model {
@@ -97,196 +53,37 @@ impl Model {
     /// # Errors
     /// The first bad file, with its line.
     pub fn builtin() -> Result<Model, PackError> {
-        let mut files = BTreeMap::new();
-        collect(&TRANSFORMS, &mut files);
-        Model::from_files(&files)
+        Model::with(&[], &[])
     }
 
-    /// A model of TOML files by their path below `transforms/`.
+    /// These and then `packs`, without the transforms that are `off`.
     ///
     /// # Errors
-    /// As [`Model::builtin`].
+    /// The first mistake, with its place.
+    pub fn with(packs: &[Pack], off: &[String]) -> Result<Model, PackError> {
+        let mut files = BTreeMap::new();
+        collect(&TRANSFORMS, &mut files);
+        let built_in = Pack::Files("transforms/".to_owned(), files);
+        let mut assembly = Assembly::default();
+        for (n, pack) in std::iter::once(&built_in).chain(packs).enumerate() {
+            assembly.add(pack, n)?;
+        }
+        assembly.model(off)
+    }
+
+    /// A model of TOML files by their path below `transforms/`, and of nothing else.
+    ///
+    /// # Errors
+    /// As [`Model::with`].
     pub fn from_files(files: &BTreeMap<String, String>) -> Result<Model, PackError> {
-        let mut model = Model {
-            transforms: Vec::new(),
-            frameworks: Vec::new(),
-            index: Index::default(),
-        };
-        let mut claims = Claims::default();
-        for (path, text) in files {
-            match path.split('/').collect::<Vec<_>>().as_slice() {
-                [id, "transform.toml"] => {
-                    let mut transform: Transform = parse(path, text)?;
-                    transform.id = (*id).to_owned();
-                    transform.readme = readme(files, path);
-                    let settings = transform.settings.iter().map(Setting::row);
-                    let settings: Vec<Sink> = settings.collect();
-                    transform.sinks.extend(settings);
-                    model.add_transform(transform, path, &mut claims)?;
-                }
-                ["frameworks", id, "model.toml"] => {
-                    let mut framework: Framework = parse(path, text)?;
-                    framework.id = (*id).to_owned();
-                    model.add_framework(framework, path, &mut claims)?;
-                }
-                _ => {}
-            }
-        }
-        model.check_types()?;
-        model.check_parts()?;
-        model.share_rewrites()?;
-        Ok(model)
+        let mut assembly = Assembly::default();
+        assembly.add(&Pack::Files("transforms/".to_owned(), files.clone()), 0)?;
+        assembly.model(&[])
     }
 
-    fn add_transform(
-        &mut self,
-        transform: Transform,
-        file: &str,
-        claims: &mut Claims,
-    ) -> Result<(), PackError> {
-        let index = self.transforms.len();
-        for (n, sink) in transform.sinks.iter().enumerate() {
-            for name in &sink.names {
-                claims.claim("sink", name, file)?;
-                let id = SinkId {
-                    transform: index,
-                    sink: n,
-                };
-                let class = name.rsplit_once('.').map_or("", |(class, _)| class);
-                let last = class.rsplit('.').next().unwrap_or("");
-                if last.starts_with(char::is_uppercase) {
-                    self.index.sink_classes.insert(class.to_owned());
-                }
-                self.index.sinks.insert(name.clone(), id);
-            }
-        }
-        for (n, writer) in transform.writers.iter().enumerate() {
-            for name in &writer.names {
-                claims.claim("writer", name, file)?;
-                let writer = (index, n);
-                self.index.writers.insert(name.clone(), writer);
-            }
-        }
-        self.transforms.push(transform);
-        Ok(())
-    }
-
-    fn add_framework(
-        &mut self,
-        framework: Framework,
-        file: &str,
-        claims: &mut Claims,
-    ) -> Result<(), PackError> {
-        let id = FrameworkId(self.frameworks.len());
-        for (n, source) in framework.sources.iter().enumerate() {
-            for name in &source.names {
-                claims.claim("source", name, file)?;
-                self.index.sources.add(name, (id, n));
-            }
-        }
-        for (n, object) in framework.objects.iter().enumerate() {
-            for name in std::iter::once(&object.name).chain(&object.aliases) {
-                claims.claim("object", name, file)?;
-                self.index.objects.insert(name.clone(), (id, n));
-            }
-        }
-        for (n, returns) in framework.returns.iter().enumerate() {
-            for name in &returns.names {
-                claims.claim("returns", name, file)?;
-                self.index.returns.insert(name.clone(), (id, n));
-            }
-        }
-        for (n, step) in framework.steps.iter().enumerate() {
-            for name in &step.names {
-                claims.claim("step", name, file)?;
-                self.index.steps.insert(name.clone(), (id, n));
-            }
-            for name in &step.methods {
-                claims.claim("method step", name, file)?;
-                self.index.step_methods.insert(name.clone(), (id, n));
-            }
-        }
-        self.index.add(id, &framework);
-        self.frameworks.push(framework);
-        Ok(())
-    }
-
-    fn share_rewrites(&mut self) -> Result<(), PackError> {
-        let own = |t: &Transform| Some((t.id.clone(), t.rewrite.clone()?));
-        let rewrites: HashMap<String, Rewrite> = self.transforms.iter().filter_map(own).collect();
-        for transform in &mut self.transforms {
-            // What comes in another's place and reads another format gives the same kinds of values.
-            let other = transform
-                .instead_of
-                .as_ref()
-                .and_then(|id| rewrites.get(id));
-            if let (Some(other), Some(own)) = (other, &mut transform.rewrite)
-                && !own.same_format
-            {
-                own.value_methods.clone_from(&other.value_methods);
-                own.value_types.clone_from(&other.value_types);
-                own.foreign_terms.clone_from(&other.foreign_terms);
-                own.foreign_factors.clone_from(&other.foreign_factors);
-                own.foreign_keys.clone_from(&other.foreign_keys);
-                own.foreign_arguments.clone_from(&other.foreign_arguments);
-            }
-            let Some(name) = &transform.rewrite_like else {
-                continue;
-            };
-            let shared = rewrites.get(name).cloned();
-            transform.rewrite = Some(shared.ok_or_else(|| PackError::UnknownRewrite {
-                file: format!("transforms/{}/transform.toml", transform.id),
-                name: name.clone(),
-            })?);
-        }
-        Ok(())
-    }
-
-    fn check_parts(&self) -> Result<(), PackError> {
-        for transform in &self.transforms {
-            let parts = transform.dual_read.iter().flat_map(|dual| &dual.parts);
-            let names: Vec<&str> = parts.clone().map(|part| part.name.as_str()).collect();
-            let mut used = parts.flat_map(|part| &part.uses);
-            if let Some(name) = used.find(|name| !names.contains(&name.as_str())) {
-                return Err(PackError::UnknownPart {
-                    file: format!("transforms/{}/transform.toml", transform.id),
-                    name: name.clone(),
-                });
-            }
-        }
-        Ok(())
-    }
-
-    fn check_types(&self) -> Result<(), PackError> {
-        for framework in &self.frameworks {
-            let handlers = framework.handlers.iter();
-            let members = framework.objects.iter().flat_map(|o| o.members.values());
-            let arguments = handlers.clone().flat_map(|h| &h.arguments);
-            let used = framework
-                .sources
-                .iter()
-                .filter_map(|s| s.is.as_ref())
-                .chain(framework.returns.iter().flat_map(|r| &r.types))
-                .chain(handlers.clone().filter_map(|h| h.first.as_ref()))
-                .chain(handlers.flat_map(|h| h.fields.values()))
-                .chain(members.filter_map(|member| match member {
-                    Member::Is(name) => Some(name),
-                    Member::Data(_) => None,
-                }))
-                .chain(arguments.filter_map(|argument| match argument {
-                    Argument::Is(name) => Some(name),
-                    Argument::Clean | Argument::Data(_) => None,
-                }));
-            for name in used.filter(|name| !name.is_empty()) {
-                if !self.index.objects.contains_key(name) {
-                    return Err(PackError::UnknownType {
-                        file: format!("frameworks/{}/model.toml", framework.id),
-                        name: name.clone(),
-                    });
-                }
-            }
-        }
-        Ok(())
+    /// What packs from outside say anew.
+    pub fn redefined(&self) -> &[Redefined] {
+        &self.redefined
     }
 
     /// The sink called `name`.
@@ -691,42 +488,6 @@ impl Model {
         tops.dedup();
         tops
     }
-}
-
-/// Who defined which name first.
-#[derive(Default)]
-struct Claims {
-    seen: HashMap<(&'static str, String), String>,
-}
-
-impl Claims {
-    fn claim(&mut self, kind: &'static str, name: &str, file: &str) -> Result<(), PackError> {
-        match self
-            .seen
-            .insert((kind, name.to_owned()), format!("transforms/{file}"))
-        {
-            None => Ok(()),
-            Some(other) => Err(PackError::Duplicate {
-                file: format!("transforms/{file}"),
-                name: name.to_owned(),
-                kind,
-                other,
-            }),
-        }
-    }
-}
-
-fn parse<T: DeserializeOwned>(path: &str, text: &str) -> Result<T, PackError> {
-    toml::from_str(text).map_err(|error| PackError::Syntax {
-        file: format!("transforms/{path}"),
-        message: error.to_string(),
-    })
-}
-
-/// The README beside a `transform.toml`: what `explain` prints.
-fn readme(files: &BTreeMap<String, String>, path: &str) -> String {
-    let beside = path.replace("transform.toml", "README.md");
-    files.get(&beside).cloned().unwrap_or_default()
 }
 
 fn collect(dir: &Dir<'_>, files: &mut BTreeMap<String, String>) {

@@ -4,12 +4,15 @@
 
 use std::collections::BTreeMap;
 
+use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
 use super::template::Template;
 
 /// Who can supply a value. Ordered: the most exposed first.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[derive(
+    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize, JsonSchema,
+)]
 #[serde(rename_all = "lowercase")]
 pub enum Trust {
     /// Any client of a web server.
@@ -52,7 +55,18 @@ impl Trust {
 
 /// What is known of a value's form, which decides what can go wrong when it is parsed.
 #[derive(
-    Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Default, Serialize, Deserialize,
+    Debug,
+    Clone,
+    Copy,
+    PartialEq,
+    Eq,
+    PartialOrd,
+    Ord,
+    Hash,
+    Default,
+    Serialize,
+    Deserialize,
+    JsonSchema,
 )]
 #[serde(rename_all = "lowercase")]
 pub enum Shape {
@@ -70,7 +84,7 @@ pub enum Shape {
 }
 
 /// `frameworks/<id>/model.toml`: how data enters through one framework or library, and how it says 400.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Framework {
     /// The folder's name.
@@ -161,7 +175,7 @@ pub struct Framework {
 }
 
 /// `[[source]]`: a name that is untrusted when read or called.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Source {
     /// Qualified names: `builtins.input`, `sys.argv`; `*.recv_multipart` is a method of a receiver that nothing is
@@ -183,7 +197,7 @@ pub struct Source {
 }
 
 /// `[[object]]`: a type with untrusted members.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Object {
     /// Qualified name of the class.
@@ -203,8 +217,9 @@ pub struct Object {
 }
 
 /// What an object is when it is passed on itself.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
+#[schemars(with = "String")]
 pub struct Whole(pub Data);
 
 impl TryFrom<String> for Whole {
@@ -217,8 +232,9 @@ impl TryFrom<String> for Whole {
 
 /// One member: `"cookie mapping KeyError"`: the channel, then the form, then what a missing key raises; or
 /// `"is socket.socket"`: an object of that type.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
+#[schemars(with = "String")]
 pub enum Member {
     /// Untrusted data.
     Data(Data),
@@ -280,7 +296,7 @@ impl TryFrom<String> for Data {
 }
 
 /// `[[returns]]`: calling one of `names` gives an object of a modelled type, or a tuple of them.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Returns {
     /// Qualified names; methods as `module.Class.method`.
@@ -290,7 +306,7 @@ pub struct Returns {
 }
 
 /// `[[handler]]`: how to tell the functions that a framework calls, and what it passes.
-#[derive(Debug, Clone, Default, Deserialize)]
+#[derive(Debug, Clone, Default, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Handler {
     /// Decorators: `flask.Flask.route`; `*.route` for a receiver that cannot be resolved, in files that import the package.
@@ -340,7 +356,7 @@ pub struct Handler {
 }
 
 /// How a handler can answer a client.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Answers {
     /// By what it returns, and by raising.
@@ -353,8 +369,9 @@ pub enum Answers {
 }
 
 /// What a handler's parameter is.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
+#[schemars(with = "String")]
 pub enum Argument {
     /// Of no interest.
     Clean,
@@ -382,7 +399,7 @@ impl TryFrom<String> for Argument {
 }
 
 /// Where a handler stands among the arguments of a registering call.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Registration {
     /// The function that is called; `*.add_url_rule` for a receiver that cannot be resolved, in files that import the
@@ -395,7 +412,7 @@ pub struct Registration {
 }
 
 /// What a handler's parameters are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Deserialize, JsonSchema)]
 #[serde(rename_all = "kebab-case")]
 pub enum Parameters {
     /// Of no interest.
@@ -408,7 +425,7 @@ pub enum Parameters {
 }
 
 /// `[[reply]]`: one way of saying 400.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Reply {
     /// `return` in the handler itself, `raise` from anywhere below it.
@@ -430,7 +447,7 @@ pub struct Reply {
 }
 
 /// See [`Reply`].
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum ReplyStyle {
     /// Only the handler itself can say it.
@@ -442,7 +459,7 @@ pub enum ReplyStyle {
 }
 
 /// `[[step]]`: what passes data on.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Step {
     /// Qualified names of functions.
@@ -550,7 +567,7 @@ pub struct Sent {
 }
 
 /// `[[apply]]`: a call that calls a function it is given.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Apply {
     /// Qualified names of functions, methods and classes.
@@ -575,7 +592,7 @@ pub struct Apply {
 }
 
 /// What the function of an [`Apply`] is called with.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Given {
     /// The arguments after it: `executor.submit(f, x)`.
@@ -587,7 +604,7 @@ pub enum Given {
 }
 
 /// `[[store]]`: where a program keeps values under keys, to read them again later, perhaps in another handler.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Store {
     /// Word for it in paths: `cache`, `session`.
@@ -623,7 +640,7 @@ fn one() -> usize {
 }
 
 /// `[[carrier]]`: a call that sends a value where a load may read it: `response.set_cookie(key, value)`.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Carrier {
     /// Qualified names of functions.
@@ -652,7 +669,7 @@ pub struct Carrier {
 }
 
 /// `[[queue]]`: calls that give, or register a handler for, the messages of one queue, topic or channel.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Queue {
     /// Qualified names; `*.basic_get` is a method of any receiver, in files that import the package.
@@ -671,7 +688,7 @@ pub struct Queue {
 }
 
 /// `[[guard]]`: a signature check.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Guard {
     /// Functions that make a keyed digest: key first, data second.
@@ -868,9 +885,11 @@ pub struct Rewrite {
 }
 
 /// `[[sink]]`: a dangerous call.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Sink {
+    /// In a configuration: the transform that treats it, pickle-to-json when absent. In a pack its folder says that.
+    pub transform: Option<String>,
     /// Qualified names; `*.recv_pyobj` is a method so called of a receiver that nothing is known of.
     pub names: Vec<String>,
     /// What arrives, and how.
@@ -952,6 +971,7 @@ impl Setting {
     /// The setting as a row among the sinks.
     pub(super) fn row(&self) -> Sink {
         Sink {
+            transform: None,
             names: Vec::new(),
             arrives: Arrives::Receiver,
             argument: 0,
@@ -981,7 +1001,7 @@ impl Sink {
 }
 
 /// `[[sink.change]]`: an argument that changes or goes when the call is made safe.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Change {
     /// The argument's keyword.
@@ -1000,7 +1020,7 @@ pub struct Change {
 }
 
 /// How the dangerous value arrives at a sink.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(rename_all = "lowercase")]
 pub enum Arrives {
     /// The value itself.
@@ -1014,7 +1034,7 @@ pub enum Arrives {
 }
 
 /// An argument that makes a call safe.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Condition {
     /// The argument's keyword.
@@ -1036,9 +1056,11 @@ pub struct Condition {
 }
 
 /// `[[writer]]`: what makes the bytes that a sink reads.
-#[derive(Debug, Clone, Deserialize)]
+#[derive(Debug, Clone, Deserialize, JsonSchema)]
 #[serde(deny_unknown_fields, rename_all = "kebab-case")]
 pub struct Writer {
+    /// As for sinks.
+    pub transform: Option<String>,
     /// Qualified names.
     pub names: Vec<String>,
     /// Keyword of the value; its position is 0.

@@ -1,10 +1,12 @@
 //! Text with holes, as `[[reply]]` rows have it: `return {message}, 400`.
 
+use schemars::JsonSchema;
 use serde::Deserialize;
 
 /// Python with holes. A brace that is meant is doubled.
-#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize, JsonSchema)]
 #[serde(try_from = "String")]
+#[schemars(with = "String")]
 pub struct Template {
     /// As it is written in the pack.
     pub source: String,

@@ -36,7 +36,7 @@ pub use revert::Without;
 pub use sign::Signer;
 use store::{Kind, Store};
 pub use tree::blob_id;
-pub use walk::{Filter, Found, Listing, SkipReason, Skipped, files_in};
+pub use walk::{Filter, Found, Globs, Listing, SkipReason, Skipped, files_in};
 
 /// An open git repository: a plain one, a bare one, or one work tree of several.
 pub struct Repo {

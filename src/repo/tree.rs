@@ -105,7 +105,11 @@ impl Repo {
                     }
                 } else if entry.mode() == SUBMODULE && globs.admit(&below) {
                     listing.add(below, Err(SkipReason::Submodule));
-                } else if entry.mode() != SUBMODULE && is_python(bytes) && globs.admit(&below) {
+                } else if entry.mode() != SUBMODULE && is_python(bytes) {
+                    if !globs.admit(&below) {
+                        listing.left_out += 1;
+                        continue;
+                    }
                     let content = match utf8 {
                         true => at.read(&path, &entry),
                         false => Err(SkipReason::NotUtf8Name),
@@ -167,6 +171,7 @@ impl Repo {
                     }
                     (false, b".gitattributes") => here,
                     (false, b"CODEOWNERS") => owners,
+                    (false, b"depickle.toml" | b"pyproject.toml") => prefix.starts_with(&folder),
                     (false, name) if path == prefix || is_python(name) => path
                         .strip_prefix(&prefix[..prefix.rfind('/').map_or(0, |slash| slash + 1)])
                         .is_some_and(|below| path.starts_with(prefix) && globs.admit(below)),

@@ -32,6 +32,16 @@ pub struct Filter {
     pub no_ignore: bool,
 }
 
+impl Filter {
+    /// Its globs.
+    ///
+    /// # Errors
+    /// [`RepoError::BadGlob`].
+    pub fn globs(&self) -> Result<Globs, RepoError> {
+        Globs::new(self)
+    }
+}
+
 /// One Python file.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Found {
@@ -94,6 +104,8 @@ pub struct Listing {
     pub files: Vec<Found>,
     /// Files without.
     pub skipped: Vec<Skipped>,
+    /// How many Python files the filter's globs leave out.
+    pub left_out: usize,
 }
 
 impl Listing {
@@ -181,7 +193,9 @@ pub fn files_in(root: &Path, filter: &Filter) -> Result<Listing, RepoError> {
             continue;
         }
         let (path, utf8) = relative(&root, entry.path());
-        if globs.admit(&path) {
+        if !globs.admit(&path) {
+            listing.left_out += 1;
+        } else {
             listing.add(
                 path.clone(),
                 if utf8 {
@@ -327,7 +341,9 @@ fn cause_of(error: &ignore::Error) -> String {
         .map_or_else(|| error.to_string(), ToString::to_string)
 }
 
-pub(super) struct Globs {
+/// A [`Filter`], understood.
+#[derive(Debug)]
+pub struct Globs {
     include: Option<GlobSet>,
     exclude: GlobSet,
 }
@@ -341,7 +357,8 @@ impl Globs {
         })
     }
 
-    pub(super) fn admit(&self, path: &str) -> bool {
+    /// Whether `path`, or a folder above it, is let through.
+    pub fn admit(&self, path: &str) -> bool {
         let hit = |set: &GlobSet| {
             let folders = path.match_indices('/').map(|(end, _)| &path[..end]);
             folders.chain([path]).any(|part| set.is_match(part))

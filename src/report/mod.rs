@@ -125,6 +125,8 @@ pub struct Files {
     pub seen: usize,
     /// Read and understood; those that name no sink by a search of their bytes.
     pub analysed: usize,
+    /// Left out by include and exclude, wherever these stand; not among those seen.
+    pub excluded: usize,
     /// Not read as Python 3.
     pub unparsed: Vec<UnparsedRow>,
     /// Not read at all.

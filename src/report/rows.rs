@@ -126,6 +126,7 @@ fn files(project: &Project) -> Files {
     Files {
         seen,
         analysed: seen - unparsed.len() - skipped.len(),
+        excluded: 0,
         unparsed,
         skipped,
     }

@@ -61,6 +61,7 @@ impl Home {
             .current_dir(self.0.path())
             .env("DEPICKLE_STATE_DIR", self.path("state"))
             .env("DEPICKLE_CACHE_DIR", self.path("cache"))
+            .env("XDG_CONFIG_HOME", self.path("configurations"))
             .env("COLUMNS", "100");
         program
     }
