@@ -206,7 +206,9 @@ pub fn stage(
     journal: &Journal,
 ) -> Result<Receipt, StageError> {
     let staged = attempt(repo, prefix, steps, order, journal);
-    if let Err(error) = &staged {
+    if let Err(error) = &staged
+        && !matches!(error, StageError::Unrecorded { .. })
+    {
         // The error itself is on its way to the user.
         let _ = journal.append(
             &order.run,

@@ -8,7 +8,7 @@ use super::config::Terms;
 use super::output::print;
 use super::scan::exit;
 use super::schedule::{Place, each};
-use super::target::{Reading, read, run_id, run_time};
+use super::target::{Reading, begun, read};
 use super::{Exit, hinted};
 use crate::fetch::Url;
 use crate::journal::{Entry, Journal, State, Target};
@@ -56,16 +56,17 @@ pub(super) fn apply(args: &Args) -> anyhow::Result<Exit> {
     let order = common.order();
     let mut inputs: Vec<String> = targets.iter().map(Target::name).collect();
     inputs.push(format!("apply {order:?}"));
+    let journal = super::journal()?;
+    let (id, _held) = begun(&journal, None, &inputs)?;
     let work = Work {
-        id: run_id(run_time(), &inputs),
+        id,
         args,
         order,
         model: common.model()?,
         common,
-        journal: super::journal()?,
+        journal,
         writing: Mutex::new(()),
     };
-    let _held = super::held(&work.journal, &work.id)?;
     work.journal.append(
         &work.id,
         Entry::RunStarted {

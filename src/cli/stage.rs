@@ -13,7 +13,7 @@ use super::output::{Report, print};
 use super::pinned::Pinned;
 use super::scan::exit;
 use super::schedule::{Place, each};
-use super::target::{Reading, read, run_id, run_time};
+use super::target::{Reading, begun, read, run_time};
 use super::window::Window;
 use super::with_tests::{WithTests, added};
 use super::{Exit, hinted};
@@ -173,10 +173,10 @@ fn begin(args: &Args, journal: Journal) -> anyhow::Result<Exit> {
         settings.how.shape = settings.how.shape.or(settings.common.commits.clone());
     }
     settings.common.fits(targets.len())?;
-    let id = run_id(settings.time, &inputs(&targets, &settings));
+    let given = settings.plan.as_ref().map(|plan| plan.time);
+    let (id, _held) = begun(&journal, given, &inputs(&targets, &settings))?;
     let work = Work::new(id, settings, journal)?;
     work.in_window().map_err(anyhow::Error::msg)?;
-    let _held = super::held(&work.journal, &work.id)?;
     let folder = std::env::current_dir()?;
     work.journal.append(
         &work.id,

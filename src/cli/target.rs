@@ -10,7 +10,7 @@ use super::args::Common;
 use super::config::{self, Own};
 use super::hinted;
 use super::schedule::Place;
-use crate::journal::Target;
+use crate::journal::{Held, Journal, JournalError, Target};
 use crate::project::{Project, SkippedFile};
 use crate::repo::{Base, Listing, Repo, RepoError, SkipReason, files_in};
 
@@ -142,10 +142,34 @@ pub(super) fn project(listing: Listing) -> Project {
 
 /// Seconds since 1970 that this run is dated with: now, or `SOURCE_DATE_EPOCH`, which makes runs reproducible.
 pub(super) fn run_time() -> i64 {
-    let fixed = std::env::var("SOURCE_DATE_EPOCH")
-        .ok()
-        .and_then(|s| s.trim().parse().ok());
-    fixed.unwrap_or_else(|| OffsetDateTime::now_utc().unix_timestamp())
+    fixed_time().unwrap_or_else(|| OffsetDateTime::now_utc().unix_timestamp())
+}
+
+fn fixed_time() -> Option<i64> {
+    let text = std::env::var("SOURCE_DATE_EPOCH").ok()?;
+    text.trim().parse().ok()
+}
+
+/// The id of a run that begins, kept from every other process. Of several that begin alike in one second, each has its
+/// own; but not where the `time` is given: those are one run.
+pub(super) fn begun(
+    journal: &Journal,
+    time: Option<i64>,
+    inputs: &[String],
+) -> anyhow::Result<(String, Held)> {
+    let fixed = time.or_else(fixed_time).is_some();
+    let time = time.unwrap_or_else(run_time);
+    let mut inputs = inputs.to_vec();
+    loop {
+        let id = run_id(time, &inputs);
+        match journal.hold(&id) {
+            Err(JournalError::Busy { .. }) if !fixed => {}
+            Ok(_) if !fixed && journal.knows(&id) => {}
+            Ok(held) => return Ok((id, held)),
+            Err(error) => anyhow::bail!(hinted(&error.to_string(), error.hint())),
+        }
+        inputs.push("again".to_owned());
+    }
 }
 
 /// Id of the run at `time` over `inputs`: `20261123T104455-3f2a`. Equal inputs at an equal time give an equal id.

@@ -85,6 +85,12 @@ impl RunRecord {
                 let one = self.repository(&target);
                 one.state = State::Failed;
                 one.detail = Some(error);
+                // What failed was not made: the branch of that name is somebody else's.
+                for made in &mut self.refs {
+                    if made.target == target && made.state == RefState::Announced {
+                        made.state = RefState::Deleted;
+                    }
+                }
             }
             Entry::CreateRef {
                 target,

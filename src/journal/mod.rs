@@ -230,6 +230,11 @@ impl Journal {
         }
     }
 
+    /// Whether the run `id` is on record.
+    pub fn knows(&self, id: &str) -> bool {
+        self.path(id).is_ok_and(|path| path.exists())
+    }
+
     /// Every run on record, newest first.
     ///
     /// # Errors

@@ -42,6 +42,8 @@ pub enum Unparsed {
     Encoding(String),
     /// More nesting than CPython accepts; parsing it could exhaust the stack.
     Nesting,
+    /// Reading it panicked, which is a defect of depickle's or of its parser's.
+    Panicked,
 }
 
 impl Unparsed {
@@ -53,6 +55,7 @@ impl Unparsed {
             Unparsed::Syntax(..) => "syntax-error",
             Unparsed::Encoding(_) => "encoding",
             Unparsed::Nesting => "nested-too-deep",
+            Unparsed::Panicked => "parser-failed",
         }
     }
 
@@ -67,6 +70,10 @@ impl Unparsed {
             Unparsed::Encoding(what) => what.clone(),
             Unparsed::Nesting => {
                 "nested too deep: more than 200 brackets, 100 indents or 5000 operators in a row"
+                    .into()
+            }
+            Unparsed::Panicked => {
+                "depickle failed to read it; please report this. The other files are not affected"
                     .into()
             }
         }
@@ -96,9 +103,19 @@ impl SourceFile {
             {
                 SourceFile::hollow(path, text, encoding, Unparsed::Nesting)
             }
-            Ok((text, encoding)) => SourceFile::parse(path, text, encoding),
+            Ok((text, encoding)) => {
+                SourceFile::unless_panicked(path, || SourceFile::parse(path, text, encoding))
+            }
             Err(why) => SourceFile::hollow(path, String::new(), Encoding::Utf8, why),
         }
+    }
+
+    /// What `parse` gives; its panic costs this file alone.
+    fn unless_panicked(path: &str, parse: impl FnOnce() -> SourceFile) -> SourceFile {
+        let parse = std::panic::AssertUnwindSafe(parse);
+        std::panic::catch_unwind(parse).unwrap_or_else(|_| {
+            SourceFile::hollow(path, String::new(), Encoding::Utf8, Unparsed::Panicked)
+        })
     }
 
     fn parse(path: &str, text: String, encoding: Encoding) -> SourceFile {
@@ -277,4 +294,17 @@ pub fn span(node: &impl Ranged) -> Span {
 fn text_range(span: Span) -> TextRange {
     let size = |offset: usize| TextSize::try_from(offset).unwrap_or_default();
     TextRange::new(size(span.start), size(span.end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    #[expect(clippy::panic, reason = "what is to be caught")]
+    fn a_panic_while_one_file_is_read_is_that_files() {
+        let file = SourceFile::unless_panicked("app.py", || panic!("a defect"));
+        assert_eq!(file.unparsed(), Some(&Unparsed::Panicked));
+        assert_eq!((file.path(), file.module().body.len()), ("app.py", 0));
+    }
 }

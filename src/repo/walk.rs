@@ -9,7 +9,8 @@ use std::collections::HashSet;
 use std::fs::{self, File};
 use std::io::Read;
 use std::path::Path;
-use std::sync::mpsc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, mpsc};
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use ignore::WalkBuilder;
@@ -151,8 +152,14 @@ pub fn files_in(root: &Path, filter: &Filter) -> Result<Listing, RepoError> {
         path: root.clone(),
         source,
     })?;
+    if !filter.no_ignore && root.ancestors().any(cannot_ignore) {
+        return all_files_in(&root, filter);
+    }
     let checkout = root.ancestors().any(|folder| folder.join(".git").exists());
     let (found, nested) = mpsc::channel();
+    let ignores = !filter.no_ignore;
+    let unfit = Arc::new(AtomicBool::new(false));
+    let seen_unfit = Arc::clone(&unfit);
     let walk = WalkBuilder::new(&root)
         .hidden(false)
         .ignore(false)
@@ -165,6 +172,10 @@ pub fn files_in(root: &Path, filter: &Filter) -> Result<Listing, RepoError> {
                 return true;
             }
             if entry.file_name() == ".git" {
+                return false;
+            }
+            if ignores && cannot_ignore(entry.path()) {
+                seen_unfit.store(true, Ordering::Relaxed);
                 return false;
             }
             let own = checkout && entry.path().join(".git").exists();
@@ -207,6 +218,9 @@ pub fn files_in(root: &Path, filter: &Filter) -> Result<Listing, RepoError> {
             seen.insert(path);
         }
     }
+    if unfit.load(Ordering::Relaxed) {
+        return all_files_in(&root, filter);
+    }
     for folder in nested.try_iter() {
         let (path, _) = relative(&root, &folder);
         if globs.admit(&path) {
@@ -218,6 +232,26 @@ pub fn files_in(root: &Path, filter: &Filter) -> Result<Listing, RepoError> {
         tracked_but_ignored(&root, &globs, seen, &mut listing);
     }
     Ok(listing.sorted())
+}
+
+/// Whether what `folder` says is ignored cannot be read: a FIFO never ends, nor does a link to `/dev/zero`. Git follows
+/// no such link either.
+fn cannot_ignore(folder: &Path) -> bool {
+    [".gitignore", ".git/info/exclude"]
+        .iter()
+        .any(|name| fs::symlink_metadata(folder.join(name)).is_ok_and(|data| !data.is_file()))
+}
+
+/// Then nothing is ignored.
+fn all_files_in(root: &Path, filter: &Filter) -> Result<Listing, RepoError> {
+    let no_ignore = true;
+    files_in(
+        root,
+        &Filter {
+            no_ignore,
+            ..filter.clone()
+        },
+    )
 }
 
 /// Git goes on tracking a file that it was told to ignore later, and [`Repo::files_at`] sees it.
@@ -278,7 +312,11 @@ fn read(path: &Path) -> Result<Vec<u8>, SkipReason> {
     }
     let mut bytes = Vec::new();
     if data.len() <= MAX_BYTES {
-        let file = File::open(path).map_err(unreadable)?;
+        let file = open(path).map_err(unreadable)?;
+        // It may have become something else meanwhile.
+        if !file.metadata().map_err(unreadable)?.is_file() {
+            return Err(SkipReason::NotAFile);
+        }
         file.take(MAX_BYTES + 1)
             .read_to_end(&mut bytes)
             .map_err(unreadable)?;
@@ -287,6 +325,21 @@ fn read(path: &Path) -> Result<Vec<u8>, SkipReason> {
         true => Err(SkipReason::TooLarge),
         false => not_a_pointer(bytes),
     }
+}
+
+#[cfg(unix)]
+fn open(path: &Path) -> std::io::Result<File> {
+    use rustix::fs::OFlags;
+    use std::os::unix::fs::OpenOptionsExt;
+    let flags = (OFlags::NOFOLLOW | OFlags::NONBLOCK).bits();
+    let mut options = File::options();
+    options.read(true).custom_flags(flags.cast_signed());
+    options.open(path)
+}
+
+#[cfg(not(unix))]
+fn open(path: &Path) -> std::io::Result<File> {
+    File::open(path)
 }
 
 /// A pointer is under 1024 bytes and starts with its version:

@@ -10,7 +10,7 @@ use super::value::{Atom, Const, DEEPEST, Value};
 /// More pieces of a buffer than this are not told apart.
 const MOST_PIECES: usize = 8;
 /// Elements, those of its elements included, of which a container keeps apart no more.
-const MOST_PARTS: usize = 2_000;
+pub(super) const MOST_PARTS: usize = 2_000;
 
 /// What kind of container it is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default)]

@@ -1,6 +1,7 @@
 //! Expressions: what each can evaluate to.
 
 use super::calls::At;
+use super::container::MOST_PARTS;
 use super::env::Env;
 use super::fold;
 use super::functions::{Binding, Code, Function};
@@ -297,8 +298,13 @@ impl<'a> Machine<'a> {
 
     fn sequence(&mut self, elts: &'a [Expr], env: &mut Env) -> Container {
         let mut items = Vec::new();
-        let mut rest: Option<Value> = None;
+        let table = elts.len() > MOST_PARTS;
+        let mut rest = table.then(Value::unknown);
         for elt in elts {
+            if table && is_literal(elt) {
+                rest = rest.map(|rest| rest.join(&Value::clean()));
+                continue;
+            }
             let Expr::Starred(star) = elt else {
                 let value = self.value(elt, env);
                 match &mut rest {
@@ -331,7 +337,13 @@ impl<'a> Machine<'a> {
 
     fn dict(&mut self, node: &'a ast::ExprDict, env: &mut Env) -> Value {
         let mut container = Container::mapping();
+        let table = node.items.len() > MOST_PARTS;
+        let mut rows = false;
         for item in &node.items {
+            if table && is_literal(&item.value) && item.key.as_ref().is_some_and(is_literal) {
+                rows = true;
+                continue;
+            }
             if self.exhausted() {
                 break;
             }
@@ -350,6 +362,9 @@ impl<'a> Machine<'a> {
             };
             let key = self.value(key, env);
             container.put(&key, value);
+        }
+        if rows {
+            container.put(&Value::clean(), Value::clean());
         }
         container.into()
     }
@@ -456,4 +471,14 @@ fn attribute_path(expr: &Expr, env: &Env) -> Option<Value> {
 pub(super) fn dotted_path(expr: &Expr) -> Option<Name> {
     let parts = crate::python::dotted(expr)?;
     Some(Name::new(parts.join(".")))
+}
+
+/// Whether `expr` is written out: rows of a table, however long it is, are no work.
+fn is_literal(expr: &Expr) -> bool {
+    match expr {
+        Expr::UnaryOp(node) => is_literal(&node.operand),
+        Expr::Tuple(node) => node.elts.iter().all(is_literal),
+        Expr::List(node) => node.elts.iter().all(is_literal),
+        expr => expr.is_literal_expr(),
+    }
 }

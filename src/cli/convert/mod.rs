@@ -11,7 +11,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::args::RowFormat;
-use super::target::{run_id, run_time};
+use super::target::begun;
 use super::{Exit, hinted};
 use crate::journal::{Entry, Journal, State, Target, digest};
 use crate::pickle::{Document, Lost, Obstacle, document, shelf_document};
@@ -259,9 +259,8 @@ fn write_all(args: &Args, rows: &mut [Row]) -> anyhow::Result<String> {
     let targets: Vec<Target> = names.map(|name| Target::new(&name)).collect();
     let mut inputs: Vec<String> = targets.iter().map(Target::name).collect();
     inputs.push(format!("convert {args:?}"));
-    let run = run_id(run_time(), &inputs);
     let journal = super::journal()?;
-    let _held = super::held(&journal, &run)?;
+    let (run, _held) = begun(&journal, None, &inputs)?;
     journal.append(
         &run,
         Entry::RunStarted {

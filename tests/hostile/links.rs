@@ -1,0 +1,202 @@
+//! Links and names that would lead out of a repository, or never end.
+
+use std::fs;
+use std::os::unix::fs::symlink;
+use std::process::Command;
+
+use crate::home::{GUIDE, Home, code, git, stderr, stdout};
+
+/// Files that some part of depickle reads besides Python.
+const READ_TOO: [&str; 16] = [
+    ".gitignore",
+    ".gitattributes",
+    "CODEOWNERS",
+    ".github/CODEOWNERS",
+    ".editorconfig",
+    "pyproject.toml",
+    "depickle.toml",
+    "setup.cfg",
+    "tox.ini",
+    "pytest.ini",
+    "conftest.py",
+    "manage.py",
+    "notebook.ipynb",
+    "script",
+    "types.pyi",
+    "fast.pyx",
+];
+
+/// What `program` gives, with so little memory that a file without end would not fit; it is stopped when it hangs.
+fn bounded(home: &Home, args: &[&str]) -> std::process::Output {
+    let program = home.program(args);
+    let mut limited = Command::new("sh");
+    limited.args(["-c", "ulimit -v 6000000; exec timeout 60 \"$0\" \"$@\""]);
+    limited
+        .arg(program.get_program())
+        .args(program.get_args())
+        .current_dir(home.0.path());
+    for (name, value) in program.get_envs() {
+        limited.env(name, value.unwrap_or_default());
+    }
+    limited.output().unwrap()
+}
+
+#[test]
+fn a_link_to_what_never_ends_is_not_read() {
+    for below in ["", "sub/"] {
+        let home = Home::new();
+        home.write(&format!("shop/{below}app.py"), GUIDE);
+        for name in READ_TOO {
+            let place = home.path(&format!("shop/{below}{name}"));
+            fs::create_dir_all(place.parent().unwrap()).unwrap();
+            symlink("/dev/zero", &place).unwrap();
+        }
+        home.repo("shop", &[]);
+        for args in [
+            &["scan", "shop"][..],
+            &["diff", "shop"],
+            &["stage", "shop", "--split", "owner"],
+            &["apply", "shop"],
+        ] {
+            let output = bounded(&home, args);
+            let said = format!("{below} {args:?}: {}{}", stdout(&output), stderr(&output));
+            assert!(matches!(code(&output), 0 | 1 | 3), "{said}");
+            assert!(!said.contains("failed:"), "{said}");
+        }
+        let staged = git(&home.path("shop"), &["show", "depickle/pickle-to-json"]);
+        assert!(staged.contains("json.loads"));
+        let applied = fs::read_to_string(home.path(&format!("shop/{below}app.py"))).unwrap();
+        assert!(applied.contains("json.loads"));
+    }
+}
+
+#[test]
+fn a_fifo_is_not_waited_for() {
+    let home = Home::new();
+    home.repo("shop", &[("sub/app.py", GUIDE)]);
+    let make = |name: &str| {
+        for place in [
+            home.path("shop").join(name),
+            home.path("shop/sub").join(name),
+        ] {
+            fs::create_dir_all(place.parent().unwrap()).unwrap();
+            assert!(
+                Command::new("mkfifo")
+                    .arg(&place)
+                    .status()
+                    .unwrap()
+                    .success()
+            );
+        }
+    };
+    let ends = |command: &str| {
+        let output = bounded(&home, &[command, "shop"]);
+        assert!(
+            matches!(code(&output), 0 | 1 | 3),
+            "{command}: {}",
+            stderr(&output)
+        );
+    };
+    READ_TOO
+        .into_iter()
+        .filter(|name| *name != ".gitignore")
+        .for_each(make);
+    ["scan", "diff", "stage"].into_iter().for_each(ends);
+    // `stage` asks git what is dirty, and git waits for this one; no clone has it.
+    make(".gitignore");
+    ["scan", "diff"].into_iter().for_each(ends);
+}
+
+/// A tree with one entry whose name git itself would not make.
+fn tree(home: &Home, mode: &str, name: &str, object: &str) -> String {
+    let mut raw = format!("{mode} {name}\0").into_bytes();
+    for pair in object.trim().as_bytes().chunks(2) {
+        raw.push(u8::from_str_radix(std::str::from_utf8(pair).unwrap(), 16).unwrap());
+    }
+    home.write("raw", raw);
+    let raw = home.path("raw").display().to_string();
+    let made = git(
+        &home.path("shop"),
+        &["hash-object", "-w", "-t", "tree", "--literally", &raw],
+    );
+    made.trim().to_owned()
+}
+
+#[test]
+fn a_name_that_leads_out_of_the_repository_leads_nowhere() {
+    for (folder, name) in [
+        ("..", "app.py"),
+        (".git", "app.py"),
+        (".", "app.py"),
+        ("sub", "../../app.py"),
+        ("sub", "/app.py"),
+        (".GIT", "app.py"),
+    ] {
+        let home = Home::new();
+        let root = home.repo("shop", &[("app.py", GUIDE)]);
+        home.write("app.py", "outside = True\n");
+        let blob = git(&root, &["rev-parse", "HEAD:app.py"]);
+        let inner = tree(&home, "100644", name, &blob);
+        let outer = tree(&home, "40000", folder, &inner);
+        let commit = git(&root, &["commit-tree", &outer, "-m", "evil"]);
+        git(&root, &["update-ref", "refs/heads/evil", commit.trim()]);
+        let before = git(&root, &["for-each-ref"]);
+        let staged = bounded(&home, &["stage", "shop", "--base", "evil"]);
+        assert!(
+            matches!(code(&staged), 0 | 1 | 3),
+            "{folder}/{name}: {}",
+            stderr(&staged)
+        );
+        assert_eq!(
+            fs::read_to_string(home.path("app.py")).unwrap(),
+            "outside = True\n"
+        );
+        assert_eq!(fs::read_to_string(home.path("shop/app.py")).unwrap(), GUIDE);
+        assert!(!home.path("shop/.git/app.py").exists());
+        let _ = home.run(&["rollback"]);
+        assert_eq!(git(&root, &["for-each-ref"]), before);
+    }
+}
+
+#[test]
+fn a_work_tree_elsewhere_is_not_taken_for_the_repository() {
+    let home = Home::new();
+    let root = home.repo("evil", &[("app.py", GUIDE)]);
+    home.write("victim/app.py", GUIDE);
+    git(
+        &root,
+        &[
+            "config",
+            "core.worktree",
+            &home.path("victim").display().to_string(),
+        ],
+    );
+    for command in ["scan", "diff", "apply"] {
+        let output = home.run(&[command, "evil"]);
+        assert_eq!(code(&output), 3, "{command}");
+        let said = stdout(&output) + &stderr(&output);
+        assert!(said.contains("outside the work tree"), "{said}");
+    }
+    assert_eq!(
+        fs::read_to_string(home.path("victim/app.py")).unwrap(),
+        GUIDE
+    );
+}
+
+#[test]
+fn names_that_differ_in_case_alone_are_two_files() {
+    let home = Home::new();
+    let root = home.repo(
+        "shop",
+        &[("App.py", GUIDE), ("app.py", GUIDE), ("APP.PY", GUIDE)],
+    );
+    git(&root, &["config", "core.ignorecase", "true"]);
+    assert_eq!(code(&home.run(&["stage", "shop"])), 0);
+    assert_eq!(
+        git(
+            &root,
+            &["diff", "--name-only", "main", "depickle/pickle-to-json"]
+        ),
+        "App.py\napp.py\n"
+    );
+}
