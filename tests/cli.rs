@@ -815,20 +815,65 @@ fn bench_measures_plain_pickles_and_loads_none() {
     assert_eq!(json["rows"].as_array().unwrap().len(), measured.len());
     assert!(!home.path("ran").exists() && !home.path("data/ran").exists());
 
-    // Nothing given: values of common shapes, and it says so.
-    let out = home.run(&["bench", "--format", "markdown"]);
+    // Nothing of the project's own: values of common shapes, and it says so.
+    home.write(
+        "empty/app.py",
+        "import pickle\nprint(pickle.loads(input()))\n",
+    );
+    let out = home.run(&["bench", "empty", "--format", "markdown"]);
     assert_eq!(code(&out), 0);
     assert!(
         stdout(&out).starts_with("| sample | codec |"),
         "{}",
         stdout(&out)
     );
-    assert!(
-        stdout(&out).contains("not the project's own"),
-        "{}",
-        stdout(&out)
-    );
+    for said in [
+        "not the project's own",
+        "does not show the shape of what is loaded: app.py:2",
+    ] {
+        assert!(stdout(&out).contains(said), "{}", stdout(&out));
+    }
     let out = home.run(&["bench", "--python", "nowhere/python"]);
     assert_eq!(code(&out), 2);
     assert!(stderr(&out).contains("--python"), "{}", stderr(&out));
+}
+
+#[test]
+fn bench_measures_values_of_the_shape_that_the_code_reads() {
+    let home = Home::new();
+    let handler = "\n\n@app.post('/order')\ndef order():\n    data = load(request.get_data())\n    \
+        total = sum(row['price'] * 2 for row in data['rows'])\n    return data['name'].upper() + str(total)\n";
+    let helper = "import pickle\n\nfrom flask import Flask, request\n\napp = Flask(__name__)\n\n\n\
+        def load(raw):\n    return pickle.loads(raw)\n";
+    home.write("shop/app.py", format!("{helper}{handler}"));
+    let json = home.json(&["bench", "shop", "--format", "json"]);
+    let rows = json["rows"].as_array().unwrap();
+    let bytes = |sample: &str| {
+        let row = |row: &&Value| row["sample"] == sample && row["codec"] == "json";
+        rows.iter().find(row).map(|row| row["bytes"].clone())
+    };
+    let few = r#"{"name": "tea", "rows": [{"price": 1}, {"price": 2}, {"price": 3}]}"#;
+    assert_eq!(bytes("app.py:9"), Some(few.len().into()), "{json}");
+    let row = |n: usize| format!(r#"{{"price": {n}}}"#);
+    let many: Vec<String> = (1..=1000).map(row).collect();
+    let many = format!(r#"{{"name": "tea", "rows": [{}]}}"#, many.join(", "));
+    assert_eq!(bytes("app.py:9, lists of 1000"), Some(many.len().into()));
+    assert!(
+        json["notes"]
+            .to_string()
+            .contains("the shape that the code reads")
+    );
+    // As text it is one table, whose columns end together.
+    let text = home.run(&["bench", "shop"]);
+    let text = stdout(&text);
+    let table: Vec<&str> = text
+        .lines()
+        .take_while(|line| !line.starts_with("Python"))
+        .collect();
+    assert_eq!(table.len(), rows.len() + 1);
+    let width = |line: &&str| line.chars().count();
+    assert!(
+        table.iter().all(|line| width(line) == width(&table[0])),
+        "{text}"
+    );
 }

@@ -1,7 +1,7 @@
 //! Pickles read as CPython reads them, by its own test data and by generated ones; and any bytes at all.
 #![expect(clippy::disallowed_methods, reason = "runs the real Python")]
 
-#[path = "support/holds.rs"]
+#[path = "support/holds_pickle.rs"]
 #[allow(dead_code, reason = "shared with other tests")]
 mod holds;
 

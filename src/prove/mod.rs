@@ -15,4 +15,5 @@ mod way;
 pub use delivery::{Channel, Delivery, Obstacle, deliveries};
 pub use execute::{Order, Proof, Tested, Verdict, prove, tested};
 pub use regression::{Endpoint, Regression, Tests, Untested};
+pub use sample::generated;
 pub use style::{CONFIGS, Runner};

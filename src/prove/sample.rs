@@ -15,6 +15,8 @@ use crate::trace::{Finding, Place, Route};
 /// Expressions that are looked at for one value, and values within values.
 const MOST: usize = 200;
 const DEEPEST: usize = 6;
+/// Items of a list in a list.
+const WITHIN: usize = 3;
 
 /// What is known of a value.
 #[derive(Debug, Default)]
@@ -27,20 +29,32 @@ struct Form {
 }
 
 impl Form {
-    fn value(&self) -> Value {
-        if self.mapping || !self.keys.is_empty() {
+    fn is_seen(&self) -> bool {
+        self.mapping || !self.keys.is_empty() || self.items.is_some() || self.number || self.text
+    }
+
+    /// A value of this form with lists of so many items; `n` is the place of the value in its list.
+    fn value(&self, items: usize, n: usize) -> Value {
+        if self.mapping && self.keys.is_empty() {
+            let keys = (1..items).map(|n| (format!("key {n}"), json!(n)));
+            return Value::Object(keys.collect());
+        }
+        if !self.keys.is_empty() {
             let keys = self
                 .keys
                 .iter()
-                .map(|(key, form)| (key.clone(), form.value()));
+                .map(|(key, form)| (key.clone(), form.value(items, n)));
             return Value::Object(keys.collect());
         }
-        if let Some(items) = &self.items {
-            return json!([items.value()]);
+        if let Some(form) = &self.items {
+            // Lists in lists are short, or there would be no end of them.
+            let all = (0..items).map(|n| form.value(items.min(WITHIN), n));
+            return all.collect();
         }
-        match (self.text, self.number) {
-            (true, _) => json!("tea"),
-            _ => json!(1),
+        match (self.text, n) {
+            (true, 0) => json!("tea"),
+            (true, n) => json!(format!("tea {n}")),
+            (false, n) => json!(n + 1),
         }
     }
 
@@ -52,16 +66,32 @@ impl Form {
 /// A value that the load of `finding` may give where it is reached by `route`.
 pub(super) fn sample(project: &Project, finding: &Finding, route: &Route) -> Value {
     let mut form = Form::default();
+    read(project, finding, Some(route), &mut form);
+    match form.keys.is_empty() && form.items.is_none() && !form.number && !form.text {
+        true => json!({ "items": [1] }),
+        false => form.value(1, 0),
+    }
+}
+
+/// A value of the form that the code reads from what the load of `finding` gives, by whichever route, with lists of so many
+/// items; nothing if no code shows it.
+pub fn generated(project: &Project, finding: &Finding, items: usize) -> Option<Value> {
+    let mut form = Form::default();
+    read(project, finding, None, &mut form);
+    for route in &finding.routes {
+        read(project, finding, Some(route), &mut form);
+    }
+    form.is_seen().then(|| form.value(items, 0))
+}
+
+fn read(project: &Project, finding: &Finding, route: Option<&Route>, form: &mut Form) {
+    let chain = route.map_or(Default::default(), |route| route.chain.as_slice());
     let mut reader = Reader {
         project,
         left: MOST,
-        returned_to: route.chain.iter().rev().map(|call| call.place).collect(),
+        returned_to: chain.iter().rev().map(|call| call.place).collect(),
     };
-    reader.read(finding.place, &mut form, 0);
-    match form.keys.is_empty() && form.items.is_none() && !form.number && !form.text {
-        true => json!({ "items": [1] }),
-        false => form.value(),
-    }
+    reader.read(finding.place, form, 0);
 }
 
 struct Reader<'p> {

@@ -3,29 +3,26 @@
 //! Invariant: no pickle is loaded and nothing of a repository is run: samples become JSON here, and only the script beside
 //! runs, in the Python that is named.
 
+mod samples;
+
 use std::fmt::Write as _;
 use std::io::Write as _;
-use std::path::Path;
 use std::process::{Command, Stdio};
 
 use anyhow::Context;
 use serde_json::{Value as Json, json};
 
 use super::Exit;
-use crate::pickle::{Converted, run, to_json, unwrap};
 use crate::text::printable;
+use samples::Samples;
 
 const SCRIPT: &str = include_str!("measure.py");
-/// Bytes of one file that are read.
-const LARGEST: u64 = 64 << 20;
-/// Samples that are measured.
-const SAMPLES: usize = 50;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Pickles of plain data to measure with, or folders in which `.pkl` and `.pickle` files are looked for; values of common
-    /// shapes when none is given or found
-    #[arg(value_name = "FILE|PATH")]
+    /// Pickles of plain data to measure with; or projects, the current folder by default: with the pickles in them
+    /// (`.pkl`, `.pickle`), and with values of the shape that their code reads from what it loads
+    #[arg(value_name = "FILE|PATH", default_value = ".")]
     paths: Vec<String>,
     /// The Python to measure in; what it has of orjson, msgspec and protobuf is measured too
     #[arg(long, value_name = "PATH", default_value = "python3")]
@@ -43,40 +40,16 @@ enum Format {
 }
 
 pub(super) fn bench(args: &Args) -> anyhow::Result<Exit> {
-    let mut notes = Vec::new();
-    let mut samples = Vec::new();
-    let mut exit = Exit::Done;
-    for path in args.paths.iter().flat_map(|path| files(path)) {
-        if samples.len() == SAMPLES {
-            notes.push(format!("only the first {SAMPLES} pickles were measured"));
-            break;
-        }
-        match sample(&path) {
-            Ok(sample) => {
-                if !sample.lost.is_empty() {
-                    let lost: Vec<&str> = sample.lost.keys().copied().collect();
-                    notes.push(format!(
-                        "{path}: measured as JSON says it: {}",
-                        lost.join(", ")
-                    ));
-                }
-                samples.push(json!({"name": path, "json": sample.json}));
-            }
-            Err(error) => {
-                exit = Exit::Incomplete;
-                notes.push(format!("{path}: not measured: {error:#}"));
-            }
-        }
-    }
-    if samples.is_empty() {
-        notes.push("no pickle of plain data was given or found: values of common shapes were measured, not the project's own".to_owned());
-        samples = shapes();
-    }
+    let Samples {
+        all,
+        mut notes,
+        whole,
+    } = Samples::of(&args.paths)?;
     notes.push(format!(
         "ran depickle's own script in {} -I; no file of the project was loaded or run",
         args.python
     ));
-    let measured = measure(&args.python, &Json::from(samples))?;
+    let measured = measure(&args.python, &Json::from(all))?;
     let document = json!({
         "schema": "depickle-bench/1", "python": measured["python"], "rows": measured["rows"], "notes": notes,
     });
@@ -85,65 +58,7 @@ pub(super) fn bench(args: &Args) -> anyhow::Result<Exit> {
         Format::Markdown => anstream::print!("{}", table(&document, true)),
         Format::Text => anstream::print!("{}", table(&document, false)),
     }
-    Ok(exit)
-}
-
-/// The pickles that `path` names.
-fn files(path: &str) -> Vec<String> {
-    if !Path::new(path).is_dir() {
-        return vec![path.to_owned()];
-    }
-    let found = ignore::WalkBuilder::new(path)
-        .sort_by_file_name(Ord::cmp)
-        .build()
-        .flatten();
-    let pickles = found.filter(|entry| {
-        let extension = entry
-            .path()
-            .extension()
-            .and_then(|extension| extension.to_str());
-        entry.file_type().is_some_and(|kind| kind.is_file())
-            && matches!(extension, Some("pkl" | "pickle"))
-    });
-    pickles
-        .map(|entry| entry.path().to_string_lossy().into_owned())
-        .collect()
-}
-
-/// The first value of a file of pickles, as JSON.
-fn sample(path: &str) -> anyhow::Result<Converted> {
-    if std::fs::metadata(path)?.len() > LARGEST {
-        anyhow::bail!("it is larger than 64 MiB");
-    }
-    let bytes = std::fs::read(path)?;
-    let found = unwrap(&bytes);
-    let part = found.parts.first().context("it holds no pickle")?;
-    let machine = run(&part.bytes, part.start);
-    to_json(&machine).map_err(anyhow::Error::msg)
-}
-
-/// Values of the shapes that web applications keep: a session, a cart, rows, numbers, text.
-fn shapes() -> Vec<Json> {
-    let row = |n: usize| json!({"id": n, "name": format!("item {n}"), "price": n as f64 + 0.25, "tags": ["new", "red"], "open": n.is_multiple_of(2), "note": null});
-    let rows = |count: usize| (0..count).map(row).collect::<Json>();
-    let all = [
-        (
-            "a session (4 keys)",
-            json!({"user": 1234, "name": "Ada", "theme": "dark", "expires": 1795640727}),
-        ),
-        ("a cart (3 rows)", json!({"cart": rows(3), "total": 12.5})),
-        ("100 rows", rows(100)),
-        (
-            "10,000 numbers",
-            (0..10_000).map(|n| f64::from(n) * 0.37).collect::<Json>(),
-        ),
-        (
-            "text of 10,000 characters",
-            json!("Grüße, world. ".repeat(715)),
-        ),
-    ];
-    all.map(|(name, value)| json!({"name": name, "json": value.to_string()}))
-        .to_vec()
+    Ok(if whole { Exit::Done } else { Exit::Incomplete })
 }
 
 fn measure(python: &str, samples: &Json) -> anyhow::Result<Json> {

@@ -1,8 +1,0 @@
-//! Any bytes as pickles: `inspect` and `convert`.
-#![no_main]
-
-#[path = "../../tests/support/holds.rs"]
-#[allow(dead_code, reason = "shared with the tests")]
-mod holds;
-
-libfuzzer_sys::fuzz_target!(|data: &[u8]| holds::pickle(data));
