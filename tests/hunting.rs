@@ -9,6 +9,8 @@
 mod home;
 #[path = "support/snapshot.rs"]
 mod snapshot;
+#[path = "support/venv.rs"]
+mod venv;
 
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -245,13 +247,24 @@ fn a_pickle_that_is_cut_off_still_tells_what_it_imports() {
 fn what_is_not_read_is_told() {
     let home = Home::new();
     home.write("old.log.bz2", b"BZh91AY&SY");
+    home.write("old.log.xz", b"\xfd7zXZ\0\0\x04");
+    home.write("old.log.zst", b"\x28\xb5\x2f\xfd\x04");
+    home.write("old.log.lz4", b"\x04\x22\x4d\x18");
     home.write("system.journal", b"LPKSHHRH\0\0\0\0");
     let mut cut = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
     cut.write_all(b"body=gASVHQAAAAAAAACMBXBvc2l4lIwGc3lzdGVtlJOUjAJpZJSFlFKULg==\n")
         .unwrap();
     let cut = cut.finish().unwrap();
     home.write("cut.log.gz", &cut[..cut.len() - 4]);
-    for name in ["old.log.bz2", "system.journal", "cut.log.gz", "gone.log"] {
+    for name in [
+        "old.log.bz2",
+        "old.log.xz",
+        "old.log.zst",
+        "old.log.lz4",
+        "system.journal",
+        "cut.log.gz",
+        "gone.log",
+    ] {
         let output = home.run(&["hunt", name]);
         assert_eq!(code(&output), 3, "{name}");
         assert!(stdout(&output).contains("note:"), "{}", stdout(&output));
@@ -272,6 +285,135 @@ fn what_is_not_read_is_told() {
     assert_eq!(code(&home.run(&["hunt"])), 2);
     home.write("fine.log", "nothing\n");
     assert_eq!(code(&home.run(&["hunt", "fine.log"])), 0);
+}
+
+/// A line with a pickle, then `lines` without.
+fn shop(lines: usize) -> Vec<u8> {
+    let mut log = b"203.0.113.9 - - [25/Nov/2026:22:05:27 +0100] \"GET /cart?cart=gASVHQAAAAAAAACMBXBvc2l4lIwGc3lzdGVtlJOUjAJpZJSFlFKULg%3D%3D HTTP/1.1\" 500 12 \"-\" \"curl/8\"\n".to_vec();
+    for at in 0..lines {
+        log.extend(format!("198.51.100.4 - - [25/Nov/2026:23:00:00 +0100] \"GET /about/{at} HTTP/1.1\" 200 12 \"-\" \"curl/8\"\n").bytes());
+    }
+    log
+}
+
+#[test]
+fn logs_are_read_however_they_are_packed() {
+    let home = Home::new();
+    let log = shop(2000);
+    // Twice what was rotated, as `cat` joins it; of zstd with a frame between that says nothing, as its parallel forms write.
+    let script = "import bz2, gzip, lzma, sys\n\
+        log = sys.stdin.buffer.read()\n\
+        for name, pack in ('gz', gzip.compress), ('bz2', bz2.compress), ('xz', lzma.compress):\n    \
+        open('access.log.' + name, 'wb').write(pack(log) * 2)\n";
+    let mut python = Command::new("python3")
+        .args(["-c", script])
+        .current_dir(home.path(""))
+        .stdin(Stdio::piped())
+        .spawn()
+        .unwrap();
+    python.stdin.take().unwrap().write_all(&log).unwrap();
+    assert!(python.wait().unwrap().success());
+    let frame = zstd(&log);
+    let nothing = [0x53, 0x2a, 0x4d, 0x18, 3, 0, 0, 0, 1, 2, 3];
+    home.write("access.log.zst", [&frame[..], &nothing, &frame].concat());
+    home.write("parallel.log.zst", [&nothing[..], &frame, &frame].concat());
+    for name in [
+        "access.log.gz",
+        "access.log.bz2",
+        "access.log.xz",
+        "access.log.zst",
+        "parallel.log.zst",
+    ] {
+        let document = home.json(&["hunt", name, "--format", "json"]);
+        let file = &document["files"][0];
+        assert_eq!(file["notes"], json!([]), "{name}");
+        assert_eq!(file["bytes"], 2 * log.len(), "{name}");
+        assert_eq!(document["totals"]["runs-code"], 2, "{name}");
+        // Cut off at its end it is read as far as it goes, and told.
+        let whole = std::fs::read(home.path(name)).unwrap();
+        home.write("cut", &whole[..whole.len() - 20]);
+        let cut = home.run(&["hunt", "cut", "--format", "json"]);
+        assert_eq!(code(&cut), 3, "{name}");
+        let cut: Value = serde_json::from_slice(&cut.stdout).unwrap();
+        assert!(
+            cut["totals"]["runs-code"].as_u64() >= Some(1),
+            "{name}: {cut}"
+        );
+    }
+    let mut wrong = frame;
+    let last = wrong.len() - 1;
+    wrong[last] ^= 1;
+    home.write("wrong.zst", wrong);
+    let wrong = home.run(&["hunt", "wrong.zst"]);
+    assert_eq!(code(&wrong), 3);
+    assert!(stdout(&wrong).contains("checksum"), "{}", stdout(&wrong));
+}
+
+fn zstd(bytes: &[u8]) -> Vec<u8> {
+    let level = ruzstd::encoding::CompressionLevel::Fastest;
+    ruzstd::encoding::compress_to_vec(bytes, level)
+}
+
+#[test]
+fn servers_error_logs_and_the_journal_tell_who_asked_for_what() {
+    const PICKLE: &str = "gASVHQAAAAAAAACMBXBvc2l4lIwGc3lzdGVtlJOUjAJpZJSFlFKULg==";
+    let hunter = hunter();
+    let line = |text: String| {
+        let mut hits = found(&hunter, text.as_bytes());
+        assert_eq!(hits.len(), 1, "{text}: {hits:?}");
+        let hit = hits.remove(0);
+        assert_eq!(
+            payloads(&hunter, text.as_bytes()),
+            [Does::RunsCode],
+            "{text}"
+        );
+        let said = |part: &Option<String>| part.clone().unwrap_or_default();
+        let context = &hit.context;
+        [
+            &context.time,
+            &context.client,
+            &context.method,
+            &context.route,
+        ]
+        .map(said)
+    };
+    let nginx = format!(
+        "2026/11/25 21:05:27 [error] 7#7: *11 upstream prematurely closed connection while reading response header from upstream, client: 203.0.113.9, server: shop.example.org, request: \"POST /cart?c={PICKLE} HTTP/1.1\", upstream: \"http://127.0.0.1:8000/cart?c={PICKLE}\", host: \"shop.example.org\""
+    );
+    let wanted = ["2026-11-25T21:05:27", "203.0.113.9", "POST", "/cart"];
+    assert_eq!(line(nginx), wanted);
+    let apache = format!(
+        "[Wed Nov 25 21:05:27.123456 2026] [wsgi:error] [pid 7:tid 8] [remote 203.0.113.9:51234] data: {PICKLE}"
+    );
+    assert_eq!(line(apache)[..2], wanted[..2]);
+    let apache = format!(
+        "[Wed Nov 25 21:05:27.123456 2026] [core:error] [pid 7] [client 203.0.113.9:51234] AH00126: Invalid URI in request POST /cart?c={PICKLE} HTTP/1.1"
+    );
+    assert_eq!(line(apache), wanted);
+    let apache = format!(
+        "[Wed Nov 25 21:05:27 2026] [error] [client 2001:db8::9] File does not exist: /srv/{PICKLE}"
+    );
+    assert_eq!(line(apache)[..2], ["2026-11-25T21:05:27", "2001:db8::9"]);
+
+    // `journalctl -o json`: the message is text, or a list of bytes where it is not, or JSON of the application's own.
+    let own = json!({"client": "203.0.113.9", "method": "POST", "path": "/cart", "body": {"cart": PICKLE}}).to_string();
+    let of_journal = |message: Value| json!({"__REALTIME_TIMESTAMP": "1795640727000000", "_SYSTEMD_UNIT": "shop.service", "PRIORITY": "6", "MESSAGE": message});
+    assert_eq!(
+        line(of_journal(own.clone().into()).to_string()),
+        ["2026-11-25T21:05:27Z", "203.0.113.9", "POST", "/cart"]
+    );
+    let bytes: Vec<u8> = own.bytes().chain(*b"\n").collect();
+    assert_eq!(
+        line(of_journal(bytes.into()).to_string())[..2],
+        ["2026-11-25T21:05:27Z", "203.0.113.9"]
+    );
+    let gunicorn = format!(
+        "203.0.113.9 - - [25/Nov/2026:21:05:27 +0000] \"POST /cart?c={PICKLE} HTTP/1.1\" 500 12"
+    );
+    assert_eq!(
+        line(of_journal(gunicorn.into()).to_string()),
+        ["2026-11-25T21:05:27Z", "203.0.113.9", "POST", "/cart"]
+    );
 }
 
 #[test]
@@ -305,22 +447,68 @@ fn searches_are_made_for_the_routes_that_lead_to_loads() {
         document["routes"],
         json!([{"route": "/cart/<int:number>/it's", "methods": ["POST"]}])
     );
-    // The first of grep's is run as it stands.
-    let log = "1.2.3.4 - - [25/Nov/2026:22:05:27 +0100] \"POST /cart/7/it's?cart=gASVHQAAAAAAAACMBXBvc2l4 HTTP/1.1\" 500 1 \"-\" \"-\"\n\
-        1.2.3.4 - - [25/Nov/2026:22:05:27 +0100] \"POST /other?cart=gASVHQAAAAAAAACMBXBvc2l4 HTTP/1.1\" 500 1 \"-\" \"-\"\n";
+    // Those of grep and jq are run as they stand.
+    let sent = "POST /cart/7/it's?cart=gASVHQAAAAAAAACMBXBvc2l4 HTTP/1.1";
+    let access = |request: &str, status: u16| {
+        format!("1.2.3.4 - - [25/Nov/2026:22:05:27 +0100] \"{request}\" {status} 1 \"-\" \"-\"\n")
+    };
+    let plain = sent.replace("gASV", "eyJh");
+    let elsewhere = sent.replace("/cart/7", "/other");
+    let log = [
+        access(sent, 500),
+        access(&plain, 400),
+        access(&elsewhere, 400),
+    ]
+    .concat();
     home.write("access.log", log);
-    let text = document["queries"][0]["text"].as_str().unwrap();
-    let grep = Command::new("sh")
-        .arg("-c")
-        .arg(text)
-        .current_dir(home.path(""))
-        .output()
-        .unwrap();
+    home.write("app.log", "1 ERROR _pickle.UnpicklingError: x\n2 INFO x\n");
+    let lines = [
+        json!({"request": sent, "status": 500}),
+        json!({"path": "/cart/7/it's", "status": 400, "message": REFUSED}),
+        json!({"path": "/cart/7/it's", "status": "200", "message": "Can't get attribute 'x'"}),
+        json!({"request": elsewhere, "status": 400, "message": ["x"]}),
+    ];
+    home.write(
+        "app.json",
+        lines.clone().map(|line| format!("{line}\n")).concat(),
+    );
+    let all = document["queries"].as_array().unwrap();
+    let found = |tool: &str| -> Vec<Vec<String>> {
+        let of_tool = all.iter().filter(|query| query["tool"] == tool);
+        let run = |query: &Value| {
+            let text = query["text"].as_str().unwrap();
+            let mut shell = Command::new("sh");
+            let output = shell.args(["-c", text]).current_dir(home.path("")).output();
+            let output = output.unwrap();
+            assert!(output.stderr.is_empty(), "{text}: {}", stderr(&output));
+            stdout(&output).lines().map(str::to_owned).collect()
+        };
+        of_tool.map(run).collect()
+    };
+    let of_grep = found("grep");
+    assert_eq!(of_grep.len(), 3);
+    assert!(
+        matches!(&of_grep[0][..], [line] if line.contains(sent)),
+        "{of_grep:?}"
+    );
+    assert!(
+        matches!(&of_grep[1][..], [line] if line.contains(&plain)),
+        "{of_grep:?}"
+    );
+    assert_eq!(of_grep[2], ["1:1 ERROR _pickle.UnpicklingError: x"]);
+    let of_jq: Vec<Vec<Value>> = found("jq")
+        .iter()
+        .map(|lines| {
+            lines
+                .iter()
+                .map(|line| serde_json::from_str(line).unwrap())
+                .collect()
+        })
+        .collect();
+    let wanted: [&[Value]; 3] = [&lines[..1], &lines[1..2], &lines[1..3]];
     assert_eq!(
-        stdout(&grep).lines().count(),
-        1,
-        "{text}: {}",
-        stderr(&grep)
+        of_jq, wanted,
+        "jq is needed here (Debian: apt-get install jq)"
     );
     home.write("empty/app.py", "x = 1\n");
     assert!(stdout(&home.run(&["hunt", "--queries", "empty"])).contains("No route"));
@@ -332,4 +520,44 @@ fn searches_are_made_for_the_routes_that_lead_to_loads() {
         &[],
     );
     assert!(anything.iter().all(|query| !query.text.contains("{b}")));
+}
+
+#[test]
+fn the_rules_of_sigma_are_read_and_converted() {
+    let home = Home::new();
+    let app = GUIDE.replace("/load", "/cart/<int:number>/it's");
+    home.repo("shop", &[("app.py", &app)]);
+    let document = home.json(&["hunt", "--queries", "shop", "--format", "json"]);
+    let queries = document["queries"].as_array().unwrap();
+    let rules = queries.iter().filter(|query| query["tool"] == "sigma");
+    let rules: Value = rules.map(|query| query["text"].clone()).collect();
+    let script = concat!(env!("CARGO_MANIFEST_DIR"), "/tests/support/read_sigma.py");
+    let mut python = Command::new(venv::python())
+        .args(["-B", script])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    python
+        .stdin
+        .take()
+        .unwrap()
+        .write_all(rules.to_string().as_bytes())
+        .unwrap();
+    let output = python.wait_with_output().unwrap();
+    assert!(output.status.success());
+    let made: Value = serde_json::from_slice(&output.stdout).unwrap();
+    let splunk = |n: usize| made[n]["SplunkBackend"][0].as_str().unwrap();
+    // What a client chooses is a wildcard, and what a pickle begins with may stand anywhere.
+    for part in ["\"/cart/*/it's\"", "\"*gASV*\"", "\"cs-cookie\""] {
+        assert!(splunk(0).contains(part), "{}", splunk(0));
+    }
+    assert!(splunk(1).contains("\"sc-status\"=400"), "{}", splunk(1));
+    assert!(
+        splunk(2).contains(&format!("\"{REFUSED}\"")),
+        "{}",
+        splunk(2)
+    );
+    let lucene = made[0]["LuceneBackend"][0].as_str().unwrap();
+    assert!(lucene.contains("cs-uri-query:(*gASV*"), "{lucene}");
 }

@@ -264,6 +264,9 @@ fn every_wrapping_is_taken_off() {
         ("gzip", members),
         ("zlib", zlib),
         ("bz2", bz2),
+        // As Python's lzma writes them.
+        ("lzma", unhex("5d00008000ffffffffffffffff0040008803cb87e60e3fc6dba6623ad0e017a4134d8ba851ea134127db3e964c863ffff8060000")),
+        ("xz", unhex("fd377a585a000004e6d6b4460200210116000000742fe5a301001b800263706f7369780a73797374656d0a5804000000c3bec3bf85522e00620dd0cd6d9f7cfd0001341c931aad8f1fb6f37d010000000004595a")),
         ("base64", STANDARD.encode(EVIL).into()),
         ("base64", STANDARD_NO_PAD.encode(EVIL).into()),
         (

@@ -20,7 +20,7 @@ const SHOWN_IN_ALL: usize = 20_000;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Files with pickles, also of joblib or within zip, gzip, zlib, bz2, base64, hex or numpy arrays; `-` is standard input
+    /// Files with pickles, also of joblib or within zip, gzip, zlib, bz2, xz, lzma, base64, hex or numpy arrays; `-` is standard input
     #[arg(value_name = "FILE", required = true)]
     files: Vec<String>,
     /// Print the opcodes too, at most 1000 of each pickle
@@ -115,7 +115,7 @@ fn look(name: &str, bytes: &[u8], ops: bool, exit: &mut Exit) -> Json {
     if pickles.is_empty() {
         *exit = (*exit).max(Exit::Incomplete);
         notes.push(
-            "no pickle was found: neither as it is, nor in zip, gzip, zlib, bz2, base64, hex, npy"
+            "no pickle was found: neither as it is, nor in zip, gzip, zlib, bz2, xz, lzma, base64, hex, npy"
                 .to_owned(),
         );
     }

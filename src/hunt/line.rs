@@ -86,6 +86,7 @@ const STATUSES: [&str; 6] = [
     "code",
     "http.response.status_code",
 ];
+const MESSAGES: [&str; 5] = ["message", "MESSAGE", "msg", "event", "log"];
 const VERBS: [&str; 7] = ["GET", "POST", "PUT", "PATCH", "DELETE", "HEAD", "OPTIONS"];
 
 impl Context {
@@ -165,21 +166,22 @@ fn json<'l>(object: &Json, line: &'l [u8]) -> (Context, Vec<Field<'l>>) {
         }
     }
     let mut context = Context::default();
-    let find = |names: &[&str]| -> Option<String> {
-        let named = |name: &&str| {
-            let exact = leaves.iter().find(|(key, _)| key == name);
-            let last = || {
-                leaves
-                    .iter()
-                    .find(|(key, _)| key.rsplit('.').next() == Some(name))
-            };
-            exact.or_else(last).and_then(|(_, value)| match value {
-                Json::String(text) if !text.is_empty() => Some(text.clone()),
-                Json::Number(number) => Some(number.to_string()),
-                _ => None,
-            })
+    let named = |name: &str| -> Option<&Json> {
+        let exact = leaves.iter().find(|(key, _)| key == name);
+        let last = || {
+            leaves
+                .iter()
+                .find(|(key, _)| key.rsplit('.').next() == Some(name))
         };
-        names.iter().find_map(named)
+        exact.or_else(last).map(|(_, value)| *value)
+    };
+    let find = |names: &[&str]| -> Option<String> {
+        let text = |name: &&str| match named(name)? {
+            Json::String(text) if !text.is_empty() => Some(text.clone()),
+            Json::Number(number) => Some(number.to_string()),
+            _ => None,
+        };
+        names.iter().find_map(text)
     };
     context.time = find(&TIMES).and_then(|text| clock(&text));
     context.client = find(&CLIENTS).and_then(|text| address(text.split(',').next()?));
@@ -193,24 +195,31 @@ fn json<'l>(object: &Json, line: &'l [u8]) -> (Context, Vec<Field<'l>>) {
         context.method = find(&METHODS).filter(|method| VERBS.contains(&method.as_str()));
     }
     context.status = find(&STATUSES).and_then(|text| status(&text));
-    let message = ["message", "MESSAGE", "msg", "event", "log"];
-    if let Some(text) = find(&message) {
-        context.fill(application(text.as_bytes()).0);
+    // What stands there is a line of its own, of an application or of a server in a container; the journal has bytes where it
+    // is no text.
+    let message = MESSAGES.iter().find_map(|name| bytes(named(name)?));
+    if let Some(text) = message {
+        context.fill(self::line(&text).0);
     }
     let texts = leaves
         .into_iter()
         .take(FIELDS)
-        .filter_map(|(name, value)| match value {
-            Json::String(text) => Some((name, text.clone().into_bytes().into())),
-            Json::Array(items) => {
-                let bytes = items.iter().map(|item| u8::try_from(item.as_u64()?).ok());
-                Some((name, bytes.collect::<Option<Vec<u8>>>()?.into()))
-            }
-            _ => None,
-        });
+        .filter_map(|(name, value)| Some((name, bytes(value)?.into())));
     let mut fields: Vec<Field<'l>> = texts.collect();
     fields.push(("line".to_owned(), line.into()));
     (context, fields)
+}
+
+/// A text, or a list of numbers that are bytes.
+fn bytes(value: &Json) -> Option<Vec<u8>> {
+    match value {
+        Json::String(text) => Some(text.clone().into_bytes()),
+        Json::Array(items) => {
+            let bytes = items.iter().map(|item| u8::try_from(item.as_u64()?).ok());
+            bytes.collect()
+        }
+        _ => None,
+    }
 }
 
 /// `ADDRESS - USER [TIME] "REQUEST" STATUS SIZE "REFERER" "AGENT"`, with whatever is quoted after that.

@@ -4,6 +4,7 @@
 //! Invariant: one search over the bytes for all needles at once decides which lines are looked at; only those are parsed.
 //! A line is bounded, and so is the work on it; what was not looked at is told.
 
+mod believe;
 mod group;
 mod line;
 mod moment;
@@ -11,6 +12,7 @@ mod needles;
 mod payload;
 mod queries;
 mod readings;
+mod search;
 mod show;
 
 use aho_corasick::AhoCorasick;
@@ -24,7 +26,7 @@ pub use queries::{Watched, queries};
 pub use show::{Source, json, text};
 
 use needles::Needles;
-use payload::Search;
+use search::Search;
 
 /// Bytes of one line that are looked at, before and after a needle each.
 pub const LINE: usize = 1 << 20;
@@ -147,7 +149,7 @@ impl Hunter {
             .chain(refusals.iter().map(String::as_str));
         Some(Hunter {
             needles: Needles::new(words.map(str::as_bytes))?,
-            raw: payload::raw()?,
+            raw: search::raw()?,
             refusals,
         })
     }
@@ -243,7 +245,8 @@ impl Hunter {
         }
         let cut = search.is_cut();
         let mut signs: Vec<Sign> = search.take().into_iter().map(Sign::Payload).collect();
-        if let Some(message) = error(text) {
+        let spelled = || fields.iter().find_map(|(_, text)| error(text));
+        if let Some(message) = error(text).or_else(spelled) {
             signs.push(Sign::Error {
                 message: message.to_owned(),
                 at: traced(buffer, line, &fields, message),

@@ -117,7 +117,7 @@ fn common(text: &str) -> Option<String> {
     parted.then(|| zoned(date, time, text.get(20..).unwrap_or_default()))
 }
 
-/// `Nov 25 22:05:27`: no year.
+/// `Nov 25 22:05:27`, which has no year; Apache's errors have it behind: `Nov 25 22:05:27.123456 2026`.
 fn syslog(text: &str) -> Option<String> {
     let month = month(text.get(..3)?)?;
     let day: u8 = text
@@ -127,6 +127,13 @@ fn syslog(text: &str) -> Option<String> {
         .ok()
         .filter(|day| (1..32).contains(day))?;
     let time = time(text.get(7..)?)?;
+    let rest = text.get(15..).unwrap_or_default();
+    let fraction = |c: char| c == '.' || c.is_ascii_digit();
+    let year = rest.trim_start_matches(fraction).strip_prefix(' ');
+    let year = year.and_then(|rest| number(rest, 0, 4).filter(|_| rest.get(4..5) == Some("]")));
+    if let Some(date) = year.and_then(|year| Date::from_calendar_date(year, month, day).ok()) {
+        return Some(local(PrimitiveDateTime::new(date, time)));
+    }
     let (hour, minute, second) = time.as_hms();
     Some(format!(
         "{:02}-{day:02}T{hour:02}:{minute:02}:{second:02}",

@@ -1,6 +1,6 @@
 //! What a log is searched for: what pickles begin with or contain, in every way in which logs and requests write bytes.
 //!
-//! Invariant: whatever `readings` and `payload` can find has a needle in its line, so that other lines are never looked at.
+//! Invariant: whatever `readings` and `search` can find has a needle in its line, so that other lines are never looked at.
 
 use std::collections::BTreeMap;
 
@@ -10,7 +10,7 @@ use aho_corasick::{Anchored, Input, MatchKind};
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::payload::{begins, inflate};
+use super::believe::{begins, inflate};
 use super::readings::{Coding, is_base64, is_hex};
 
 /// How many of [`HEADS`] are those of pickles.
@@ -143,7 +143,13 @@ impl Needles {
                 false,
             );
         }
-        add(&mut words.map(<[u8]>::to_vec), None, false);
+        // The journal writes a whole message in numbers for one colour in it.
+        let spelled = HEADS.into_iter().flat_map(spelled);
+        let words: Vec<Vec<u8>> = words.map(<[u8]>::to_vec).collect();
+        for text in spelled.chain(words.clone()) {
+            add(&mut in_numbers(&text).take(1), None, false);
+        }
+        add(&mut words.into_iter(), None, false);
         let built = DFA::builder()
             .match_kind(MatchKind::Standard)
             .prefilter(false)
@@ -329,6 +335,18 @@ fn written(bytes: &[u8]) -> impl Iterator<Item = Vec<u8>> {
         all.extend(twice.map(|once| replaced(&once, b'%', b"%25")));
     }
     all.into_iter()
+}
+
+/// `bytes` as most logs and requests spell them.
+fn spelled(bytes: &[u8]) -> impl Iterator<Item = Vec<u8>> + use<> {
+    let escaped = [false, true].map(|upper| Style::X { upper, line: "\\n" }.write(bytes));
+    let percent = percents(bytes, |b| !matches!(b, b' '..=b'~'));
+    let base64 = in_base64(bytes, 0).chain(in_hex(bytes));
+    base64
+        .chain(escaped)
+        .chain(percent)
+        .collect::<Vec<_>>()
+        .into_iter()
 }
 
 /// A backslash, as others escape it.

@@ -10,6 +10,7 @@ use base64::alphabet;
 use base64::engine::{DecodePaddingMode, GeneralPurpose, GeneralPurposeConfig};
 use bzip2::read::MultiBzDecoder;
 use flate2::read::{MultiGzDecoder, ZlibDecoder};
+use lzma_rust2::{LzmaReader, XzReader};
 
 use super::machine::run;
 
@@ -19,6 +20,9 @@ const LAYERS: usize = 6;
 const PARTS: usize = 10_000;
 /// Bytes that are unpacked from one file in all.
 pub const UNPACKED: usize = 1 << 30;
+
+/// KiB that unpacking of xz and lzma may take: what their own programs write is below that.
+const WINDOW: u32 = 128 << 10;
 
 /// Bytes that hold pickles from `start` on.
 #[derive(Debug)]
@@ -154,8 +158,17 @@ fn peel(
             let packed = bytes.get(21..).unwrap_or_default();
             Some(("joblib's zlib", inflated(ZlibDecoder::new(packed), left)))
         }
-        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] | [0x5d, 0, 0, ..] | [0x04, 0x22, 0x4d, 0x18, ..] => {
-            note("xz, lzma and lz4 are not unpacked; unpack it and inspect what comes out");
+        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => {
+            let unpacked = XzReader::new_mem_limit(bytes, true, WINDOW);
+            Some(("xz", inflated(unpacked, left)))
+        }
+        [0x5d, 0, 0, ..] => {
+            let unpacked = LzmaReader::new_mem_limit(bytes, WINDOW, None);
+            let unpacked = unpacked.map_err(|error| error.to_string());
+            Some(("lzma", unpacked.and_then(|from| inflated(from, left))))
+        }
+        [0x04, 0x22, 0x4d, 0x18, ..] => {
+            note("lz4 is not unpacked; unpack it and inspect what comes out");
             return Some(Vec::new());
         }
         [0x78, flags, ..] if (0x7800 + u16::from(*flags)) % 31 == 0 => {

@@ -2,21 +2,23 @@
 //!
 //! Invariant: a log is read once, as a stream, in memory that does not depend on its size.
 
+mod unpack;
+
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader, Read};
+use std::io::Read;
 use std::path::Path;
 
 use serde_json::json;
 
 use super::Exit;
-use super::args::Common;
-use super::args::RowFormat;
+use super::args::{Common, RowFormat};
 use super::baseline::Against;
 use super::scan::look;
 use super::target::Reading;
 use crate::hunt::{self, AFTER, Groups, Hunter, LINE, Source, Watched};
 use crate::pack::Model;
 use crate::text::{printable, printable_lines};
+use unpack::unpacked;
 
 /// Bytes that are searched at once.
 const CHUNK: usize = 8 << 20;
@@ -27,7 +29,7 @@ const NOTES: usize = 20;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Logs of applications, servers, containers and systemd, as text or JSON, gzip too; folders of them; `-` is standard input
+    /// Logs of applications, servers, containers and systemd, as text or JSON, in gzip, bz2, xz and zstd too; folders of them; `-` is standard input
     #[arg(value_name = "LOG", required_unless_present = "queries")]
     logs: Vec<String>,
     /// Print searches for grep, jq, Splunk, Elastic and Sigma instead, for the routes that a scan of PATH finds
@@ -111,7 +113,7 @@ fn read(hunter: &Hunter, path: &str, groups: &mut Groups, found: &mut u64) -> So
         ..Source::default()
     };
     let mut notes = Vec::new();
-    match open(path) {
+    match unpacked(path) {
         Ok(mut reader) => {
             if let Err(error) = stream(hunter, &mut reader, &mut source, groups, found, &mut notes)
             {
@@ -127,31 +129,6 @@ fn read(hunter: &Hunter, path: &str, groups: &mut Groups, found: &mut u64) -> So
     }
     source.notes = notes;
     source
-}
-
-fn open(path: &str) -> anyhow::Result<Box<dyn Read>> {
-    let raw: Box<dyn Read> = match path {
-        "-" => Box::new(std::io::stdin()),
-        path => Box::new(std::fs::File::open(path)?),
-    };
-    let mut raw = BufReader::with_capacity(256 << 10, raw);
-    match raw.fill_buf()? {
-        [0x1f, 0x8b, ..] => return Ok(Box::new(flate2::bufread::MultiGzDecoder::new(raw))),
-        [b'B', b'Z', b'h', ..]
-        | [0xfd, b'7', b'z', b'X', b'Z', ..]
-        | [0x28, 0xb5, 0x2f, 0xfd, ..] => {
-            anyhow::bail!(
-                "bz2, xz and zstd are not unpacked; pipe what comes out of them to `hunt -`"
-            )
-        }
-        [b'L', b'P', b'K', b'S', b'H', b'H', b'R', b'H', ..] => {
-            anyhow::bail!(
-                "it is a journal's own file; pipe `journalctl --file ... -o export` to `hunt -`"
-            )
-        }
-        _ => {}
-    }
-    Ok(Box::new(raw))
 }
 
 /// Searches all of `reader`, a chunk at a time.
