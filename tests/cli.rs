@@ -783,6 +783,54 @@ fn inspect_tells_what_pickles_would_run_and_runs_none() {
 }
 
 #[test]
+fn inspect_looks_through_folders_and_shelves() {
+    let home = Home::new();
+    const EVIL: &[u8] = b"cos\nsystem\n(S'touch ran'\ntR.";
+    home.write("models/a.bin", b"\x80\x02}X\x01\x00\x00\x00aK\x01s.");
+    home.write("models/notes.md", "no pickle at all");
+    home.write("models/old/evil", EVIL);
+    home.write("models/shelf.dat", [b"K\x01.", EVIL].concat());
+    let entry = |key: &str, at: usize, size: usize| format!("'{key}', ({at}, {size})\n");
+    home.write(
+        "models/shelf.dir",
+        entry("one", 0, 3) + &entry("two", 3, EVIL.len()),
+    );
+    let out = home.run(&["inspect", "models"]);
+    assert_eq!(code(&out), 1, "{}", stderr(&out));
+    snapshot("inspect-folder", &stdout(&out), &[]);
+    let json = home.json(&["inspect", "models", "models/shelf", "--format", "json"]);
+    assert_eq!(json["without-pickle"], 1);
+    let files = json["files"].as_array().unwrap();
+    let verdicts = |file: &str| {
+        let row = files.iter().rev().find(|row| row["file"] == file).unwrap();
+        let pickles = row["pickles"].as_array().unwrap().iter();
+        pickles
+            .map(|pickle| pickle["verdict"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(verdicts("models/a.bin"), ["data-only"]);
+    assert_eq!(verdicts("models/shelf"), ["data-only", "runs-code"]);
+    // What an index says beyond the end is told; so is what is not there.
+    home.write(
+        "models/shelf.dir",
+        entry("one", 0, 3) + &entry("two", 3, 1000),
+    );
+    for name in ["models/shelf", "models/gone"] {
+        let out = home.run(&["inspect", name]);
+        assert_eq!(code(&out), 3);
+        assert!(stdout(&out).contains("note:"), "{}", stdout(&out));
+    }
+    assert!(!home.path("ran").exists());
+    let out = home.run(&["convert", "-"]);
+    assert_eq!(code(&out), 3);
+    assert!(
+        stdout(&out).contains("put it into a file"),
+        "{}",
+        stdout(&out)
+    );
+}
+
+#[test]
 fn bench_measures_plain_pickles_and_loads_none() {
     let home = Home::new();
     home.write("data/cart.pkl", b"\x80\x02}X\x01\x00\x00\x00aK\x01s.");

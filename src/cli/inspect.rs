@@ -7,7 +7,10 @@ use serde_json::{Value as Json, json};
 
 use super::Exit;
 use super::args::RowFormat;
-use crate::pickle::{Arg, Machine, Op, Verdict, float, run_seen, unwrap};
+use super::convert::find::{Kind, find};
+use crate::pickle::{
+    Arg, Entry, Machine, Op, Part, Unwrapped, Verdict, float, run_seen, shelf, unwrap,
+};
 use crate::text::printable;
 
 /// Bytes of one file that are read at most.
@@ -20,7 +23,8 @@ const SHOWN_IN_ALL: usize = 20_000;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// Files with pickles, also of joblib or within zip, gzip, zlib, bz2, xz, lzma, base64, hex or numpy arrays; `-` is standard input
+    /// Files with pickles, also of joblib or within zip, gzip, zlib, bz2, xz, lzma, base64, hex or numpy arrays; shelves, and
+    /// folders with any of these; `-` is standard input
     #[arg(value_name = "FILE", required = true)]
     files: Vec<String>,
     /// Print the opcodes too, at most 1000 of each pickle
@@ -34,23 +38,103 @@ pub struct Args {
 pub(super) fn inspect(args: &Args) -> anyhow::Result<Exit> {
     let mut exit = Exit::Done;
     let mut rows = Vec::new();
-    for name in &args.files {
-        let row = match bytes(Path::new(name)) {
-            Ok(bytes) => look(name, &bytes, args.ops, &mut exit),
-            Err(error) => {
-                exit = exit.max(Exit::Incomplete);
-                json!({"file": name, "pickles": [], "notes": [format!("cannot be read: {error}")]})
+    let mut others = 0;
+    let mut show = |row: Json| match args.format {
+        RowFormat::Text => anstream::print!("{}", text(&row)),
+        RowFormat::Json => rows.push(row),
+    };
+    for (asked, name) in args.files.iter().enumerate() {
+        if name == "-" {
+            show(row_of(
+                name,
+                &read_file(Path::new(name)),
+                args.ops,
+                &mut exit,
+            ));
+            continue;
+        }
+        let found = find(asked, Path::new(name));
+        others += found.others;
+        for (name, why) in found.unseen {
+            show(row_of(&name, &Err(why), args.ops, &mut exit));
+        }
+        for item in found.items {
+            let read = match item.kind {
+                Kind::File => read_file(&item.path),
+                Kind::Shelf => read_shelf(&item.path),
+            };
+            let none = |(bytes, keys): &(Vec<u8>, Option<Vec<Entry>>)| {
+                keys.is_none() && {
+                    let found = unwrap(bytes);
+                    found.parts.is_empty() && found.notes.is_empty()
+                }
+            };
+            match item.within && read.as_ref().is_ok_and(none) {
+                true => others += 1,
+                false => show(row_of(&item.name, &read, args.ops, &mut exit)),
             }
-        };
-        match args.format {
-            RowFormat::Text => anstream::print!("{}", text(&row)),
-            RowFormat::Json => rows.push(row),
         }
     }
-    if args.format == RowFormat::Json {
-        anstream::println!("{}", serde_json::to_string_pretty(&json!({"files": rows}))?);
+    match args.format {
+        RowFormat::Json => {
+            let document = json!({"files": rows, "without-pickle": others});
+            anstream::println!("{}", serde_json::to_string_pretty(&document)?);
+        }
+        RowFormat::Text if others > 0 => {
+            anstream::println!("{others} files in folders hold no pickle");
+        }
+        RowFormat::Text => {}
     }
     Ok(exit)
+}
+
+/// The bytes of a file; of a shelf those of its values, and where each of them is.
+type Bytes = Result<(Vec<u8>, Option<Vec<Entry>>), String>;
+
+fn read_file(path: &Path) -> Bytes {
+    let bytes = bytes(path).map_err(|error| error.to_string())?;
+    Ok((bytes, None))
+}
+
+fn read_shelf(path: &Path) -> Bytes {
+    let part = |ending: &str| {
+        let mut name = path.as_os_str().to_owned();
+        name.push(ending);
+        bytes(Path::new(&name)).map_err(|error| error.to_string())
+    };
+    let entries = shelf(&part(".dir")?)?;
+    Ok((part(".dat")?, Some(entries)))
+}
+
+fn row_of(name: &str, read: &Bytes, ops: bool, exit: &mut Exit) -> Json {
+    match read {
+        Ok((bytes, None)) => look(name, unwrap(bytes), ops, exit),
+        Ok((bytes, Some(entries))) => look(name, values(bytes, entries), ops, exit),
+        Err(error) => {
+            *exit = (*exit).max(Exit::Incomplete);
+            json!({"file": name, "pickles": [], "notes": [format!("cannot be read: {error}")]})
+        }
+    }
+}
+
+/// The values of a shelf.
+fn values<'b>(bytes: &'b [u8], entries: &[Entry]) -> Unwrapped<'b> {
+    let mut found = Unwrapped::default();
+    for entry in entries {
+        let way = format!("shelf:{}", String::from_utf8_lossy(&entry.key));
+        let end = entry.at.checked_add(entry.size);
+        match end.and_then(|end| bytes.get(entry.at..end)) {
+            Some(bytes) => found.parts.push(Part {
+                way: vec![way],
+                bytes: bytes.into(),
+                start: 0,
+            }),
+            None => found
+                .notes
+                .push(format!("{way}: it is beyond the end of the file")),
+        }
+    }
+    found
 }
 
 /// The bytes of a file, or of standard input.
@@ -67,8 +151,7 @@ pub(super) fn bytes(name: &Path) -> anyhow::Result<Vec<u8>> {
     Ok(bytes)
 }
 
-fn look(name: &str, bytes: &[u8], ops: bool, exit: &mut Exit) -> Json {
-    let found = unwrap(bytes);
+fn look(name: &str, found: Unwrapped<'_>, ops: bool, exit: &mut Exit) -> Json {
     let mut notes = found.notes;
     if !notes.is_empty() {
         *exit = (*exit).max(Exit::Incomplete);

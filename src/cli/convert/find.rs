@@ -12,7 +12,7 @@ use crate::pickle::{may_hold, shelf};
 
 /// Something to convert.
 #[derive(Debug, Clone)]
-pub(super) struct Item {
+pub(in crate::cli) struct Item {
     /// As it is shown.
     pub name: String,
     /// From the root on; of a shelf without the endings of its files.
@@ -27,14 +27,14 @@ pub(super) struct Item {
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Kind {
+pub(in crate::cli) enum Kind {
     File,
     Shelf,
 }
 
 /// What is there.
 #[derive(Debug, Default)]
-pub(super) struct Found {
+pub(in crate::cli) struct Found {
     pub items: Vec<Item>,
     /// Files that begin as no pickle does.
     pub others: usize,
@@ -46,7 +46,7 @@ pub(super) struct Found {
 const LARGE: u64 = 1 << 20;
 
 /// What `path`, the argument number `asked`, holds.
-pub(super) fn find(asked: usize, path: &Path) -> Found {
+pub(in crate::cli) fn find(asked: usize, path: &Path) -> Found {
     let name = path.display().to_string();
     let unseen = |why: String| Found {
         unseen: vec![(name.clone(), why)],
@@ -69,6 +69,9 @@ pub(super) fn find(asked: usize, path: &Path) -> Found {
             asked,
         })
     };
+    if path == Path::new("-") {
+        return unseen("standard input has no name to write beside; put it into a file".to_owned());
+    }
     let meta = fs::metadata(path);
     if meta.as_ref().is_ok_and(fs::Metadata::is_dir) {
         return walk(asked, path);

@@ -3,7 +3,7 @@
 //! Invariant: everything is read and judged before anything is written, and read once more when it is. What is there stays,
 //! unless `--in-place` asks; what is written is in the journal first.
 
-mod find;
+pub(super) mod find;
 mod show;
 
 use std::collections::HashSet;
