@@ -19,12 +19,19 @@ use home::{GUIDE, Home, code, git, stderr, stdout};
 use serde_json::Value;
 
 /// One application for each framework that is run, and each channel and wrapping.
-const CASES: [&str; 25] = [
+const CASES: [&str; 47] = [
     "frameworks/aiohttp-web/query-in-a-view",
     "frameworks/apiflask/body",
     "frameworks/blacksheep/body",
+    "frameworks/asgi/body",
+    "frameworks/asgi/helper-and-query",
+    "frameworks/aws-lambda/answers-json",
+    "frameworks/aws-powertools/header",
+    "frameworks/azure-functions/body",
     "frameworks/bottle/cookie-and-response",
     "frameworks/chalice/body",
+    "frameworks/cherrypy/parameter-and-helper",
+    "frameworks/connexion/body",
     "frameworks/django/form-zlib",
     "frameworks/django/header",
     "frameworks/django-ninja/body",
@@ -36,15 +43,31 @@ const CASES: [&str; 25] = [
     "frameworks/fastapi/uploaded-file",
     "frameworks/flask/cookie-urlsafe-zlib",
     "frameworks/flask/helper-of-two-handlers",
+    "frameworks/flask-smorest/argument",
+    "frameworks/grpc/coroutine",
+    "frameworks/grpc/service",
     "frameworks/http-server/body",
     "frameworks/klein/body",
     "frameworks/litestar/body",
+    "frameworks/litestar/cookie-and-http-exception",
+    "frameworks/pyramid/view-class-and-helper",
     "frameworks/quart/form-and-abort",
+    "frameworks/rest-framework/function-and-response",
     "frameworks/rest-framework/view-class",
     "frameworks/sanic/body",
     "frameworks/starlette/body",
     "frameworks/tornado/form-in-a-method",
+    "frameworks/turbogears/parameter",
+    "frameworks/twisted/resource",
+    "frameworks/webargs/argument",
+    "frameworks/webob/body",
+    "frameworks/webpy/cookie-in-a-helper",
+    "frameworks/werkzeug/raises",
     "frameworks/wsgi/class-and-helper",
+    // Attacks of other kinds.
+    "jsonpickle-to-json/handler",
+    "marshal-to-json/handler",
+    "numpy-no-pickle/keyword",
     "yaml-to-safe-load/handler",
 ];
 
@@ -85,7 +108,13 @@ fn only(value: &Value) -> (&str, Option<&str>) {
 /// Commits `text` as `file` on the branch that was staged.
 fn amend(home: &Home, file: &str, text: &str) {
     let shop = home.path("shop");
-    git(&shop, &["checkout", "-q", "depickle/pickle-to-json"]);
+    let list = [
+        "for-each-ref",
+        "--format=%(refname:short)",
+        "refs/heads/depickle",
+    ];
+    let branch = git(&shop, &list);
+    git(&shop, &["checkout", "-q", branch.trim()]);
     home.write(&format!("shop/{file}"), text);
     git(&shop, &["commit", "-q", "-a", "-m", "by hand"]);
     git(&shop, &["checkout", "-q", "main"]);
@@ -406,9 +435,212 @@ fn without_a_branch_there_is_nothing_to_verify() {
     home.repo("shop", &[("app.py", GUIDE)]);
     let output = home.run(&["verify", "shop"]);
     assert_eq!(code(&output), 2);
-    assert!(stderr(&output).contains("no run has staged a branch there"));
+    assert!(stderr(&output).contains("no run has staged a branch there, or applied its change"));
     assert_eq!(
         code(&home.run(&["verify", "--run", "20260101T000000-0000"])),
         2
     );
+}
+
+#[test]
+fn applications_are_found_as_each_framework_starts_them() {
+    let pyramid = "import pickle\n\nfrom pyramid.config import Configurator\nfrom pyramid.response import Response\n\n\ndef load(request):\n    return Response(str(len(pickle.loads(request.body))))\n\n\ndef main(global_config, **settings):\n    config = Configurator(settings=settings)\n    config.add_route(\"load\", \"/cart\")\n    config.add_view(load, route_name=\"load\")\n    return config.make_wsgi_app()\n";
+    let cherrypy = "import pickle\n\nimport cherrypy\n\n\nclass Carts:\n    @cherrypy.expose\n    def load(self):\n        return str(len(pickle.loads(cherrypy.request.body.read())))\n\n\nclass Root:\n    carts = Carts()\n\n\ncherrypy.tree.mount(Root(), \"/shop\")\n\nif __name__ == \"__main__\":\n    cherrypy.engine.start()\n";
+    let quickstart = "import pickle\n\nimport cherrypy\n\n\nclass Carts:\n    @cherrypy.expose\n    def load(self):\n        return str(len(pickle.loads(cherrypy.request.body.read())))\n\n\nif __name__ == \"__main__\":\n    cherrypy.quickstart(Carts())\n";
+    let twisted = "import pickle\n\nfrom twisted.internet import reactor\nfrom twisted.web.resource import Resource\nfrom twisted.web.server import Site\n\n\nclass Carts(Resource):\n    isLeaf = True\n\n    def render_POST(self, request):\n        return str(len(pickle.loads(request.content.read()))).encode()\n\n\nroot = Resource()\nroot.putChild(b\"cart\", Carts())\nsite = Site(root)\n\nif __name__ == \"__main__\":\n    reactor.listenTCP(8080, site)\n    reactor.run()\n";
+    // Several handlers behind one application that tells them apart itself.
+    let server = "import pickle\nfrom http.server import BaseHTTPRequestHandler, HTTPServer\n\n\nclass Handler(BaseHTTPRequestHandler):\n    def do_POST(self):\n        body = self.rfile.read(int(self.headers[\"Content-Length\"]))\n        if self.path == \"/load\":\n            cart = pickle.loads(body)\n            self.send_response(200 if cart else 404)\n        else:\n            self.send_response(200)\n        self.end_headers()\n\n\nif __name__ == \"__main__\":\n    HTTPServer((\"\", 8000), Handler).serve_forever()\n";
+    let azure = "import pickle\n\nimport azure.functions as func\n\napp = func.FunctionApp()\n\n\n@app.route(route=\"other\")\ndef other(req: func.HttpRequest) -> func.HttpResponse:\n    return func.HttpResponse(\"other\")\n\n\n@app.route(route=\"carts/{id:int}\")\ndef load(req: func.HttpRequest) -> func.HttpResponse:\n    return func.HttpResponse(req.route_params[\"id\"] + str(len(pickle.loads(req.get_body()))))\n";
+    for text in [pyramid, cherrypy, quickstart, twisted, server, azure] {
+        let home = staged(&[("app.py", text)]);
+        let (output, value) = executed(&home, &[]);
+        assert_eq!(
+            only(&value),
+            ("proven", None),
+            "{value:#}\n{}",
+            stderr(&output)
+        );
+    }
+}
+
+/// A folder with what stands for PyTorch: it reads the two kinds of files that PyTorch does, as PyTorch does.
+fn with_torch(home: &Home) -> String {
+    let torch = "import pickle\nimport zipfile\n\n\nclass Weights(pickle.Unpickler):\n    def find_class(self, module, name):\n        raise pickle.UnpicklingError('Weights only load failed')\n\n\ndef load(f, map_location=None, weights_only=False):\n    try:\n        f = zipfile.ZipFile(f).open('archive/data.pkl')\n    except zipfile.BadZipFile:\n        f.seek(0)\n    return Weights(f).load() if weights_only else pickle.load(f)\n";
+    home.write("modules/torch.py", torch);
+    format!("PYTHONPATH={}", home.path("modules").display())
+}
+
+#[test]
+fn checkpoints_are_attacked_as_archives_and_as_pickles() {
+    let app = GUIDE
+        .replace("import pickle\n", "import torch\n")
+        .replace("request.get_data()", "request.files[\"model\"].stream")
+        .replace(
+            "pickle.loads(data)",
+            "torch.load(data, map_location=\"cpu\")",
+        );
+    let home = staged(&[("app.py", &app)]);
+    let (_, value) = executed(&home, &[]);
+    assert_eq!(
+        only(&value),
+        ("not-run", Some("dependency-missing")),
+        "{value:#}"
+    );
+    let (_, value) = executed(&home, &["--env", &with_torch(&home)]);
+    assert_eq!(only(&value), ("proven", None), "{value:#}");
+    let proof = &value["projects"][0]["findings"][0]["proofs"][0];
+    assert_eq!(
+        proof["ran_before"],
+        serde_json::json!(["archive", "pickle"])
+    );
+    assert_eq!(proof["same_for_good"], true, "{value:#}");
+    amend(&home, "app.py", &app);
+    let (output, value) = executed(&home, &["--env", &with_torch(&home)]);
+    assert_eq!(
+        (code(&output), only(&value)),
+        (1, ("disproven", Some("attack-runs")))
+    );
+}
+
+#[test]
+fn other_formats_are_held_to_their_own_attacks() {
+    let of = |module: &str, call: &str, options: &str| {
+        GUIDE
+            .replace("import pickle\n", &format!("import {module}\n"))
+            .replace(
+                "pickle.loads(data)",
+                &format!("{module}.{call}(data{options})"),
+            )
+    };
+    // Nothing runs where marshal reads; it only has to be refused.
+    let marshal = of("marshal", "loads", "");
+    let home = staged(&[("app.py", &marshal)]);
+    let (_, value) = executed(&home, &[]);
+    assert_eq!(only(&value).0, "proven", "{value:#}");
+    let said = value["projects"][0]["findings"][0]["proofs"][0]["message"].to_string();
+    assert!(
+        said.contains("reading it runs nothing") && said.contains("400"),
+        "{said}"
+    );
+    let both = "import json\nimport marshal\n".to_owned();
+    let both = marshal.replace("import marshal\n", &both).replace(
+        "    unpickled_data = marshal.loads(data)\n",
+        "    try:\n        unpickled_data = json.loads(data)\n    except (ValueError, RecursionError):\n        unpickled_data = marshal.loads(data)\n",
+    );
+    amend(&home, "app.py", &both);
+    let (output, value) = executed(&home, &[]);
+    assert_eq!(code(&output), 1);
+    assert_eq!(
+        only(&value),
+        ("disproven", Some("wrong-answer")),
+        "{value:#}"
+    );
+
+    // What a document of jsonpickle's says is plain data afterwards, whatever it is answered with.
+    let home = staged(&[("app.py", &of("jsonpickle", "decode", ".decode()"))]);
+    let (_, value) = executed(&home, &[]);
+    assert_eq!(only(&value).0, "proven", "{value:#}");
+    let proof = &value["projects"][0]["findings"][0]["proofs"][0];
+    assert_eq!(
+        proof["ran_before"],
+        serde_json::json!(["object", "reduce"]),
+        "{proof}"
+    );
+    assert!(
+        proof["message"].to_string().contains("read as plain data"),
+        "{proof}"
+    );
+}
+
+#[test]
+fn runs_of_several_commits_and_of_plans_are_proven() {
+    let home = Home::new();
+    let other = GUIDE
+        .replace("/load", "/other")
+        .replace("def load", "def other");
+    let other = other.replace("app = Flask(__name__)", "from app import app");
+    home.repo("shop", &[("app.py", GUIDE), ("more.py", &other)]);
+    assert_eq!(
+        code(&home.run(&["stage", "-q", "shop", "--split", "file"])),
+        0
+    );
+    let runs = home.json(&["runs", "--format", "json"]);
+    let run = runs["runs"][0]["run"].as_str().unwrap();
+    let python = venv::python().to_str().unwrap();
+    let verify = |run: &str| {
+        let args = ["verify", "--run", run, "--execute", "--python", python];
+        let output = home.run(&args);
+        assert_eq!(code(&output), 0, "{}{}", stdout(&output), stderr(&output));
+        assert!(
+            stdout(&output).contains("2 of 2 loads are gone, none is new; 2 proven\n"),
+            "{}",
+            stdout(&output)
+        );
+    };
+    verify(run);
+    assert_eq!(code(&home.run(&["rollback"])), 0);
+    assert_eq!(
+        code(&home.run(&["diff", "-q", "shop", "--save", "plan.json"])),
+        1
+    );
+    assert_eq!(code(&home.run(&["stage", "-q", "--plan", "plan.json"])), 0);
+    let runs = home.json(&["runs", "--format", "json"]);
+    verify(runs["runs"][0]["run"].as_str().unwrap());
+}
+
+#[test]
+fn what_was_applied_in_place_is_proven() {
+    // With git and without.
+    for git_too in [true, false] {
+        let home = Home::new();
+        home.write("shop/.venv/pyvenv.cfg", "");
+        home.write("shop/src/app.py", GUIDE);
+        home.write("shop/README.md", "a shop\n");
+        if git_too {
+            home.write("shop/.gitignore", ".venv\n");
+            home.repo("shop", &[]);
+        }
+        assert_eq!(code(&home.run(&["apply", "-q", "shop"])), 0);
+        let output = home.run(&["verify", "shop"]);
+        assert_eq!(code(&output), 0, "{}{}", stdout(&output), stderr(&output));
+        assert!(
+            stdout(&output).ends_with("1 of 1 loads are gone, none is new\n"),
+            "{}",
+            stdout(&output)
+        );
+        assert!(stdout(&output).starts_with("shop  in place\n"));
+        let (output, value) = executed(&home, &[]);
+        assert_eq!(
+            (code(&output), only(&value)),
+            (0, ("proven", None)),
+            "{value:#}"
+        );
+        assert!(stderr(&output).contains("the application of shop as it was and as it is now"));
+        // Somebody's own work on it is seen.
+        home.write("shop/src/app.py", GUIDE);
+        let (output, value) = executed(&home, &[]);
+        assert_eq!(
+            (code(&output), only(&value).0),
+            (1, "disproven"),
+            "{value:#}"
+        );
+        assert_eq!(value["projects"][0]["findings"][0]["gone"], false);
+        assert!(
+            value["projects"][0]["notes"]
+                .to_string()
+                .contains("not as the run left them")
+        );
+    }
+    // What is taken back is not there to be verified.
+    let home = Home::new();
+    home.write("shop/app.py", GUIDE);
+    assert_eq!(code(&home.run(&["apply", "-q", "shop"])), 0);
+    assert_eq!(code(&home.run(&["rollback"])), 0);
+    let output = home.run(&["verify", "shop"]);
+    assert_eq!(code(&output), 2);
+    assert!(stderr(&output).contains("no run has staged a branch there, or applied its change"));
+    let runs = home.json(&["runs", "--format", "json"]);
+    let run = runs["runs"][0]["run"].as_str().unwrap();
+    let output = home.run(&["stage", "--resume", run]);
+    assert_eq!(code(&output), 2);
 }

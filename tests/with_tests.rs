@@ -72,7 +72,7 @@ fn staged(home: &Home, name: &str, python: &str) -> String {
     let notes = row["notes"].to_string();
     assert_eq!(
         new,
-        notes.contains("fail before the change and pass after it"),
+        notes.contains("fail before the change and to pass after it"),
         "{row}"
     );
     notes
@@ -146,11 +146,13 @@ fn tests_are_written_as_the_repository_writes_them() {
     snapshot("with-tests-fastapi", &test, &[]);
 }
 
+const MANAGE: &str = "import os\nimport sys\n\nif __name__ == \"__main__\":\n    os.environ.setdefault(\"DJANGO_SETTINGS_MODULE\", \"site_settings\")\n    from django.core.management import execute_from_command_line\n\n    execute_from_command_line(sys.argv)\n";
+
 #[test]
 fn django_has_test_cases_of_its_own() {
     let home = Home::new();
     let python = tester(&home);
-    let manage = "import os\nimport sys\n\nif __name__ == \"__main__\":\n    os.environ.setdefault(\"DJANGO_SETTINGS_MODULE\", \"site_settings\")\n    from django.core.management import execute_from_command_line\n\n    execute_from_command_line(sys.argv)\n";
+    let manage = MANAGE;
     let settings = "SECRET_KEY = \"x\"\nROOT_URLCONF = \"urls\"\nINSTALLED_APPS = [\"cart\"]\nALLOWED_HOSTS = [\"*\"]\nDATABASES = {\"default\": {\"ENGINE\": \"django.db.backends.sqlite3\", \"NAME\": \":memory:\"}}\nMIDDLEWARE = []\n";
     let urls = "from django.urls import path\n\nfrom cart import views\n\nurlpatterns = [path(\"cart/\", views.show)]\n";
     let views = "import base64\nimport pickle\n\nfrom django.http import HttpResponse\n\n\ndef show(request):\n    cart = pickle.loads(base64.b64decode(request.COOKIES[\"cart\"]))\n    return HttpResponse(str(cart[\"items\"]))\n";
@@ -169,6 +171,135 @@ fn django_has_test_cases_of_its_own() {
     home.repo("plugged", &with(&[("setup.cfg", "[tool:pytest]\nDJANGO_SETTINGS_MODULE = site_settings\naddopts =\n    -p pytest_django\n"), ("tests/test_one.py", "def test_one():\n    pass\n")]));
     let test = test_of(&home, "plugged", &python, "tests/test_pickle_refused.py");
     snapshot("with-tests-pytest-django", &test, &[]);
+}
+
+const STARLETTE: &str = "import base64\nimport pickle\n\nfrom starlette.applications import Starlette\nfrom starlette.responses import JSONResponse\nfrom starlette.routing import Route\n\n\nasync def load(request):\n    cart = pickle.loads(base64.b64decode(request.cookies[\"cart\"]))\n    return JSONResponse({\"n\": len(cart[\"items\"])})\n\n\nasync def body(request):\n    return JSONResponse({\"n\": len(pickle.loads(await request.body())[\"items\"])})\n\n\napp = Starlette(routes=[Route(\"/cart\", load), Route(\"/body\", body, methods=[\"POST\"])])\n";
+
+const AIOHTTP: &str = "import pickle\n\nfrom aiohttp import web\n\n\nasync def load(request):\n    return web.json_response({\"n\": len(pickle.loads(await request.read())[\"items\"])})\n\n\nasync def form(request):\n    data = await request.post()\n    return web.json_response({\"n\": len(pickle.loads(data[\"cart\"].encode(\"latin-1\"))[\"items\"])})\n\n\ndef make_app():\n    app = web.Application()\n    app.add_routes([web.post(\"/load\", load), web.post(\"/form\", form)])\n    return app\n";
+
+const TORNADO: &str = "import base64\nimport pickle\n\nfrom tornado.web import Application, RequestHandler\n\n\nclass Load(RequestHandler):\n    def post(self):\n        self.write(str(len(pickle.loads(self.request.body)[\"items\"])))\n\n    def get(self):\n        self.write(str(len(pickle.loads(base64.b64decode(self.get_cookie(\"cart\")))[\"items\"])))\n\n\nclass Find(RequestHandler):\n    def get(self):\n        self.write(str(len(pickle.loads(base64.b64decode(self.get_query_argument(\"q\")))[\"items\"])))\n\n\napplication = Application([(\"/load\", Load), (\"/find\", Find)])\n";
+
+#[test]
+fn frameworks_are_tested_by_their_own_clients() {
+    let home = Home::new();
+    let python = tester(&home);
+    home.repo(
+        "starlette",
+        &[
+            ("app.py", STARLETTE),
+            ("tests/test_one.py", "def test_one():\n    pass\n"),
+        ],
+    );
+    let test = test_of(&home, "starlette", &python, "tests/test_pickle_refused.py");
+    snapshot("with-tests-starlette", &test, &[]);
+    home.repo(
+        "aiohttp",
+        &[
+            ("app.py", AIOHTTP),
+            ("tests/test_one.py", "def test_one():\n    pass\n"),
+        ],
+    );
+    let test = test_of(&home, "aiohttp", &python, "tests/test_pickle_refused.py");
+    snapshot("with-tests-aiohttp", &test, &[]);
+    home.repo("tornado", &[("app.py", TORNADO)]);
+    let test = test_of(&home, "tornado", &python, "test_pickle_refused.py");
+    snapshot("with-tests-tornado", &test, &[]);
+    // What is bound once is started once.
+    let bound = AIOHTTP
+        .replace("def make_app():\n    app =", "app =")
+        .replace("    app.add_routes", "app.add_routes")
+        .replace("    return app\n", "");
+    home.repo("bound", &[("app.py", &bound)]);
+    let notes = staged(&home, "bound", python.to_str().unwrap());
+    assert!(
+        notes.contains("1 test in test_pickle_refused.py"),
+        "{notes}"
+    );
+    assert!(
+        notes.contains("no test for POST /form: beside another, its test does not pass"),
+        "{notes}"
+    );
+}
+
+#[test]
+fn rest_framework_has_the_test_cases_of_django() {
+    let home = Home::new();
+    let python = tester(&home);
+    let settings = "SECRET_KEY = \"x\"\nROOT_URLCONF = \"urls\"\nINSTALLED_APPS = [\"rest_framework\", \"cart\"]\nALLOWED_HOSTS = [\"*\"]\nDATABASES = {\"default\": {\"ENGINE\": \"django.db.backends.sqlite3\", \"NAME\": \":memory:\"}}\nMIDDLEWARE = []\nREST_FRAMEWORK = {\"DEFAULT_AUTHENTICATION_CLASSES\": [], \"UNAUTHENTICATED_USER\": None}\n";
+    let urls = "from django.urls import path\n\nfrom cart import views\n\nurlpatterns = [path(\"cart/\", views.load), path(\"raw/\", views.Raw.as_view())]\n";
+    let views = "import base64\nimport pickle\n\nfrom rest_framework.decorators import api_view\nfrom rest_framework.response import Response\nfrom rest_framework.views import APIView\n\n\n@api_view([\"POST\"])\ndef load(request):\n    return Response({\"n\": len(pickle.loads(base64.b64decode(request.data[\"cart\"]))[\"items\"])})\n\n\nclass Raw(APIView):\n    def put(self, request):\n        return Response({\"n\": len(pickle.loads(request.body)[\"items\"])})\n";
+    home.repo(
+        "shop",
+        &[
+            ("manage.py", MANAGE),
+            ("site_settings.py", settings),
+            ("urls.py", urls),
+            ("cart/__init__.py", ""),
+            ("cart/views.py", views),
+        ],
+    );
+    let test = test_of(&home, "shop", &python, "cart/test_pickle_refused.py");
+    snapshot("with-tests-rest-framework", &test, &[]);
+}
+
+#[test]
+fn tests_come_with_the_last_commit_and_never_with_a_plan() {
+    let home = Home::new();
+    let python = tester(&home);
+    let more = "import os\nimport pickle\n\nfrom flask import request\n\nfrom app import app\n\nos.environ[\"SHOP_KEY\"]\n\n\n@app.post(\"/more\")\ndef more():\n    return str(len(pickle.loads(request.data)))\n";
+    let app = GUIDE.to_owned() + "\n\nimport more  # noqa\n";
+    let root = home.repo("shop", &[("app.py", &app), ("more.py", more)]);
+    let args = [
+        "stage",
+        "shop",
+        "--with-tests",
+        "--execute",
+        "--python",
+        python.to_str().unwrap(),
+        "--split",
+        "file",
+        "--env",
+        "SHOP_KEY=s3cret",
+        "--format",
+        "json",
+    ];
+    let run = home.json(&args);
+    let notes = run["projects"][0]["notes"].to_string();
+    assert!(
+        notes.contains("2 tests in test_pickle_refused.py"),
+        "{notes}"
+    );
+    let commits = git(
+        &root,
+        &[
+            "log",
+            "--format=",
+            "--name-only",
+            "main..depickle/pickle-to-json",
+        ],
+    );
+    assert_eq!(commits, "more.py\ntest_pickle_refused.py\napp.py\n");
+    // What was given is nobody else's.
+    let entries = fs::read_dir(home.path("state/runs")).unwrap().flatten();
+    let texts = entries.filter_map(|entry| fs::read_to_string(entry.path()).ok());
+    let text: String = texts.collect();
+    assert!(
+        text.contains("SHOP_KEY") && !text.contains("s3cret"),
+        "{text}"
+    );
+    assert_eq!(code(&home.run(&["rollback"])), 0);
+    assert_eq!(
+        code(&home.run(&["diff", "-q", "shop", "--save", "plan.json"])),
+        1
+    );
+    let refused = home.run(&["stage", "--plan", "plan.json", "--with-tests", "--execute"]);
+    assert_eq!(code(&refused), 2);
+    assert!(
+        stderr(&refused).contains("a plan pins every file"),
+        "{}",
+        stderr(&refused)
+    );
+    assert!(!git(&root, &["branch"]).contains("depickle"));
 }
 
 #[test]

@@ -11,7 +11,7 @@ use super::schedule::{Place, each};
 use super::target::{Reading, begun, read};
 use super::{Exit, hinted};
 use crate::fetch::Url;
-use crate::journal::{Entry, Journal, State, Target};
+use crate::journal::{Entry, IN_PLACE, Journal, State, Target};
 use crate::pack::Model;
 use crate::plan::Order;
 use crate::repo::Repo;
@@ -74,8 +74,8 @@ pub(super) fn apply(args: &Args) -> anyhow::Result<Exit> {
             command: std::env::args().map(|word| Url::masked(&word)).collect(),
             folder: std::env::current_dir()?.display().to_string(),
             targets: targets.clone(),
-            // Nothing to go on with: what is left is applied by a run of its own.
-            settings: serde_json::Value::Null,
+            // Nothing to go on with: what is left is applied by a run of its own. `verify` looks as this run did.
+            settings: serde_json::json!({ IN_PLACE: &work.common }),
         },
     )?;
     let mut run = Run::new(work.id.clone(), work.order.trust.clone());

@@ -93,7 +93,7 @@ fn table(run: &RunRecord) {
         }
         anstream::println!("{}", printable(&line));
     }
-    if run.settings.is_null() && !run.files.is_empty() {
+    if run.is_in_place() && !run.files.is_empty() {
         anstream::println!("  to undo: depickle rollback {}", run.id);
     } else if !run.finished {
         anstream::println!("  to go on: depickle stage --resume {}", run.id);

@@ -15,10 +15,10 @@ use super::scan::exit;
 use super::schedule::{Place, each};
 use super::target::{Reading, begun, read, run_time};
 use super::window::Window;
-use super::with_tests::{WithTests, added};
+use super::with_tests::{WithTests, added, command};
 use super::{Exit, hinted};
 use crate::fetch::Url;
-use crate::journal::{Entry, Journal, RepoRecord, RunRecord, State, Target};
+use crate::journal::{Entry, IN_PLACE, Journal, RepoRecord, RunRecord, State, Target};
 use crate::pack::Model;
 use crate::plan::Order;
 use crate::repo::Repo;
@@ -48,10 +48,11 @@ const PLANNED: [&str; 18] = [
 ];
 
 /// Options that a run keeps from its start besides.
-const KEPT: [&str; 13] = [
+const KEPT: [&str; 14] = [
     "pack",
     "no_repo_config",
     "with_tests",
+    "environment",
     "config",
     "branch",
     "signoff",
@@ -120,15 +121,21 @@ fn again(kept: &Common, run: &RunRecord) -> anyhow::Result<Known> {
 
 /// The options that `run` was begun with.
 pub(super) fn asked_for(run: &RunRecord) -> anyhow::Result<Common> {
-    let settings: Settings = serde_json::from_value(run.settings.clone()).map_err(|_| {
+    let unknown = |_| {
         let id = &run.id;
-        anyhow::anyhow!("run {id} did not record what it was asked for; stage anew instead")
-    })?;
-    let known = again(&settings.common, run)?;
-    Ok(Common {
-        known,
-        ..settings.common
-    })
+        anyhow::anyhow!(
+            "run {id} did not record what it was asked for; stage or apply anew instead"
+        )
+    };
+    let common = match run.settings.get(IN_PLACE) {
+        Some(common) => serde_json::from_value(common.clone()).map_err(unknown)?,
+        None => {
+            let settings = serde_json::from_value::<Settings>(run.settings.clone());
+            settings.map_err(unknown)?.common
+        }
+    };
+    let known = again(&common, run)?;
+    Ok(Common { known, ..common })
 }
 
 pub(super) fn stage(args: &Args) -> anyhow::Result<Exit> {
@@ -140,7 +147,7 @@ pub(super) fn stage(args: &Args) -> anyhow::Result<Exit> {
 }
 
 fn begin(args: &Args, journal: Journal) -> anyhow::Result<Exit> {
-    args.tests.check()?;
+    args.tests.check(args.plan.is_some())?;
     let now = args.common.resolved()?;
     let mut settings = Settings {
         common: now.clone(),
@@ -182,7 +189,7 @@ fn begin(args: &Args, journal: Journal) -> anyhow::Result<Exit> {
         &work.id,
         Entry::RunStarted {
             tool_version: env!("CARGO_PKG_VERSION").to_owned(),
-            command: std::env::args().map(|word| Url::masked(&word)).collect(),
+            command: command(),
             folder: folder.display().to_string(),
             targets: targets.clone(),
             settings: serde_json::to_value(&work.settings)?,
@@ -208,7 +215,7 @@ fn go_on(id: &str, args: &Args, journal: &Journal) -> anyhow::Result<Exit> {
             "run {id} was rolled back; stage anew instead, or end it with `depickle rollback {id}`"
         );
     }
-    if record.settings.is_null() {
+    if record.is_in_place() {
         anyhow::bail!(
             "run {id} changed files in place, which is not gone on with: what is left would be planned from files that are \
              changed in part; take it back with `depickle rollback {id}`, and apply anew"

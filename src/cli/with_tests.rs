@@ -10,8 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use super::hinted;
 use super::target::Opened;
-use super::verify::python;
+use super::verify::{pair, python};
 use crate::check::{ChangedFile, Changeset, Checked, with_file};
+use crate::fetch::Url;
 use crate::pack::Model;
 use crate::plan::Decision;
 use crate::project::Project;
@@ -26,7 +27,7 @@ use crate::repo::Repo;
 #[serde(default)]
 pub struct WithTests {
     /// Commit tests, too, that fail before the change and pass after it, as each was seen to do
-    #[arg(long, conflicts_with = "plan")]
+    #[arg(long)]
     with_tests: bool,
     /// Run the code of the repositories for that, in copies, cut off the network where the system permits
     #[arg(long, requires = "with_tests")]
@@ -34,6 +35,10 @@ pub struct WithTests {
     /// The Python that has what the tests need; .venv or venv of the repository by default, or python3
     #[arg(long, value_name = "PATH", requires = "execute")]
     python: Option<PathBuf>,
+    /// What they find in their environment, which is empty otherwise; it is not recorded
+    #[arg(long = "env", value_name = "NAME=VALUE", requires = "execute", value_parser = pair)]
+    #[serde(skip)]
+    environment: Vec<(String, String)>,
     /// Seconds that one start of an application or of its tests has
     #[arg(
         long,
@@ -63,14 +68,20 @@ struct Sides {
     python: PathBuf,
     scratch: tempfile::TempDir,
     seconds: u64,
+    environment: Vec<(String, String)>,
     /// Why what ran was not cut off the network, if so.
     open_network: RefCell<Option<String>>,
 }
 
 impl WithTests {
     /// # Errors
-    /// When nobody said that code may be run.
-    pub(super) fn check(&self) -> anyhow::Result<()> {
+    /// When nobody said that code may be run, or a plan leaves no room for tests.
+    pub(super) fn check(&self, planned: bool) -> anyhow::Result<()> {
+        if self.with_tests && planned {
+            anyhow::bail!(
+                "--with-tests: a plan pins every file that is staged, and tests are written only now; stage without --plan, or put the tests on the branch yourself"
+            );
+        }
         if self.with_tests && !self.execute {
             anyhow::bail!(
                 "--with-tests: tests are kept only if they were seen to fail before and to pass after, and that runs the repository's code; say so with --execute, and which Python has its packages with --python"
@@ -162,16 +173,31 @@ impl WithTests {
                 !taken && is_free(path)
             };
             let tests = Tests::of(project, model, &configs, &first.delivery);
-            let whole = tests.and_then(|tests| tests.module(&own, &free));
-            let whole = whole.map_err(|why| why.message())?;
-            sides
-                .holds(&whole)
-                .map_err(|why| format!("{}: {why}", whole.path))?;
+            let tests = tests.map_err(|why| why.message())?;
+            let whole = tests.module(&own, &free).map_err(|why| why.message())?;
+            let (whole, count) = match (sides.holds(&whole), own.as_slice()) {
+                (Ok(()), all) => (whole, all.len()),
+                (Err(why), [] | [_]) => return Err(format!("{}: {why}", whole.path)),
+                // Each held alone; some applications are started once and never again.
+                (Err(why), [first, others @ ..]) => {
+                    for other in others {
+                        let (method, path) = (&other.delivery.method, &other.delivery.path);
+                        notes.push(format!(
+                            "no test for {method} {path}: beside another, {why}"
+                        ));
+                    }
+                    let first = tests.module(std::slice::from_ref(first), &free);
+                    (first.map_err(|why| why.message())?, 1)
+                }
+            };
             changeset = with_file(changeset, &whole.path, &whole.text)
                 .ok_or_else(|| format!("{}: the test cannot be added", whole.path))?;
+            let they = match count {
+                1 => "1 test in",
+                _ => &format!("{count} tests in"),
+            };
             notes.push(format!(
-                "{} tests in {}: they fail before the change and pass after it",
-                own.len(),
+                "{they} {}: seen to fail before the change and to pass after it",
                 whole.path
             ));
         }
@@ -202,6 +228,7 @@ impl WithTests {
             python: python(self.python.as_deref(), repo.root()),
             scratch,
             seconds: self.test_timeout,
+            environment: self.environment.clone(),
             open_network: RefCell::new(None),
         })
     }
@@ -224,7 +251,7 @@ impl Sides {
             scratch: self.scratch.path(),
             before: &self.before,
             after: &self.after,
-            environment: &[],
+            environment: &self.environment,
             seconds: self.seconds,
         }
     }
@@ -301,6 +328,25 @@ impl Sides {
             (_, said) => Err(format!("its test does not fail before the change: {said}")),
         }
     }
+}
+
+/// The command line as it is recorded: without passwords in addresses, and values of the environment.
+pub(super) fn command() -> Vec<String> {
+    let named = |word: &str| {
+        word.split_once('=')
+            .map_or(word, |(name, _)| name)
+            .to_owned()
+    };
+    let mut words = Vec::new();
+    for word in std::env::args() {
+        let given = words.last().is_some_and(|last| last == "--env");
+        words.push(match word.strip_prefix("--env=") {
+            Some(pair) => format!("--env={}", named(pair)),
+            None if given => named(&word),
+            None => Url::masked(&word),
+        });
+    }
+    words
 }
 
 /// The files that say how tests are run.

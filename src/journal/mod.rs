@@ -28,7 +28,7 @@ use time::format_description::well_known::Rfc3339;
 pub use entry::Entry;
 pub use originals::digest;
 pub use record::{
-    FileRecord, PushRecord, PushState, RefRecord, RefState, RepoRecord, RequestRecord,
+    FileRecord, IN_PLACE, PushRecord, PushState, RefRecord, RefState, RepoRecord, RequestRecord,
     RevertRecord, RevertState, RunRecord, State, Target,
 };
 

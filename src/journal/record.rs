@@ -7,6 +7,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::forge::{Kind, RequestState};
 
+/// The key of the settings of a run that wrote into files in place.
+pub const IN_PLACE: &str = "in-place";
+
 /// One repository as it was asked for.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct Target {
@@ -342,6 +345,11 @@ impl RunRecord {
     pub fn count(&self, state: State) -> usize {
         let there = |one: &&RepoRecord| one.state == state;
         self.repositories.iter().filter(there).count()
+    }
+
+    /// Whether it wrote into files in place: then there is nothing to go on with.
+    pub fn is_in_place(&self) -> bool {
+        self.settings.is_null() || self.settings.get(IN_PLACE).is_some()
     }
 
     /// Whether it was rolled back, in whole or in part: then nothing is added to it any more.

@@ -162,7 +162,8 @@ impl Index {
                     None => self.bases.add(base, (id, n)),
                 }
             }
-            if !row.signature.is_empty() {
+            // Methods of any class are told by their names alone.
+            if !row.signature.is_empty() || (!row.methods.is_empty() && row.bases.is_empty()) {
                 self.signatures.push((id, n));
             }
             if let Some(first) = &row.first_named {

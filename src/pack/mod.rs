@@ -6,6 +6,7 @@
 mod assemble;
 mod index;
 mod mistake;
+mod serve;
 mod tables;
 mod template;
 
@@ -15,6 +16,7 @@ use include_dir::{Dir, include_dir};
 
 pub use assemble::{Pack, Redefined, Rows};
 pub use mistake::{PackError, instead};
+pub use serve::{Location, Proof, Sent, Serve, TestTable};
 pub use tables::*;
 pub use template::{Name, Piece, Template, Wording};
 

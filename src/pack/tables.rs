@@ -7,6 +7,7 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
+use super::serve::{Proof, Serve, TestTable};
 use super::template::Template;
 
 /// Who can supply a value. Ordered: the most exposed first.
@@ -513,57 +514,8 @@ pub enum Encoding {
     Lzma,
     /// It is text in a field of a JSON object.
     Json,
-}
-
-/// `[[serve]]`: how an application is found and run.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Serve {
-    /// A way of `prove/driver.py`.
-    pub run: String,
-    /// Types of which an application is an object.
-    #[serde(default)]
-    pub types: Vec<String>,
-    /// The handler itself is the application, whatever the path.
-    #[serde(default)]
-    pub handler: bool,
-    /// Where parameters of handlers travel under their own names, unless they say otherwise.
-    pub parameters: Option<String>,
-    /// Calls that put a handler under a path which does not begin with a slash.
-    #[serde(default)]
-    pub routes: Vec<String>,
-}
-
-/// `[test]`: how a test sends a request to an application, as its own documentation has it.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct TestTable {
-    /// An expression that gives a client, of the application `{app}`.
-    pub client: String,
-    /// Imports that it needs.
-    #[serde(default)]
-    pub imports: Vec<String>,
-    /// A test case that has a `client` of its own.
-    pub case: Option<String>,
-    /// A plugin without which pytest cannot test it, and which has a fixture `client`.
-    pub plugin: Option<String>,
-    /// A mark that tests then bear.
-    pub mark: Option<String>,
-    /// By channel, how data is sent.
-    pub send: BTreeMap<String, Sent>,
-}
-
-/// `[test.send]`: how a test client sends `{data}` under `{name}`, or `{NAME}` as environments spell it.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Sent {
-    /// Arguments after the path.
-    pub arguments: Option<String>,
-    /// A statement before.
-    pub before: Option<String>,
-    /// Imports that it needs.
-    #[serde(default)]
-    pub imports: Vec<String>,
+    /// It is a field of a form, or of a query in the same words.
+    Form,
 }
 
 /// `[[apply]]`: a call that calls a function it is given.
@@ -750,18 +702,6 @@ pub struct Transform {
     /// Calls that write what the sinks read.
     #[serde(default, rename = "writer")]
     pub writers: Vec<Writer>,
-}
-
-/// `[proof]`: what is sent to an application to show that the change holds.
-#[derive(Debug, Clone, Deserialize)]
-#[serde(deny_unknown_fields, rename_all = "kebab-case")]
-pub struct Proof {
-    /// A kind of `prove/payloads.py`.
-    pub attack: String,
-    /// The format of plain data before: `pickle` or `json`.
-    pub before: String,
-    /// And after.
-    pub after: String,
 }
 
 /// `[dual-read]`: what reads both the new format and, for a while, data that was stored in the old one.

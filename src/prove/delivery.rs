@@ -3,10 +3,11 @@
 use serde::Serialize;
 use serde_json::Value;
 
-use super::routes::{filled, leads_to, prefixes};
+use super::around::Around;
+use super::routes::{filled, prefixes, template};
 use super::sample::sample;
-use super::way::Way;
-use crate::pack::{Encoding, Framework, Model};
+use super::way::{Entry, Way};
+use crate::pack::{Encoding, Model};
 use crate::project::Project;
 use crate::python::ast::AnyNodeRef;
 use crate::python::{Ranged, SourceFile, span};
@@ -33,6 +34,8 @@ pub enum Channel {
     Query,
     /// The last segment of the path.
     Path,
+    /// A file below the application's own folder, as it was left there.
+    Kept,
 }
 
 impl Channel {
@@ -47,10 +50,33 @@ impl Channel {
             Channel::Header => "header",
             Channel::Query => "query",
             Channel::Path => "path",
+            Channel::Kept => "kept",
         }
     }
 
-    fn has_body(self) -> bool {
+    /// The channel of that word.
+    pub(super) fn called(word: &str) -> Option<Channel> {
+        let all = [
+            Channel::Body,
+            Channel::Form,
+            Channel::File,
+            Channel::Json,
+            Channel::Cookie,
+            Channel::Header,
+            Channel::Query,
+            Channel::Path,
+            Channel::Kept,
+        ];
+        all.into_iter().find(|channel| channel.word() == word)
+    }
+
+    /// Whether the data is one of several fields that are encoded alike.
+    pub(super) fn is_fields(self) -> bool {
+        matches!(self, Channel::Form | Channel::Query)
+    }
+
+    /// Whether the data is within the body.
+    pub(super) fn has_body(self) -> bool {
         matches!(
             self,
             Channel::Body | Channel::Form | Channel::File | Channel::Json
@@ -73,7 +99,7 @@ pub struct Delivery {
     pub path: String,
     /// Where the data travels.
     pub channel: Channel,
-    /// Under which name; absent for bodies and paths.
+    /// Under which name; absent for paths, and for bodies but of remote calls.
     pub name: Option<String>,
     /// What a client does with the data, in this order.
     pub wrapping: Vec<Encoding>,
@@ -192,9 +218,14 @@ fn delivery(
         model,
         framework,
         path,
+        around: Around::of(project, handler),
     };
-    let (channel, key) = way.channel(template.as_deref().unwrap_or_default())?;
-    let wrapping = way.wrapping(channel, key.as_deref())?;
+    let Entry {
+        channel,
+        name: key,
+        looked_up,
+    } = way.entry(template.as_deref().unwrap_or_default())?;
+    let wrapping = way.wrapping(channel, looked_up)?;
     let template = template.ok_or(Obstacle::NoRoute)?;
     let last = match channel {
         Channel::Path => key.as_deref(),
@@ -219,42 +250,16 @@ fn delivery(
     };
     Ok(Delivery {
         framework: framework.id.clone(),
-        handler: name,
+        handler: name.clone(),
         file: project.path(handler.def.file).to_owned(),
         method: method.to_owned(),
         path,
         channel,
-        name: key.filter(|_| !matches!(channel, Channel::Body | Channel::Path)),
+        name: key.filter(|_| channel != Channel::Path),
         wrapping,
         sample: sample(project, finding, route),
-        prefixes: prefixes(project, framework),
+        prefixes: prefixes(project, framework, handler, &name),
     })
-}
-
-/// The path that leads to `handler`, called `name`, as the code has it.
-fn template(
-    project: &Project,
-    framework: &Framework,
-    handler: &Handler,
-    name: &str,
-) -> Option<String> {
-    if framework.serves.iter().any(|serve| serve.handler) {
-        return Some(handler.route.clone().unwrap_or_else(|| "/".to_owned()));
-    }
-    if let Some(route) = &handler.route {
-        return Some(route.clone());
-    }
-    // A method: where its class is registered.
-    let mut names = name.rsplit('.');
-    let own = names.next()?;
-    let named = names.next().unwrap_or(own);
-    leads_to(project, named, &routes(framework))
-}
-
-/// Calls that put a handler under a path which does not begin with a slash.
-pub(super) fn routes(framework: &Framework) -> Vec<&str> {
-    let routes = framework.serves.iter().flat_map(|serve| &serve.routes);
-    routes.map(String::as_str).collect()
 }
 
 /// The syntax at exactly `wanted`.

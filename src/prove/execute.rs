@@ -17,22 +17,21 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::delivery::Delivery;
+use super::verdict::{Side, judged, unproven_before};
 use crate::pack::{Model, Proof as Sent};
 
 /// What runs there, as a package that no application has.
-const PROGRAMS: [(&str, &str); 5] = [
+const PROGRAMS: [(&str, &str); 6] = [
     ("prove.py", include_str!("prove.py")),
     ("tested.py", include_str!("tested.py")),
     ("sandbox.py", include_str!("sandbox.py")),
     ("driver.py", include_str!("driver.py")),
+    ("frameworks.py", include_str!("frameworks.py")),
     ("payloads.py", include_str!("payloads.py")),
 ];
 
 /// What the program gets beyond its own bound, to end what it started.
 const GRACE: Duration = Duration::from_secs(20);
-
-/// Characters of what an application printed that are repeated.
-const MOST_SAID: usize = 200;
 
 /// What the execution came to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize)]
@@ -111,29 +110,6 @@ pub struct Order<'a> {
     pub environment: &'a [(String, String)],
 }
 
-/// What one side answered.
-#[derive(Debug, Default, Deserialize)]
-#[serde(default, rename_all = "kebab-case")]
-struct Side {
-    error: Option<String>,
-    message: String,
-    request: Value,
-    attacks: BTreeMap<String, Attack>,
-    good: Value,
-    garbage: Value,
-    other_type: Value,
-    wrong: BTreeMap<String, Value>,
-    /// The end of what it printed.
-    log: String,
-    open_network: Option<String>,
-}
-
-#[derive(Debug, Default, Deserialize)]
-struct Attack {
-    status: Value,
-    marker: bool,
-}
-
 /// Attacks both sides by `delivery`, as `sent` says.
 pub fn prove(model: &Model, delivery: &Delivery, sent: &Sent, order: &Order<'_>) -> Proof {
     let framework = model.frameworks.iter().find(|f| f.id == delivery.framework);
@@ -152,7 +128,7 @@ pub fn prove(model: &Model, delivery: &Delivery, sent: &Sent, order: &Order<'_>)
                 "attack": sent.attack, "good": good, "sample": delivery.sample,
                 "find": {
                     "run": serve.run, "types": serve.types, "handler": serve.handler,
-                    "file": delivery.file, "name": delivery.handler,
+                    "factories": serve.factories, "file": delivery.file, "name": delivery.handler,
                 },
                 "prefixes": delivery.prefixes, "request": request,
             })
@@ -169,157 +145,24 @@ pub fn prove(model: &Model, delivery: &Delivery, sent: &Sent, order: &Order<'_>)
         if let Some(proof) = unproven_before(&before) {
             return proof;
         }
+        let noun = match sent.attack.as_str() {
+            "pickle" | "protobuf" => "pickles",
+            _ => "attacks",
+        };
         let after = run(
             &job("after", order.after, &before.request, &sent.after),
             order,
         );
-        return judged(&before, &after);
+        return judged(&before, &after, noun);
     }
     last.unwrap_or_else(|| Proof::not_run("no-app", "no application is found".to_owned()))
-}
-
-/// Why nothing can be proven by what `before` gave.
-fn unproven_before(before: &Side) -> Option<Proof> {
-    let (code, message) = match &before.error {
-        Some(code) => (
-            code.as_str(),
-            format!("before the change: {}", before.message),
-        ),
-        None if !before.attacks.values().any(|attack| attack.marker) => {
-            let answers = before.attacks.iter();
-            let answers = answers.map(|(name, attack)| format!("{name}: {}", attack.status));
-            let answers: Vec<String> = answers.collect();
-            let said = before.log.trim().lines().last().unwrap_or_default();
-            let said: String = said.chars().take(MOST_SAID).collect();
-            let message = format!(
-                "the attack does not run before the change; it is answered with {}{}",
-                answers.join(", "),
-                match said.is_empty() {
-                    true => String::new(),
-                    false => format!("; the application says {said}"),
-                }
-            );
-            ("attack-did-not-run", message)
-        }
-        None => return None,
-    };
-    let mut proof = Proof::not_run(code, message);
-    proof.request = spoken(&before.request);
-    proof.open_network.clone_from(&before.open_network);
-    Some(proof)
-}
-
-/// `POST /cart`.
-fn spoken(request: &Value) -> Option<String> {
-    let word = |key: &str| request[key].as_str();
-    Some(format!("{} {}", word("method")?, word("path")?))
-}
-
-fn judged(before: &Side, after: &Side) -> Proof {
-    let ran = before.attacks.iter().filter(|(_, attack)| attack.marker);
-    let mut proof = Proof {
-        verdict: Verdict::Disproven,
-        reason: None,
-        message: String::new(),
-        request: spoken(&before.request),
-        ran_before: ran.map(|(name, _)| name.clone()).collect(),
-        answers_after: after
-            .attacks
-            .iter()
-            .map(|(name, attack)| (name.clone(), attack.status.clone()))
-            .collect(),
-        same_for_good: (status(&before.good).is_some_and(|good| good < 400))
-            .then(|| before.good == after.good),
-        open_network: before.open_network.clone().or(after.open_network.clone()),
-    };
-    let (verdict, reason, message) = verdict(before, after);
-    proof.verdict = verdict;
-    proof.reason = reason.map(str::to_owned);
-    proof.message = message;
-    proof
-}
-
-fn status(answer: &Value) -> Option<u64> {
-    answer.as_u64()
-}
-
-fn verdict(before: &Side, after: &Side) -> (Verdict, Option<&'static str>, String) {
-    let disproven = |reason, message| (Verdict::Disproven, Some(reason), message);
-    if let Some(code) = &after.error {
-        let message = format!("after the change ({code}): {}", after.message);
-        // What ran before and does not come up any more is the change's doing.
-        return match code.as_str() {
-            "timed-out" | "ended" => (Verdict::NotRun, Some("after-not-run"), message),
-            _ => disproven("after-broken", message),
-        };
-    }
-    if let Some((name, _)) = after.attacks.iter().find(|(_, attack)| attack.marker) {
-        let message = format!("a pickle of protocol {name} still runs after the change");
-        return disproven("attack-runs", message);
-    }
-    let answered = |name: &str, answer: &Value| match status(answer) {
-        Some(400 | 413 | 414 | 431) => true,
-        // What the handler or the framework said before to what they do not take, they may say still.
-        Some(status) => {
-            let then = before.wrong.get(name).unwrap_or(&before.garbage);
-            status < 500 && (answer == then || *answer == before.garbage)
-        }
-        // No client can send it.
-        None => answer.is_string(),
-    };
-    let sent = after.attacks.values().map(|attack| &attack.status);
-    if !sent.clone().any(|answer| status(answer).is_some()) {
-        let message = "no attack could be delivered after the change".to_owned();
-        return (Verdict::NotRun, Some("after-not-run"), message);
-    }
-    let attacks = after
-        .attacks
-        .iter()
-        .map(|(name, attack)| (name, &attack.status));
-    if let Some((name, answer)) = attacks
-        .chain(&after.wrong)
-        .find(|(name, answer)| !answered(name, answer))
-    {
-        let message = format!("after the change, {name} is answered with {answer} instead of 400");
-        return disproven("wrong-answer", message);
-    }
-    if status(&before.good).is_some_and(|good| good < 400) && before.good != after.good {
-        let message = format!(
-            "good data is answered with {} after the change, and was with {}",
-            after.good, before.good
-        );
-        return disproven("good-data-refused", message);
-    }
-    if status(&after.other_type).is_some_and(|now| now >= 500)
-        && status(&before.other_type).is_some_and(|then| then < 500)
-    {
-        let message = format!(
-            "data of another type is answered with {} after the change, and was with {}",
-            after.other_type, before.other_type
-        );
-        return disproven("wrong-answer", message);
-    }
-    let codes: std::collections::BTreeSet<u64> = sent.filter_map(status).collect();
-    let codes: Vec<String> = codes.iter().map(u64::to_string).collect();
-    let ran = before.attacks.values().filter(|attack| attack.marker);
-    let message = format!(
-        "{} of {} pickles ran before; after, none does: {}",
-        ran.count(),
-        before.attacks.len(),
-        codes.join(", ")
-    );
-    (Verdict::Proven, None, message)
 }
 
 /// What the program gives for `job`. It ends what it started; and if it does not end itself, it is ended.
 fn run(job: &Value, order: &Order<'_>) -> Side {
     match outcome("prove", job, order) {
         Ok(side) => side,
-        Err(message) => Side {
-            error: Some("python-failed".to_owned()),
-            message,
-            ..Side::default()
-        },
+        Err(message) => Side::failed(message),
     }
 }
 
@@ -360,6 +203,12 @@ fn outcome<T: DeserializeOwned>(
     for (name, text) in PROGRAMS {
         std::fs::write(package.join(name), text).map_err(failed)?;
     }
+    // What is given comes after what is run.
+    let given = order.environment.iter();
+    let given = given.filter(|(name, _)| name == "PYTHONPATH");
+    let given = given.flat_map(|(_, value)| std::env::split_paths(value));
+    let modules = std::env::join_paths(std::iter::once(programs).chain(given));
+    let modules = modules.map_err(|error| error.to_string())?;
     let mut command = Command::new(order.python);
     // Nothing of the environment goes along: it may hold secrets.
     command
@@ -369,9 +218,9 @@ fn outcome<T: DeserializeOwned>(
         .env("LANG", "C.UTF-8")
         .env("HOME", home.path())
         .env("TMPDIR", home.path())
-        .env("PYTHONPATH", &programs)
         .env("PYTHONDONTWRITEBYTECODE", "1")
         .envs(order.environment.iter().map(|(name, value)| (name, value)))
+        .env("PYTHONPATH", modules)
         .current_dir(home.path())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

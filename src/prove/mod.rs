@@ -4,12 +4,15 @@
 //! Invariant: what is not understood is an [`Obstacle`], never a guess; what did not run proves nothing.
 
 mod application;
+mod around;
 mod delivery;
 mod execute;
 mod regression;
 mod routes;
 mod sample;
 mod style;
+mod test_module;
+mod verdict;
 mod way;
 
 pub use delivery::{Channel, Delivery, Obstacle, deliveries};

@@ -1,7 +1,11 @@
-"""What law 8 sends, by the format that a load reads: attacks that open a marker file for writing when they run, which
+"""What is sent, by the format that a load reads: attacks that open a marker file for writing when they run, which
 proves execution without a shell and without harm; and bytes that are simply wrong."""
 
+import io
+import json
+import marshal
 import pickle
+import zipfile
 
 
 class Attack:
@@ -56,6 +60,21 @@ class Yaml:
         }
 
 
+def npy(kind, shape, data):
+    """A file of NumPy's, made without it."""
+    head = f"{{'descr': '{kind}', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
+    return b"\x93NUMPY\x01\x00" + len(head).to_bytes(2, "little") + head.encode() + data
+
+
+def checkpoint(pickled):
+    """A file of PyTorch's, made without it."""
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, data in ("data.pkl", pickled), ("byteorder", b"little"), ("version", b"3\n"):
+            archive.writestr(f"archive/{name}", data)
+    return file.getvalue()
+
+
 class Numpy:
     """Arrays of objects, and plain pickles in their place."""
 
@@ -69,15 +88,19 @@ class Numpy:
 
     @staticmethod
     def attacks(path):
-        import io
+        pickled = pickle.dumps(Attack(path))
+        return {"array": npy("|O", "(1,)", pickled), "pickle": pickled}
 
-        import numpy
 
-        file = io.BytesIO()
-        array = numpy.empty(1, dtype=object)
-        array[0] = Attack(path)
-        numpy.save(file, array, allow_pickle=True)
-        return {"array": file.getvalue(), "pickle": pickle.dumps(Attack(path))}
+class Torch:
+    """Checkpoints that hold an object, and plain pickles in their place, which were checkpoints once."""
+
+    wrong = {"garbage": b"\xff\x00no checkpoint", "empty": b"", "archive": b"PK\x03\x04", "nested": b"[" * 100_000}
+
+    @staticmethod
+    def attacks(path):
+        pickled = pickle.dumps(Attack(path), 2)
+        return {"archive": checkpoint(pickled), "pickle": pickled}
 
 
 class JsonPickle:
@@ -89,10 +112,9 @@ class JsonPickle:
 
     @staticmethod
     def attacks(path):
-        import json
-
         call = {"py/reduce": [{"py/function": "io.open"}, {"py/tuple": [path, "w"]}]}
-        return {"reduce": json.dumps(call).encode()}
+        value = {"py/object": "io.open", "py/newargs": {"py/tuple": [path, "w"]}}
+        return {"reduce": json.dumps(call).encode(), "object": json.dumps(value).encode()}
 
 
 class Marshal:
@@ -103,8 +125,6 @@ class Marshal:
 
     @staticmethod
     def attacks(path):
-        import marshal
-
         return {"data": marshal.dumps({"items": [1]}), "code": marshal.dumps(compile("1", "", "eval"))}
 
 
@@ -115,4 +135,28 @@ class Protobuf(Pickle):
     wrong = {"nested": b"[" * 100_000, "garbage": b"\xff\x00no message", "number": b"\x11" + b"\xff" * 8}
 
 
-KINDS = {"pickle": Pickle, "yaml": Yaml, "numpy": Numpy, "jsonpickle": JsonPickle, "marshal": Marshal, "protobuf": Protobuf}
+def protobuf(sample, text):
+    from google.protobuf import json_format, struct_pb2
+
+    return json_format.ParseDict(sample, struct_pb2.Value()).SerializeToString()
+
+
+KINDS = {
+    "pickle": Pickle,
+    "yaml": Yaml,
+    "numpy": Numpy,
+    "torch": Torch,
+    "jsonpickle": JsonPickle,
+    "marshal": Marshal,
+    "protobuf": Protobuf,
+}
+
+# How plain data is written that a load takes; `text`: it travels as text.
+FORMATS = {
+    "json": lambda sample, text: json.dumps(sample).encode(),
+    "pickle": lambda sample, text: pickle.dumps(sample, 0 if text else 2),
+    "marshal": lambda sample, text: marshal.dumps(sample),
+    "numpy": lambda sample, text: npy("<i8", "()" if isinstance(sample, int) else "(1,)", b"\x01" + bytes(7)),
+    "torch": lambda sample, text: checkpoint(pickle.dumps(sample, 2)),
+    "protobuf": protobuf,
+}

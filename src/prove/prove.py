@@ -1,8 +1,8 @@
 """One side of a change, attacked through its own application.
 
 Reads a job as JSON from standard input: {"root": folder, "side": "before" | "after", "seconds": bound, "attack": a kind of
-payloads.py, "good": "pickle" | "json", "sample": a value, "find": {"run", "types", "handler", "file", "name"},
-"prefixes": [...], "request": {"method", "path", "channel", "name", "wrap"}}; prints the outcome as JSON. What it cannot do
+payloads.py, "good": a format of payloads.py, "sample": a value, "find": {"run", "types", "handler", "factories",
+"file", "name"}, "prefixes": [...], "request": {"method", "path", "channel", "name", "wrap"}}; prints the outcome as JSON. What it cannot do
 it says as {"error": code, "message": words}.
 """
 
@@ -10,16 +10,15 @@ import importlib
 import inspect
 import json
 import os
-import pickle
 import re
 import sys
 
-from . import driver, sandbox
-from .payloads import KINDS
+from . import driver, frameworks, sandbox
+from .payloads import FORMATS, KINDS
 
 # Files in which an application is looked for, and functions that may make one.
 MOST = 40
-FACTORIES = ("create_app", "make_app", "get_app", "build_app", "app_factory", "create_application")
+FACTORIES = ["create_app", "make_app", "get_app", "build_app", "app_factory", "create_application"]
 FIRST = ("app", "main", "wsgi", "asgi", "server", "api", "application", "run")
 LARGE = 10 << 20
 METHODS = ("POST", "GET", "PUT", "PATCH")
@@ -110,7 +109,7 @@ def handler(root, find):
 
 def application(root, find):
     """The object that is the application."""
-    if find["handler"]:
+    if find["handler"] and not find["types"]:
         return handler(root, find)
     types = tuple(kind for kind in map(resolve, find["types"]) if isinstance(kind, type))
     if not types:
@@ -129,16 +128,19 @@ def application(root, find):
                 also(root, find["file"])
                 return value
     for module in modules:
-        for name in FACTORIES:
+        for name in [*FACTORIES, *find["factories"]]:
             make = getattr(module, name, None)
-            if inspect.isfunction(make) and not required(make):
+            empty = [{}] * len(required(make)) if name in find["factories"] and inspect.isfunction(make) else []
+            if inspect.isfunction(make) and len(required(make)) == len(empty):
                 try:
-                    made = make()
+                    made = make(*empty)
                 except Exception as error:
                     raise failure(root, error) from error
                 if isinstance(made, types):
                     also(root, find["file"])
                     return made
+    if find["handler"] and not failed:
+        return handler(root, find)
     raise failed or NotRun("no-app", f"no object of {find['types'][0]} is found in its modules")
 
 
@@ -158,7 +160,7 @@ def also(root, path):
 
 
 def reach(root, find):
-    run, imports = driver.FRAMEWORKS[find["run"]]
+    run, imports = frameworks.FRAMEWORKS[find["run"]]
     for name in imports.split():
         try:
             importlib.import_module(name)
@@ -166,7 +168,7 @@ def reach(root, find):
             raise failure(root, error) from error
     try:
         if find["run"] == "django":
-            return driver.django(root, sources)
+            return frameworks.django(root, sources)
         return run(application(root, find))
     except NotRun:
         raise
@@ -176,27 +178,42 @@ def reach(root, find):
 
 def good(job):
     """Plain data in the format that is read on this side."""
-    sample = job["sample"]
-    if job["good"] == "json":
-        return json.dumps(sample).encode()
     text = job["request"]["channel"] not in ("body", "file") and not job["request"]["wrap"]
-    return pickle.dumps(sample, 0 if text else 2)
+    return FORMATS[job["good"]](job["sample"], text)
 
 
-def locate(job, server):
-    """Where the handler answers: a blueprint or an include may stand before its path."""
+def paths(prefix, path):
+    joined = "/".join(["", *filter(None, prefix.split("/"))])
+    return [joined, f"{joined}/"] if joined and path == "/" else [joined + path]
+
+
+def places(job, server):
+    """Where something answers, and what: a blueprint or an include may stand before the path of the handler."""
     request, data = job["request"], good(job)
-    # A router that knows the path says 405, or calls the handler.
-    for prefix in ["", *job["prefixes"]]:
-        path = "/".join(["", *filter(None, prefix.split("/"))]) + request["path"]
+    for path in [path for prefix in ["", *job["prefixes"]] for path in paths(prefix, request["path"])]:
+        # A router that knows the path says 405, or calls the handler.
         for method in dict.fromkeys([request["method"], *METHODS]):
             tried = {**request, "path": path, "method": method}
             status = driver.sent(tried, server, driver.wrapped(tried, data))
             if status == 404:
                 break
             if status != 405:
-                return tried, status
-    raise NotRun("route-not-found", f"no handler answers {request['method']} {request['path']}")
+                yield tried, status
+                break
+
+
+def attacked(job, server, kind):
+    """The first place where the attack runs, or, of what runs nothing, good data is taken; else the first that answers."""
+    first = None
+    for request, status in places(job, server):
+        ran = driver.attacks(request, server, kind)
+        first = first or (request, status, ran)
+        taken = isinstance(status, int) and status < 400
+        if any(attack["marker"] for attack in ran.values()) or (taken and not getattr(kind, "runs", True)):
+            return request, status, ran
+    if not first:
+        raise NotRun("route-not-found", f"no handler answers {job['request']['method']} {job['request']['path']}")
+    return first
 
 
 def prove(job):
@@ -206,12 +223,14 @@ def prove(job):
     server = reach(root, job["find"])
     kind = KINDS[job["attack"]]
     if job["side"] == "before":
-        request, status = locate(job, server)
+        request, status, ran = attacked(job, server, kind)
     else:
         request = job["request"]
         status = driver.sent(request, server, driver.wrapped(request, good(job)))
-    outcome = {"request": request, "good": status}
-    outcome["attacks"] = driver.attacks(request, server, kind)
+        ran = driver.attacks(request, server, kind)
+    outcome = {"request": request, "good": status, "attacks": ran}
+    outcome["runs"] = getattr(kind, "runs", True)
+    outcome["is-data"] = getattr(kind, "is_data", False)
     outcome["garbage"] = driver.sent(request, server, driver.wrapped(request, b"\xff\x00 neither"))
     other = good({**job, "sample": 17})
     outcome["other-type"] = driver.sent(request, server, driver.wrapped(request, other))

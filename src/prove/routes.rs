@@ -1,41 +1,131 @@
 //! The path of a handler: where its class or its name is registered, and what goes into its placeholders.
 
+use std::collections::BTreeSet;
+
 use memchr::memmem;
 
-use super::delivery::routes;
+use super::around::{Around, called, compared, text};
 use crate::pack::Framework;
 use crate::project::Project;
 use crate::python::ast::visitor::{self, Visitor};
 use crate::python::ast::{Decorator, Expr, Stmt};
+use crate::trace::Handler;
 
-/// The one path under which what is called `name` stands beside it, in a call, a tuple or a decorator. Calls of
-/// `routes` put it under one that does not begin with a slash.
-pub(super) fn leads_to(project: &Project, name: &str, routes: &[&str]) -> Option<String> {
+/// The path that leads to `handler`, called `name`, as the code has it.
+pub(super) fn template(
+    project: &Project,
+    framework: &Framework,
+    handler: &Handler,
+    name: &str,
+) -> Option<String> {
+    let serves = || framework.serves.iter();
+    let around = Around::of(project, handler);
+    if let Some(route) = &handler.route {
+        return Some(route.clone());
+    }
+    // A method: where its class is registered.
+    let mut names = name.rsplit('.');
+    let own = names.next()?;
+    let class = names.next();
     let mut found = Found {
-        name,
-        routes,
+        name: class.unwrap_or(own),
+        framework,
         paths: Vec::new(),
+        route_names: Vec::new(),
     };
-    for file in project.ids() {
-        if memmem::find(project.bytes(file), name.as_bytes()).is_some() {
-            found.visit_body(&project.source(file).module().body);
-        }
+    found.look(project, class.unwrap_or(own));
+    let keywords = serves().filter_map(|serve| serve.route_name.as_deref());
+    let names = keywords.filter_map(|keyword| around.keyword(keyword));
+    let names = names.chain(std::mem::take(&mut found.route_names));
+    for name in names.collect::<BTreeSet<String>>() {
+        found.paths.extend(named(project, framework, &name));
     }
     found.paths.sort();
     found.paths.dedup();
     match found.paths.as_slice() {
-        [path] => Some(path.clone()),
-        _ => None,
+        [path] => return Some(path.clone()),
+        [] => {}
+        _ => return None,
     }
+    serves().find_map(|serve| {
+        let of_class = || around.class_text(serve.class_path.as_deref()?);
+        let of_service = || {
+            let service = around.base_without(serve.service.as_deref()?)?;
+            Some(format!("/{service}/{own}"))
+        };
+        let by_name = || match own {
+            "index" | "default" => "/".to_owned(),
+            own => format!("/{own}"),
+        };
+        of_class()
+            .or_else(of_service)
+            .or_else(|| serve.own_name.then(by_name))
+            .or_else(|| serve.handler.then(|| "/".to_owned()))
+    })
 }
 
-struct Found<'n> {
-    name: &'n str,
-    routes: &'n [&'n str],
+/// Whether `framework` has calls of the name `called` that put a handler, or what is named, under a path.
+fn is_route(framework: &Framework, called: &str) -> bool {
+    let mut routes = framework.serves.iter().flat_map(|serve| &serve.routes);
+    routes.any(|route| route == called)
+}
+
+/// The paths that calls such as `add_route("load", "/load")` name `wanted`.
+fn named(project: &Project, framework: &Framework, wanted: &str) -> Vec<String> {
+    let mut found = Named {
+        framework,
+        wanted,
+        paths: Vec::new(),
+    };
+    for file in project.ids() {
+        if memmem::find(project.bytes(file), wanted.as_bytes()).is_some() {
+            found.visit_body(&project.source(file).module().body);
+        }
+    }
+    found.paths
+}
+
+struct Named<'n> {
+    framework: &'n Framework,
+    wanted: &'n str,
     paths: Vec<String>,
 }
 
+impl<'a> Visitor<'a> for Named<'_> {
+    fn visit_expr(&mut self, expr: &'a Expr) {
+        if let Expr::Call(call) = expr
+            && is_route(self.framework, called(&call.func))
+            && call.arguments.args.first().and_then(text).as_deref() == Some(self.wanted)
+        {
+            let second = call.arguments.args.get(1);
+            let keyword = |name: &str| call.arguments.find_keyword(name).map(|k| &k.value);
+            let path = second
+                .or_else(|| keyword("pattern"))
+                .or_else(|| keyword("path"));
+            self.paths.extend(path.and_then(text));
+        }
+        visitor::walk_expr(self, expr);
+    }
+}
+
+/// Paths under which what is called `name` stands beside it, in a call, a tuple, a table or a decorator; and the names
+/// of such.
+struct Found<'n> {
+    name: &'n str,
+    framework: &'n Framework,
+    paths: Vec<String>,
+    route_names: Vec<String>,
+}
+
 impl Found<'_> {
+    fn look(&mut self, project: &Project, name: &str) {
+        for file in project.ids() {
+            if memmem::find(project.bytes(file), name.as_bytes()).is_some() {
+                self.visit_body(&project.source(file).module().body);
+            }
+        }
+    }
+
     /// Whether `expr` is the class or function, an object of it, or what a method of it makes.
     fn is_it(&self, expr: &Expr) -> bool {
         match expr {
@@ -48,31 +138,71 @@ impl Found<'_> {
         }
     }
 
+    /// Whether `expr` names it in a text: `"Load"`, `"shop.views.load"`.
+    fn is_named(&self, expr: &Expr) -> bool {
+        text(expr).is_some_and(|text| text.rsplit('.').next() == Some(self.name))
+    }
+
     fn add(&mut self, expr: &Expr, called: &str) {
-        if let Expr::StringLiteral(literal) = expr {
-            let text = literal.value.to_str();
-            if text.starts_with('/') || self.routes.contains(&called) {
-                self.paths.push(text.to_owned());
-            }
+        if let Some(text) = text(expr)
+            && (text.starts_with('/') || is_route(self.framework, called))
+        {
+            self.paths.push(text);
+        }
+    }
+
+    /// Whether a dotted name of it stands somewhere in `expr`.
+    fn holds(&self, expr: &Expr) -> bool {
+        match expr {
+            Expr::Dict(dict) => dict.items.iter().any(|item| self.holds(&item.value)),
+            Expr::List(list) => list.elts.iter().any(|item| self.holds(item)),
+            expr => text(expr).is_some_and(|text| text.contains('.')) && self.is_named(expr),
         }
     }
 }
 
-/// Prefixes that are tried at most, and what keywords that give one end in.
+/// Prefixes that are tried at most, alone and one within another, and what keywords that give one end in.
 const MOST_PREFIXES: usize = 20;
 const PREFIX: &str = "prefix";
 
-/// What the project puts before the paths of other routes: `url_prefix="/shop"`, `path("shop/", include(...))`.
-pub(super) fn prefixes(project: &Project, framework: &Framework) -> Vec<String> {
-    let routes = routes(framework);
+/// What may stand before the path of `handler`, called `name`: `url_prefix="/shop"`, `path("shop/", include(...))`.
+pub(super) fn prefixes(
+    project: &Project,
+    framework: &Framework,
+    handler: &Handler,
+    name: &str,
+) -> Vec<String> {
+    let class = name.rsplit('.').nth(1);
     let mut found = Prefixes {
-        routes: &routes,
+        framework,
+        class: class.filter(|_| framework.serves.iter().any(|serve| serve.own_name)),
         texts: Vec::new(),
     };
-    let words = || routes.iter().copied().chain([PREFIX]);
+    let around = Around::of(project, handler);
+    for serve in &framework.serves {
+        let of_class = serve
+            .class_path
+            .as_deref()
+            .and_then(|name| around.class_text(name));
+        found
+            .texts
+            .extend(of_class.filter(|_| handler.route.is_some()));
+        if serve.handler {
+            found.texts.extend(compared(project, handler.def.file));
+        }
+    }
+    let routes = framework.serves.iter().flat_map(|serve| &serve.routes);
+    let words: Vec<&str> = routes
+        .map(String::as_str)
+        .chain([PREFIX])
+        .chain(found.class)
+        .collect();
     for file in project.ids() {
         let bytes = project.bytes(file);
-        if words().any(|word| memmem::find(bytes, word.as_bytes()).is_some()) {
+        if words
+            .iter()
+            .any(|word| memmem::find(bytes, word.as_bytes()).is_some())
+        {
             found.visit_body(&project.source(file).module().body);
         }
     }
@@ -80,42 +210,52 @@ pub(super) fn prefixes(project: &Project, framework: &Framework) -> Vec<String> 
     let mut paths: Vec<String> = filled.filter(|path| path != "/").collect();
     paths.sort();
     paths.dedup();
+    // One within another.
+    let ends = |path: &String| path.trim_end_matches('/').to_owned();
+    let pairs = paths.iter().flat_map(|outer| {
+        let inner = paths.iter().filter(move |inner| *inner != outer);
+        inner.map(move |inner| ends(outer) + inner)
+    });
+    let pairs: Vec<String> = pairs.collect();
+    paths.extend(pairs);
     paths.truncate(MOST_PREFIXES);
     paths
 }
 
 struct Prefixes<'n> {
-    routes: &'n [&'n str],
+    framework: &'n Framework,
+    /// The handler's class, where the names of its objects are parts of paths.
+    class: Option<&'n str>,
     texts: Vec<String>,
 }
 
 impl<'a> Visitor<'a> for Prefixes<'_> {
+    fn visit_stmt(&mut self, stmt: &'a Stmt) {
+        if let Stmt::Assign(assign) = stmt
+            && let (Some(class), Expr::Call(made)) = (self.class, &*assign.value)
+            && called(&made.func) == class
+        {
+            self.texts.extend(
+                assign
+                    .targets
+                    .iter()
+                    .map(|target| called(target).to_owned()),
+            );
+        }
+        visitor::walk_stmt(self, stmt);
+    }
+
     fn visit_expr(&mut self, expr: &'a Expr) {
         if let Expr::Call(call) = expr {
             let keywords = call.arguments.keywords.iter();
             let named = keywords.filter(|k| k.arg.as_ref().is_some_and(|a| a.ends_with(PREFIX)));
-            let mut texts: Vec<&Expr> = named.map(|k| &k.value).collect();
-            if self.routes.contains(&called(&call.func))
-                && let [path, Expr::Call(_), ..] = &*call.arguments.args
-            {
-                texts.push(path);
+            self.texts.extend(named.filter_map(|k| text(&k.value)));
+            let args = &call.arguments.args;
+            if is_route(self.framework, called(&call.func)) && args.iter().any(Expr::is_call_expr) {
+                self.texts.extend(args.iter().find_map(text));
             }
-            let literal = |expr: &&Expr| {
-                expr.as_string_literal_expr()
-                    .map(|l| l.value.to_str().to_owned())
-            };
-            self.texts.extend(texts.iter().filter_map(literal));
         }
         visitor::walk_expr(self, expr);
-    }
-}
-
-/// The last part of the name of what is called.
-fn called(func: &Expr) -> &str {
-    match func {
-        Expr::Attribute(attribute) => attribute.attr.as_str(),
-        Expr::Name(name) => name.id.as_str(),
-        _ => "",
     }
 }
 
@@ -138,21 +278,45 @@ impl<'a> Visitor<'a> for Found<'_> {
     }
 
     fn visit_expr(&mut self, expr: &'a Expr) {
-        let first_text =
-            |items: &'a [Expr]| items.iter().find(|item| item.is_string_literal_expr());
         match expr {
             Expr::Call(call) => {
                 let keywords = call.arguments.keywords.iter().map(|k| &k.value);
                 let mut given = call.arguments.args.iter().chain(keywords);
-                if given.any(|given| self.is_it(given))
-                    && let Some(text) = first_text(&call.arguments.args)
-                {
-                    self.add(text, called(&call.func));
+                if given.any(|given| self.is_it(given)) {
+                    if let Some(path) = call.arguments.args.iter().find(|arg| text(arg).is_some()) {
+                        self.add(path, called(&call.func));
+                    }
+                    let names = self.framework.serves.iter();
+                    let names = names.filter_map(|serve| serve.route_name.as_deref());
+                    let names = names.filter_map(|name| call.arguments.find_keyword(name));
+                    self.route_names
+                        .extend(names.filter_map(|k| text(&k.value)));
                 }
             }
-            Expr::Tuple(tuple) if tuple.elts.iter().any(|item| self.is_it(item)) => {
-                if let Some(text) = first_text(&tuple.elts) {
-                    self.add(text, "");
+            Expr::Tuple(tuple) => {
+                if tuple.elts.iter().any(|item| self.is_it(item))
+                    && let Some(path) = tuple.elts.iter().find(|item| text(item).is_some())
+                {
+                    self.add(path, "");
+                }
+                // `("/load", "Load", "/other", "Other")`.
+                for pair in tuple.elts.chunks(2) {
+                    if let [path, name] = pair
+                        && self.is_named(name)
+                    {
+                        self.add(path, "");
+                    }
+                }
+            }
+            // `{"/load": {"post": {"operationId": "app.load"}}}`.
+            Expr::Dict(dict) => {
+                for item in &dict.items {
+                    if let Some(path) = &item.key
+                        && text(path).is_some_and(|path| path.starts_with('/'))
+                        && self.holds(&item.value)
+                    {
+                        self.add(path, "");
+                    }
                 }
             }
             _ => {}

@@ -20,8 +20,9 @@ pub fn request(project: &ProjectRow, run: &str, note: &str) -> String {
     let mut text = done + &note + &left;
     let end = format!(
         "\n## How to verify\n\n\
-         Run the tests of the project, and `depickle scan .` on this branch: none of the loads above is listed any more.\n\
-         A pickle that is sent to the handlers above is answered with an error of the client (400) and not loaded.\n\
+         Run the tests of the project, and `depickle verify --run {0}`: none of the loads above is found any more, and none\n\
+         is new. With `--execute`, it runs the application before and after, and sends it pickles: they run before, and are\n\
+         answered with an error of the client (400) after. What it found last, if it was run, stands at the end.\n\
          \n## How to roll back\n\n\
          `depickle rollback {0}`: before it is merged, that closes this request and deletes the branch; after, it opens a\n\
          request that reverts it.\n",

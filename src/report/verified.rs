@@ -28,9 +28,9 @@ pub struct Verified {
 pub struct VerifiedRow {
     /// What the run calls the repository.
     pub root: String,
-    /// The branch.
+    /// The branch; empty for files that were changed in place.
     pub branch: String,
-    /// The commit before.
+    /// The commit before; likewise.
     pub base: String,
     /// What the branch is at.
     pub commit: Option<String>,
@@ -145,7 +145,10 @@ impl VerifiedRow {
             out,
             "{}  {}",
             printable(&self.root),
-            printable(&self.branch)
+            match self.branch.as_str() {
+                "" => "in place".to_owned(),
+                branch => printable(branch),
+            }
         );
         if let Some(error) = &self.error {
             let _ = writeln!(out, "  failed: {}", printable(error));

@@ -93,6 +93,13 @@ pub(super) struct Decorated {
     auth: Option<String>,
 }
 
+/// The HTTP method that a method called `name` answers.
+fn verb(name: &str) -> Option<String> {
+    let verb = name.strip_prefix("do_").unwrap_or(name);
+    let verb = verb.strip_prefix("on_").unwrap_or(verb).to_lowercase();
+    VERBS.contains(&verb.as_str()).then(|| verb.to_uppercase())
+}
+
 impl<'a> Machine<'a> {
     fn handler_row(&self, handler: &Handler) -> Option<&'a pack::Handler> {
         handler.described(self.model)
@@ -178,6 +185,7 @@ impl<'a> Machine<'a> {
             first
                 .or_else(|| keyword("path"))
                 .or_else(|| keyword("rule"))
+                .or_else(|| keyword("route"))
                 .and_then(text)
         });
         let mut verbs: Vec<String> = arguments
@@ -229,11 +237,10 @@ impl<'a> Machine<'a> {
         let skip = usize::from(class.is_some());
         let parameters = node.parameters.iter_non_variadic_params().skip(skip);
         let names: Vec<&str> = parameters.map(|p| p.name().as_str()).collect();
-        let Some(first) = names.first() else {
-            return;
-        };
         let model = self.model;
-        let by_first = model.first_named(first);
+        let by_first = names
+            .first()
+            .map_or(&[][..], |first| model.first_named(first));
         let by_all = model.signatures().iter().filter(|(framework, row)| {
             let row = model.handler(*framework, *row);
             row.is_some_and(|row| {
@@ -262,6 +269,7 @@ impl<'a> Machine<'a> {
             self.add_handler(Handler {
                 class,
                 by_signature: true,
+                verbs: class.and_then(|_| verb(&node.name)).into_iter().collect(),
                 ..Handler::new(row, def)
             });
         }
@@ -311,14 +319,9 @@ impl<'a> Machine<'a> {
                         let Some(function) = self.function(*id) else {
                             continue;
                         };
-                        let verb = name.strip_prefix("do_").unwrap_or(name);
-                        let verb = verb.strip_prefix("on_").unwrap_or(verb).to_lowercase();
                         self.add_handler(Handler {
                             class: Some(class),
-                            verbs: match VERBS.contains(&verb.as_str()) {
-                                true => vec![verb.to_uppercase()],
-                                false => Vec::new(),
-                            },
+                            verbs: verb(name).into_iter().collect(),
                             ..Handler::new((framework, n), function.def)
                         });
                     }

@@ -21,7 +21,8 @@ import urllib.parse
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), "../../src"))
 
-from prove.driver import FRAMEWORKS, Call, attacks, sent, server, wrapped, wrong
+from prove.driver import Call, attacks, sent, wrapped, wrong
+from prove.frameworks import FRAMEWORKS, server
 from prove.payloads import KINDS
 
 SECONDS = 60

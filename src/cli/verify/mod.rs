@@ -2,19 +2,22 @@
 //!
 //! Invariant: nothing is run unless it is asked for, and it is said before what that will be.
 
+mod applied;
+mod chosen;
+
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
+use applied::{Applied, copies};
+use chosen::{Made, branch, chosen};
 
-use super::args::Common;
-use super::args::RowFormat;
+use super::args::{Common, RowFormat};
 use super::config::Terms;
 use super::schedule::Place;
 use super::target::{Opened, Reading, read};
 use super::{Exit, STACK, hinted};
 use crate::fetch::Url;
-use crate::journal::{Entry, Journal, RefRecord, RefState, RunRecord, Target};
+use crate::journal::{Entry, Journal, RefRecord, RunRecord, Target};
 use crate::pack::Model;
 use crate::plan::Decision;
 use crate::project::Project;
@@ -26,7 +29,7 @@ use crate::trace::{Finding, Reach, enclosing, is_settled};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A repository that was staged; its last run is verified. The current folder when none is given
+    /// What was staged or applied; the last run there is verified. The current folder when none is given
     #[arg(value_name = "PATH", conflicts_with = "run")]
     path: Option<PathBuf>,
     /// A run, in all its repositories
@@ -49,7 +52,8 @@ pub struct Args {
     format: RowFormat,
 }
 
-fn pair(text: &str) -> Result<(String, String), String> {
+/// `NAME=VALUE`.
+pub(super) fn pair(text: &str) -> Result<(String, String), String> {
     let parts = text.split_once('=').filter(|(name, _)| !name.is_empty());
     let parts = parts.ok_or("write it as NAME=VALUE")?;
     Ok((parts.0.to_owned(), parts.1.to_owned()))
@@ -57,13 +61,14 @@ fn pair(text: &str) -> Result<(String, String), String> {
 
 pub(super) fn verify(args: &Args) -> anyhow::Result<Exit> {
     let journal = super::journal()?;
-    let (run, chosen) = chosen(args, &journal)?;
+    let (run, chosen) = chosen(args.run.as_deref(), args.path.as_deref(), &journal)?;
     let common = super::stage::asked_for(&run)?;
     // Nobody stages or rolls back meanwhile.
     let _held = super::held(&journal, &run.id)?;
     let work = Work {
         args,
         run: &run,
+        journal: &journal,
         common: &common,
         model: common.model()?,
     };
@@ -75,9 +80,9 @@ pub(super) fn verify(args: &Args) -> anyhow::Result<Exit> {
     for made in chosen {
         let row = pool.install(|| work.one(&made));
         let row = row.unwrap_or_else(|error| VerifiedRow {
-            root: made.target.clone(),
-            branch: branch(&made).to_owned(),
-            base: made.base.clone(),
+            root: made.target().to_owned(),
+            branch: made.branch().to_owned(),
+            base: made.base().to_owned(),
             status: "failed",
             error: Some(error),
             ..VerifiedRow::default()
@@ -112,46 +117,6 @@ pub(super) fn verify(args: &Args) -> anyhow::Result<Exit> {
     })
 }
 
-/// The run that is meant, and those of its branches that are there.
-fn chosen(args: &Args, journal: &Journal) -> anyhow::Result<(RunRecord, Vec<RefRecord>)> {
-    let there = |run: &RunRecord, root: Option<&Path>| -> Vec<RefRecord> {
-        let here = |made: &&RefRecord| {
-            made.state == RefState::Created && root.is_none_or(|root| Path::new(&made.repo) == root)
-        };
-        run.refs.iter().filter(here).cloned().collect()
-    };
-    if let Some(id) = &args.run {
-        let Some(run) = super::recorded(journal, Some(id))? else {
-            anyhow::bail!("no run {id} on record; see `depickle runs`");
-        };
-        let refs = there(&run, None);
-        return match refs.is_empty() {
-            true => anyhow::bail!("run {id} has no branch to verify; see `depickle runs {id}`"),
-            false => Ok((run, refs)),
-        };
-    }
-    let path = args.path.clone().unwrap_or_else(|| PathBuf::from("."));
-    let repo = Repo::discover(&path);
-    let repo = repo.map_err(|error| anyhow::anyhow!(hinted(&error.to_string(), error.hint())))?;
-    // The newest first.
-    let runs = journal.runs()?;
-    let mut staged = runs.into_iter().filter_map(|run| {
-        let refs = there(&run, Some(repo.git_dir()));
-        (!refs.is_empty()).then_some((run, refs))
-    });
-    staged.next().with_context(|| {
-        format!(
-            "{}: no run has staged a branch there; `depickle stage` makes one",
-            path.display()
-        )
-    })
-}
-
-fn branch(made: &RefRecord) -> &str {
-    let name = made.reference.strip_prefix("refs/heads/");
-    name.unwrap_or(&made.reference)
-}
-
 /// File, function and text of a load: what makes it the same before and after a change elsewhere.
 type Key = (String, String, String);
 
@@ -178,21 +143,25 @@ fn is_open(finding: &Finding) -> bool {
 struct Work<'a> {
     args: &'a Args,
     run: &'a RunRecord,
+    journal: &'a Journal,
     common: &'a Common,
     model: Model,
 }
 
 impl Work<'_> {
     /// Says what will be run.
-    fn announce(&self, chosen: &[RefRecord]) {
+    fn announce(&self, chosen: &[Made]) {
         for made in chosen {
+            let place = match made {
+                Made::Branch(made) => format!("as it is on {}", branch(made)),
+                Made::Files(..) => "as it is now".to_owned(),
+            };
             anstream::eprintln!(
                 "{}",
                 printable(&format!(
-                    "runs the application of {} as it was and as it is on {}, with {}",
-                    made.target,
-                    branch(made),
-                    python(self.args.python.as_deref(), Path::new(&made.root)).display()
+                    "runs the application of {} as it was and {place}, with {}",
+                    made.target(),
+                    self.python(made).display()
                 ))
             );
         }
@@ -203,10 +172,38 @@ impl Work<'_> {
         );
     }
 
+    fn asked(&self, target: &str) -> Option<Target> {
+        let one = self
+            .run
+            .repositories
+            .iter()
+            .find(|one| one.target == target);
+        one.and_then(|one| one.asked.clone())
+    }
+
+    /// The folder of which files were changed.
+    fn folder(&self, target: &str) -> PathBuf {
+        let asked = self.asked(target).unwrap_or_else(|| Target::new(target));
+        let path = Path::new(&self.run.folder).join(&asked.location);
+        let path = asked
+            .within
+            .map_or(path.clone(), |within| path.join(within));
+        match path.parent() {
+            Some(up) if path.is_file() => up.to_owned(),
+            _ => path,
+        }
+    }
+
+    fn python(&self, made: &Made) -> PathBuf {
+        let root = match made {
+            Made::Branch(made) => PathBuf::from(&made.root),
+            Made::Files(target, _) => self.folder(target),
+        };
+        python(self.args.python.as_deref(), &root)
+    }
+
     fn read(&self, made: &RefRecord, commit: &str) -> Result<Opened, String> {
-        let one = self.run.repositories.iter();
-        let one = one.clone().find(|one| one.target == made.target);
-        let asked = one.and_then(|one| one.asked.clone());
+        let asked = self.asked(&made.target);
         let asked = asked.unwrap_or_else(|| Target::new(&made.root));
         let path = match Url::is_meant(&asked.location) && !Path::new(&asked.location).exists() {
             true => PathBuf::from(&made.repo),
@@ -220,28 +217,94 @@ impl Work<'_> {
         read(&asked, &place, self.common, Reading::Commit)
     }
 
-    fn one(&self, made: &RefRecord) -> Result<VerifiedRow, String> {
+    fn one(&self, made: &Made) -> Result<VerifiedRow, String> {
+        let scratch = tempfile::tempdir().map_err(|error| error.to_string())?;
+        let scratch = scratch.path();
+        let python = self.python(made);
+        let row = VerifiedRow {
+            root: made.target().to_owned(),
+            branch: made.branch().to_owned(),
+            base: made.base().to_owned(),
+            status: "ok",
+            ..VerifiedRow::default()
+        };
+        match made {
+            Made::Branch(made) => self.branch(made, row, scratch, &python),
+            Made::Files(target, files) => {
+                let at = (self.journal, self.run.id.as_str());
+                let copies = copies(&self.folder(target), files, at, scratch)?;
+                self.files(copies, row, scratch, &python)
+            }
+        }
+    }
+
+    /// What was written into files.
+    fn files(
+        &self,
+        copies: Applied,
+        mut row: VerifiedRow,
+        scratch: &Path,
+        python: &Path,
+    ) -> Result<VerifiedRow, String> {
+        if !copies.untouched {
+            row.notes.push(
+                "files are not as the run left them any more; what is there is verified".to_owned(),
+            );
+        }
+        let read = |path: &Path| {
+            let place = Place {
+                path: path.to_owned(),
+                base: None,
+                cloned: None,
+            };
+            let target = Target::new(&path.display().to_string());
+            read(&target, &place, self.common, Reading::WorkTree)
+        };
+        let (before, after) = (read(&copies.before)?, read(&copies.after)?);
+        let sides = || {
+            Ok(Sides {
+                before: copies.before,
+                after: copies.after,
+                left_out: copies.left_out,
+            })
+        };
+        Ok(self.compared((&before, &after), row, sides, scratch, python))
+    }
+
+    /// What was committed.
+    fn branch(
+        &self,
+        made: &RefRecord,
+        mut row: VerifiedRow,
+        scratch: &Path,
+        python: &Path,
+    ) -> Result<VerifiedRow, String> {
         let text = |error: crate::repo::RepoError| hinted(&error.to_string(), error.hint());
         let repo = Repo::open(Path::new(&made.repo)).map_err(text)?;
         let tip = repo.branch_tip(branch(made)).map_err(text)?;
         let tip = tip.ok_or_else(|| format!("the branch {} is gone", branch(made)))?;
-        let mut row = VerifiedRow {
-            root: made.target.clone(),
-            branch: branch(made).to_owned(),
-            base: made.base.clone(),
-            commit: Some(tip.clone()),
-            status: "ok",
-            ..VerifiedRow::default()
-        };
+        row.commit = Some(tip.clone());
         if tip != made.new {
             row.notes.push(
                 "the branch is not as the run left it any more; what is there is verified"
                     .to_owned(),
             );
         }
-        let before = self.read(made, &made.base)?;
-        let after = self.read(made, &tip)?;
-        let terms = Terms::of(&before, self.common, &self.model);
+        let (before, after) = (self.read(made, &made.base)?, self.read(made, &tip)?);
+        let sides = || Sides::export(&repo, made, &tip, &before.prefix, scratch);
+        Ok(self.compared((&before, &after), row, sides, scratch, python))
+    }
+
+    /// Whether what was rewritten in `before` is gone in `after`, and nothing is new; with `--execute`, on `sides` too.
+    fn compared(
+        &self,
+        (before, after): (&Opened, &Opened),
+        mut row: VerifiedRow,
+        sides: impl FnOnce() -> Result<Sides, String>,
+        scratch: &Path,
+        python: &Path,
+    ) -> VerifiedRow {
+        let terms = Terms::of(before, self.common, &self.model);
         let checked = crate::migrate(&before.project, terms.model(), &terms.order, None);
         let traced = crate::trace::trace(&after.project, terms.model());
         let unread = |project: &Project| {
@@ -289,8 +352,7 @@ impl Work<'_> {
                 });
             }
         }
-        let scratch = tempfile::tempdir().map_err(|error| error.to_string())?;
-        let mut sides = None;
+        let sides = self.args.execute.then(sides);
         for (finding, by) in rewritten {
             let source = before.project.source(finding.place.file);
             let n = still.get_mut(&key(&before.project, finding));
@@ -301,15 +363,12 @@ impl Work<'_> {
                 }
                 _ => true,
             };
-            let proofs = match self.args.execute {
-                true => {
-                    let sides = sides.get_or_insert_with(|| {
-                        Sides::export(&repo, made, &tip, &before.prefix, scratch.path())
-                    });
+            let proofs = match &sides {
+                Some(sides) => {
                     let at = (&before.project, terms.model());
-                    self.proofs(at, finding, by, sides, scratch.path(), made)
+                    self.proofs(at, finding, by, sides, scratch, python)
                 }
-                false => Vec::new(),
+                None => Vec::new(),
             };
             row.findings.push(VerifiedFinding {
                 fingerprint: finding.fingerprint.clone(),
@@ -337,7 +396,7 @@ impl Work<'_> {
                 "the application was not cut off the network ({why})"
             ));
         }
-        Ok(row)
+        row
     }
 
     /// What the attack on `finding` comes to, for each handler that it is reached from.
@@ -348,7 +407,7 @@ impl Work<'_> {
         by: &str,
         sides: &Result<Sides, String>,
         scratch: &Path,
-        made: &RefRecord,
+        python: &Path,
     ) -> Vec<Proof> {
         let sides = match sides {
             Ok(sides) => sides,
@@ -359,9 +418,8 @@ impl Work<'_> {
             let message = format!("no attack is known that shows what {by} changes");
             return vec![Proof::not_run("no-attack", message)];
         };
-        let python = python(self.args.python.as_deref(), Path::new(&made.root));
         let order = Order {
-            python: &python,
+            python,
             scratch,
             before: &sides.before,
             after: &sides.after,
