@@ -191,6 +191,10 @@ fn the_demo_is_proven_and_its_proof_is_on_record() {
             .iter()
             .any(|text| text.contains("## Proof") && text.contains("4 proven"))
     );
+    // What says less of the same commit does not take its place.
+    let entries = home.entries();
+    assert_eq!(code(&home.run(&["verify", "shop"])), 0);
+    assert_eq!(home.entries(), entries);
 }
 
 #[test]
@@ -535,6 +539,21 @@ fn other_formats_are_held_to_their_own_attacks() {
         ("disproven", Some("wrong-answer")),
         "{value:#}"
     );
+
+    // What only reads pickles as `pickle` does gets pickles.
+    for module in ["dill", "cloudpickle"] {
+        let home = staged(&[("app.py", &of(module, "loads", ""))]);
+        let (_, value) = executed(&home, &[]);
+        assert_eq!(
+            only(&value),
+            ("not-run", Some("dependency-missing")),
+            "{value:#}"
+        );
+        home.write(&format!("modules/{module}.py"), "from pickle import *\n");
+        let modules = format!("PYTHONPATH={}", home.path("modules").display());
+        let (_, value) = executed(&home, &["--env", &modules]);
+        assert_eq!(only(&value), ("proven", None), "{value:#}");
+    }
 
     // What a document of jsonpickle's says is plain data afterwards, whatever it is answered with.
     let home = staged(&[("app.py", &of("jsonpickle", "decode", ".decode()"))]);

@@ -239,10 +239,10 @@ def attacks(request, server, kind):
     return outcome
 
 
-def wrong(request, server, kind):
-    """Status for everything that is no attack and no valid input."""
+def wrong(request, server, kind, form=FORM):
+    """Status for everything that is no attack and no valid input; of it so much as a `form` or a line takes."""
     outcome = {}
-    room = {"body": None, "file": None, "form": FORM}.get(request["channel"], LINE)
+    room = {"body": None, "file": None, "kept": None, "form": form, "json": form}.get(request["channel"], LINE)
     for name, payload in kind.wrong.items():
         outcome[name] = sent(request, server, wrapped(request, payload[:room]))
     return outcome

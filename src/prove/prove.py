@@ -234,8 +234,8 @@ def prove(job):
     outcome["garbage"] = driver.sent(request, server, driver.wrapped(request, b"\xff\x00 neither"))
     other = good({**job, "sample": 17})
     outcome["other-type"] = driver.sent(request, server, driver.wrapped(request, other))
-    outcome["wrong"] = driver.wrong(request, server, kind)
-    if request["channel"] in ("body", "file"):
+    outcome["wrong"] = driver.wrong(request, server, kind, form=None)
+    if request["channel"] in ("body", "file", "form", "json"):
         large = b'"' + b"a" * LARGE
         outcome["wrong"]["large"] = driver.sent(request, server, driver.wrapped(request, large))
     return outcome

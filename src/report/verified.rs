@@ -10,6 +10,10 @@ use super::markdown::{code, place};
 use crate::prove::{Proof, Verdict};
 use crate::text::printable;
 
+/// The commands, as they are named.
+const SCANNED: &str = "depickle verify";
+const EXECUTED: &str = "depickle verify --execute";
+
 /// The outcome for a run. Its serde form is the JSON format.
 #[derive(Debug, Serialize)]
 pub struct Verified {
@@ -172,10 +176,29 @@ impl VerifiedRow {
         let _ = writeln!(out, "  {}", self.summary());
     }
 
+    /// How the section begins that `command` gives for this very commit.
+    fn head(&self, command: &str) -> String {
+        let commit = self.commit.as_deref().unwrap_or_default();
+        let of = match commit.get(..12) {
+            Some(commit) => format!(" of {}", code(commit)),
+            None => String::new(),
+        };
+        format!("\n## Proof\n\n`{command}`{of}: ")
+    }
+
+    /// Whether `text`, a section of before, says more of the same commit than this one, which did not execute anything.
+    pub fn is_less_than(&self, text: &str) -> bool {
+        self.commit.is_some() && text.starts_with(&self.head(EXECUTED)) && !self.is_disproven()
+    }
+
     /// A section for the text of a pull request.
     pub fn markdown(&self) -> String {
-        let mut out = String::from("\n## Proof\n\n");
-        let _ = writeln!(out, "`depickle verify`: {}.\n", self.summary());
+        let executed = self
+            .findings
+            .iter()
+            .any(|finding| finding.verdict.is_some());
+        let mut out = self.head(if executed { EXECUTED } else { SCANNED });
+        let _ = writeln!(out, "{}.\n", self.summary());
         for finding in self.findings.iter().take(50) {
             let gone = if finding.gone {
                 "gone"

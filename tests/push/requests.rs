@@ -108,7 +108,9 @@ fn a_request_is_opened_once_and_closed_by_rollback() {
             "## What clients must change",
             "## How to verify",
             "depickle rollback",
-            "## Proof\n\n`depickle verify`: 1 of 1 loads are gone, none is new.",
+            "## Proof\n\n`depickle verify` of `",
+            "`: 1 of 1 loads are gone, none is new.",
+            "depickle verify --run",
         ] {
             assert!(body.contains(words), "{kind} {words}: {body}");
         }
