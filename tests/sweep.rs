@@ -5,8 +5,10 @@
 )]
 
 #[path = "support/case.rs"]
+#[allow(dead_code, reason = "it uses some of it")]
 mod case;
 #[path = "support/home.rs"]
+#[allow(dead_code, reason = "it uses some of it")]
 mod home;
 #[path = "support/venv.rs"]
 mod venv;
