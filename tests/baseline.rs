@@ -6,6 +6,8 @@
 
 #[path = "support/home.rs"]
 mod home;
+#[path = "support/venv.rs"]
+mod venv;
 
 use std::fs;
 use std::process::Command;
@@ -517,14 +519,7 @@ fn the_real_pre_commit_stops_a_commit_with_a_new_load() {
             .unwrap();
         (output.status.success(), stdout(&output) + &stderr(&output))
     };
-    assert!(run("python3", &["-m", "venv", "venv"], ".").0);
-    let python = home.path("venv/bin/python").display().to_string();
-    let (installed, said) = run(
-        &python,
-        &["-m", "pip", "install", "-q", "pre-commit==4.3.0"],
-        ".",
-    );
-    assert!(installed, "{said}");
+    let python = venv::tools().join("python").display().to_string();
     let root = home.repo("shop", &[("app.py", GUIDE)]);
     assert_eq!(code(&home.run(&["init", "shop", "--pre-commit"])), 0);
     git(&root, &["add", "."]);

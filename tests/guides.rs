@@ -74,6 +74,7 @@ fn shell(home: &Home, program: &Path, line: &str) -> Output {
         .env("DEPICKLE_STATE_DIR", home.path("state"))
         .env("DEPICKLE_CACHE_DIR", home.path("cache"))
         .env("COLUMNS", "100")
+        .env("HOME", home.0.path())
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
         .env("GIT_CONFIG_NOSYSTEM", "1");
     shell.output().unwrap()
@@ -158,6 +159,12 @@ fn differences(page: &Path) -> Vec<String> {
         let venv = venv::python().parent().unwrap().parent().unwrap();
         std::os::unix::fs::symlink(venv, home.path(".venv")).unwrap();
     }
+    // `python shop/app.py`: a file of that name.
+    for (info, lines) in &blocks {
+        if let Some((_, path)) = info.split_once(' ').filter(|(_, path)| path.contains('/')) {
+            home.write(path, lines.join("\n") + "\n");
+        }
+    }
     let (mut last, mut wrong) = (String::new(), Vec::new());
     for (_, lines) in blocks.iter().filter(|(language, _)| *language == "console") {
         for step in lines.join("\n").split("\n$ ") {
@@ -226,6 +233,7 @@ fn commands_in_the_guides_are_understood() {
             .filter(|code| !code.contains('\n'));
         for line in lines
             .chain(inline)
+            .filter_map(|line| line.split(" > ").next())
             .filter(|line| line.starts_with("depickle "))
         {
             if seen.insert(line.to_owned()) && !understood(line) {

@@ -14,6 +14,7 @@ mod bench;
 mod branch;
 mod cache;
 mod commit;
+mod completions;
 mod config;
 mod convert;
 mod demo;
@@ -21,6 +22,7 @@ mod explain;
 mod hunt;
 mod init;
 mod inspect;
+mod man;
 mod output;
 mod pinned;
 mod progress;
@@ -115,6 +117,10 @@ enum Command {
     Bench(bench::Args),
     /// Show the whole way on a small vulnerable shop in a temporary folder
     Demo(demo::Args),
+    /// Print what a shell needs to complete these commands
+    Completions(completions::Args),
+    /// Write the manual pages
+    Man(man::Args),
 }
 
 /// Runs the command line `args`, program name first, and returns its exit code.
@@ -170,6 +176,8 @@ fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Hunt(args) => hunt::hunt(&args),
         Command::Bench(args) => bench::bench(&args),
         Command::Demo(args) => demo::demo(&args),
+        Command::Completions(args) => completions::completions(&args),
+        Command::Man(args) => man::man(&args),
     }
 }
 

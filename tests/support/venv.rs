@@ -1,28 +1,40 @@
-//! The real Python and the real frameworks that applications are run with, in an environment of the tests' own.
-#![expect(clippy::disallowed_methods, reason = "makes the environment")]
+//! The real Python and the real frameworks that applications are run with, in an environment of the tests' own; and
+//! one with the tools that packaging is checked with.
+#![expect(clippy::disallowed_methods, reason = "makes the environments")]
+#![allow(dead_code, reason = "each test uses one of them")]
 
 use std::path::{Path, PathBuf};
 use std::process::Command;
 use std::sync::OnceLock;
 
-const REQUIREMENTS: &str = include_str!("requirements.txt");
-
-/// The environment's Python, made on first use; an error says what to install.
+/// The Python of the environment with frameworks, made on first use; an error says what to install.
 pub fn python() -> &'static Path {
     static PYTHON: OnceLock<PathBuf> = OnceLock::new();
-    PYTHON.get_or_init(|| match environment() {
-        Ok(python) => python,
-        Err(error) => panic!("law 8 runs the cases against real frameworks: {error}"),
-    })
+    PYTHON.get_or_init(
+        || match environment("case-venv", include_str!("requirements.txt")) {
+            Ok(venv) => venv.join("bin/python"),
+            Err(error) => panic!("law 8 runs the cases against real frameworks: {error}"),
+        },
+    )
 }
 
-fn environment() -> Result<PathBuf, String> {
+/// The programs of the environment with tools, likewise.
+pub fn tools() -> &'static Path {
+    static TOOLS: OnceLock<PathBuf> = OnceLock::new();
+    TOOLS.get_or_init(
+        || match environment("tool-venv", include_str!("tools.txt")) {
+            Ok(venv) => venv.join("bin"),
+            Err(error) => panic!("packages and hooks are tried with real tools: {error}"),
+        },
+    )
+}
+
+fn environment(name: &str, requirements: &str) -> Result<PathBuf, String> {
     let root = Path::new(env!("CARGO_MANIFEST_DIR"));
-    let venv = root.join("target/case-venv");
-    let python = venv.join("bin/python");
+    let venv = root.join("target").join(name);
     let stamp = venv.join("requirements.txt");
-    if std::fs::read_to_string(&stamp).is_ok_and(|made| made == REQUIREMENTS) {
-        return Ok(python);
+    if std::fs::read_to_string(&stamp).is_ok_and(|made| made == requirements) {
+        return Ok(venv);
     }
     let run = |command: &mut Command, hint: &str| -> Result<(), String> {
         let output = command
@@ -42,9 +54,10 @@ fn environment() -> Result<PathBuf, String> {
             .arg(&venv),
         "install Python 3.11 or newer with venv (Debian: apt-get install python3 python3-venv)",
     )?;
-    let list = root.join("tests/support/requirements.txt");
+    let list = venv.join("wanted.txt");
+    std::fs::write(&list, requirements).map_err(|error| error.to_string())?;
     run(
-        Command::new(&python)
+        Command::new(venv.join("bin/python"))
             .args([
                 "-m",
                 "pip",
@@ -53,9 +66,9 @@ fn environment() -> Result<PathBuf, String> {
                 "--disable-pip-version-check",
                 "-r",
             ])
-            .arg(list),
+            .arg(&list),
         "pip must reach a package index (Debian: apt-get install python3-pip)",
     )?;
-    std::fs::write(&stamp, REQUIREMENTS).map_err(|error| error.to_string())?;
-    Ok(python)
+    std::fs::rename(&list, &stamp).map_err(|error| error.to_string())?;
+    Ok(venv)
 }
