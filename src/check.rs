@@ -6,7 +6,7 @@
 mod ignore;
 mod parts;
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 
 use memchr::memmem;
 
@@ -369,11 +369,9 @@ fn count<'f>(
     without: &[&Finding],
 ) -> BTreeMap<Key, usize> {
     let mut count = BTreeMap::new();
+    let without: HashSet<&str> = without.iter().map(|gone| &*gone.fingerprint).collect();
     for finding in findings {
-        if without
-            .iter()
-            .any(|gone| gone.fingerprint == finding.fingerprint)
-        {
+        if without.contains(&*finding.fingerprint) {
             continue;
         }
         let file = finding.place.file;

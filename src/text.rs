@@ -3,6 +3,8 @@
 //! Invariant: an [`EditSet`] is sorted and free of overlaps by construction, so applying it can neither
 //! fail nor depend on the order in which its edits were found.
 
+use std::cmp::Ordering;
+
 /// A half-open range of byte offsets into one file's decoded text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Span {
@@ -150,6 +152,20 @@ impl Edit {
             text: text.into(),
         }
     }
+
+    fn in_order(&self, other: &Edit) -> Ordering {
+        let key = |e: &Edit| (e.span.start, e.span.end, e.order);
+        let places = key(self).cmp(&key(other));
+        places.then_with(|| self.text.cmp(&other.text))
+    }
+
+    fn stands_before(&self, next: &Edit) -> Result<(), Overlap> {
+        let same_place = self.span == next.span && self.order == next.order;
+        match next.span.start < self.span.end || same_place {
+            true => Err(Overlap(next.span)),
+            false => Ok(()),
+        }
+    }
 }
 
 /// Two edits claim the same bytes, or the same offset without saying which comes first.
@@ -169,27 +185,32 @@ impl EditSet {
     /// # Errors
     /// [`Overlap`] when two different edits claim a byte, or insert at one offset with one order.
     pub fn new(mut edits: Vec<Edit>) -> Result<EditSet, Overlap> {
-        edits.sort_by(|a, b| {
-            let key = |e: &Edit| (e.span.start, e.span.end, e.order);
-            key(a).cmp(&key(b)).then_with(|| a.text.cmp(&b.text))
-        });
+        edits.sort_by(Edit::in_order);
         edits.dedup();
         for pair in edits.windows(2) {
             let [a, b] = pair else { continue };
-            let same_place = a.span == b.span && a.order == b.order;
-            if b.span.start < a.span.end || same_place {
-                return Err(Overlap(b.span));
-            }
+            a.stands_before(b)?;
         }
         Ok(EditSet { edits })
     }
 
-    /// Both sets as one.
+    /// Takes in `other`: a file may have thousands of edits, and each comes alone.
     ///
     /// # Errors
-    /// [`Overlap`], as [`EditSet::new`].
-    pub fn union(&self, other: &EditSet) -> Result<EditSet, Overlap> {
-        EditSet::new([self.edits.clone(), other.edits.clone()].concat())
+    /// [`Overlap`], as [`EditSet::new`]; then some of `other` may be in.
+    pub fn add(&mut self, other: &EditSet) -> Result<(), Overlap> {
+        for edit in &other.edits {
+            let place = self.edits.binary_search_by(|mine| mine.in_order(edit));
+            let Err(at) = place else { continue };
+            if let Some(before) = at.checked_sub(1).and_then(|at| self.edits.get(at)) {
+                before.stands_before(edit)?;
+            }
+            if let Some(after) = self.edits.get(at) {
+                edit.stands_before(after)?;
+            }
+            self.edits.insert(at, edit.clone());
+        }
+        Ok(())
     }
 
     /// The edits in the order of the text.

@@ -90,12 +90,14 @@ impl<'p> Planner<'p> {
         let read = same_function.then(|| {
             file.scopes().chains().iter().find_map(|chain| {
                 let inside = source.span.contains(chain.span) || chain.span.contains(source.span);
+                if !inside {
+                    return None;
+                }
                 // `request.data` and `flask.request.data` alike.
-                let source = (1..=chain.parts.len()).find_map(|n| {
+                (1..=chain.parts.len()).find_map(|n| {
                     let names = file.scopes().resolve(chain.scope, chain.parts.get(..n)?);
                     names.iter().find_map(|name| self.model.source(name))
-                })?;
-                inside.then_some(source)
+                })
             })
         })??;
         let framework = self.model.frameworks.iter().find(|framework| {
@@ -189,6 +191,7 @@ impl<'p> Planner<'p> {
         let (position, catch) = self.position(cause, target, call.span, false)?;
         let answer = answer_at(Asked {
             model: self.model,
+            seen: &self.seen,
             file,
             statement: position.statement,
             framework,

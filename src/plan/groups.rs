@@ -3,7 +3,7 @@
 //! Invariant: all or nothing. A writer moves only with every load that may read it, and a load only with every writer
 //! in the project that may feed it.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::call::{Own, load};
 use super::content::{Judged, snippet};
@@ -315,6 +315,7 @@ impl Planner<'_> {
     /// Loads by the writers that feed them.
     fn groups(&self) -> Vec<Group> {
         let mut groups: Vec<Group> = Vec::new();
+        let mut writing = HashMap::new();
         for (n, finding) in self.findings.iter().enumerate() {
             let moves = self
                 .model
@@ -331,7 +332,7 @@ impl Planner<'_> {
                 .filter(counts)
                 .map(|link| (link.place, link.sure))
                 .collect();
-            for place in self.counterparts(finding) {
+            for place in self.counterparts(finding, &mut writing) {
                 links.entry(place).or_insert(true);
             }
             if links.is_empty() {
@@ -369,26 +370,41 @@ impl Planner<'_> {
 
     /// Writers that nobody knows the way of, in the counterpart of the function that holds `finding`: `dump` and `load`
     /// of one class or module.
-    fn counterparts(&self, finding: &Finding) -> Vec<Place> {
+    fn counterparts(
+        &self,
+        finding: &Finding,
+        writing: &mut HashMap<FileId, Vec<(Place, Holder)>>,
+    ) -> Vec<Place> {
         let id = finding.place.file;
         let file = self.project.source(id);
         if file.unparsed().is_some() {
             return Vec::new();
         }
+        let writers = writing.entry(id).or_insert_with(|| self.untold_writers(id));
+        if writers.is_empty() {
+            return Vec::new();
+        }
         let Some(reader) = holder(file, finding.place.span) else {
             return Vec::new();
         };
-        let known: BTreeSet<Place> = self
-            .writings
+        let pairs = writers
             .iter()
-            .filter(|writing| !writing.channels.is_empty())
-            .map(|writing| writing.place)
-            .collect();
-        let writers = writers_in(self, file, id).into_iter().filter(|place| {
-            let writer = holder(file, place.span);
-            !known.contains(place) && writer.is_some_and(|writer| is_pair(&writer, &reader))
-        });
-        writers.collect()
+            .filter(|(_, writer)| is_pair(writer, &reader));
+        pairs.map(|(place, _)| *place).collect()
+    }
+
+    /// Writers in the file called `id` that nobody knows the way of, and what holds each.
+    fn untold_writers(&self, id: FileId) -> Vec<(Place, Holder)> {
+        let told = |place: &Place| {
+            let mut writings = self.writings.iter();
+            writings.any(|writing| writing.place == *place && !writing.channels.is_empty())
+        };
+        let file = self.project.source(id);
+        let writers = writers_in(self, file, id).into_iter();
+        let writers = writers.filter(|place| !told(place));
+        writers
+            .filter_map(|place| Some((place, holder(file, place.span)?)))
+            .collect()
     }
 }
 
@@ -423,8 +439,11 @@ fn writers_in(planner: &Planner<'_>, file: &SourceFile, id: FileId) -> Vec<Place
     writers.collect()
 }
 
-/// The class and the name of the function that holds `place`.
-fn holder(file: &SourceFile, place: Span) -> Option<(Option<String>, String)> {
+/// The class and the name of a function.
+type Holder = (Option<String>, String);
+
+/// The function that holds `place`.
+fn holder(file: &SourceFile, place: Span) -> Option<Holder> {
     let name = function_of(file, place)?.name.to_string();
     let class = file
         .ancestors(place)
@@ -464,7 +483,7 @@ const PAIRS: [(&str, &str); 22] = [
 ];
 
 /// Whether a function so called, of that class or module, writes what the other reads.
-fn is_pair(writer: &(Option<String>, String), reader: &(Option<String>, String)) -> bool {
+fn is_pair(writer: &Holder, reader: &Holder) -> bool {
     if writer.0 != reader.0 {
         return false;
     }

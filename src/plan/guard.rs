@@ -1,5 +1,9 @@
 //! A framework's answer, as it is written in one file: the way the file answers already, if it does.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::rc::Rc;
+
 use super::likeness::{Likeness, Pattern, likenesses};
 use super::load::function_of;
 use super::names::Filled;
@@ -16,6 +20,7 @@ use crate::text::Span;
 #[derive(Clone, Copy)]
 pub(super) struct Asked<'a> {
     pub model: &'a Model,
+    pub seen: &'a Seen,
     pub file: &'a SourceFile,
     /// What is guarded.
     pub statement: Span,
@@ -66,64 +71,94 @@ pub(super) fn answer(asked: Asked<'_>) -> Result<Filled, Reason> {
     Err(obstacle)
 }
 
+/// What was seen of files already: a file may hold thousands of loads, and each asks how the others answer.
+#[derive(Default)]
+pub(super) struct Seen {
+    alike: RefCell<HashMap<Alike, Rc<Vec<Likeness>>>>,
+    beside: RefCell<HashMap<(String, Span, usize), bool>>,
+}
+
+/// What the answers that are like a reply depend on: the file, the reply by its address, the message, and the parameters
+/// that stand in it.
+type Alike = (String, usize, String, Vec<Option<String>>);
+
+impl Seen {
+    /// Where the file answers as `reply` does.
+    fn alike(&self, asked: Asked<'_>, reply: &Reply) -> Rc<Vec<Likeness>> {
+        let Asked {
+            file, statement, ..
+        } = asked;
+        let templates = reply.like.iter();
+        let parameters = templates.flat_map(|t| Pattern::parameters(t, file, statement));
+        let key = (
+            file.path().to_owned(),
+            std::ptr::from_ref(reply).addr(),
+            asked.message.to_owned(),
+            parameters.collect(),
+        );
+        if let Some(known) = self.alike.borrow().get(&key) {
+            return Rc::clone(known);
+        }
+        let frameworks = asked.model.frameworks.iter();
+        let constants: Vec<String> = frameworks.flat_map(|f| f.bad_request.clone()).collect();
+        let own = reply.code.names();
+        let patterns = reply.like.iter();
+        let alike = patterns
+            .map(|template| Pattern::of(template, file, statement))
+            .flat_map(|pattern| likenesses(file, &pattern, asked.message, &constants, &own));
+        let alike = Rc::new(alike.collect());
+        let mut all = self.alike.borrow_mut();
+        Rc::clone(all.entry(key).or_insert(alike))
+    }
+
+    /// Whether the function at `home` uses what goes with `reply`.
+    fn beside(&self, file: &SourceFile, home: Option<Span>, reply: &Reply) -> bool {
+        let Some(home) = home.filter(|_| !reply.beside.is_empty()) else {
+            return false;
+        };
+        let uses = || {
+            let mut chains = file.scopes().chains().iter();
+            chains.any(|chain| {
+                let names = || file.scopes().resolve(chain.scope, &chain.parts);
+                home.contains(chain.span) && names().iter().any(|name| reply.beside.contains(name))
+            })
+        };
+        let key = (
+            file.path().to_owned(),
+            home,
+            std::ptr::from_ref(reply).addr(),
+        );
+        *self.beside.borrow_mut().entry(key).or_insert_with(uses)
+    }
+}
+
 /// The framework's replies, those first that the file uses already; and how it writes them, where that can be copied.
 fn preferred(asked: Asked<'_>) -> Vec<(&Reply, Option<String>)> {
-    let frameworks = asked.model.frameworks.iter();
-    let constants: Vec<String> = frameworks.flat_map(|f| f.bad_request.clone()).collect();
-    let mut rows: Vec<_> = asked
-        .framework
-        .replies
-        .iter()
+    let file = asked.file;
+    let home = function_of(file, asked.statement).map(span);
+    let scope = file.scopes().at(asked.statement.start);
+    let replies = asked.framework.replies.iter();
+    let mut rows: Vec<_> = replies
         .map(|reply| {
-            let alike: Vec<Likeness> = reply
-                .like
-                .iter()
-                .map(|template| Pattern::of(template, asked.file, asked.statement))
-                .flat_map(|pattern| {
-                    likenesses(
-                        asked.file,
-                        &pattern,
-                        asked.statement,
-                        asked.message,
-                        &constants,
-                        &reply.code.names(),
-                    )
-                })
-                .collect();
-            let near = alike.iter().filter(|found| found.in_function);
-            let copy = near
-                .clone()
-                .chain(alike.iter().filter(|found| !found.in_function))
-                .find_map(|found| found.copy.clone());
+            let alike = asked.seen.alike(asked, reply);
+            let is_near = |found: &&Likeness| home.is_some() && found.home == home;
+            let near = alike.iter().filter(is_near);
+            let far = alike.iter().filter(|found| !is_near(found));
+            let mut all = near.clone().chain(far);
+            let copy = all.find_map(|found| found.copy(file, scope));
             let rank = (
                 near.count().min(1),
                 alike.len(),
                 copy.is_some(),
-                beside(asked, reply),
+                asked.seen.beside(file, home, reply),
             );
-            (rank, reply, copy)
+            (rank, reply, copy.map(str::to_owned))
         })
         .collect();
     rows.sort_by_key(|(rank, ..)| std::cmp::Reverse(*rank));
     rows.into_iter()
         .map(|(_, reply, copy)| (reply, copy))
         .collect()
-}
-
-/// Whether the function uses what goes with `reply`.
-fn beside(asked: Asked<'_>, reply: &Reply) -> bool {
-    if reply.beside.is_empty() {
-        return false;
-    }
-    let file = asked.file;
-    let Some(home) = function_of(file, asked.statement).map(span) else {
-        return false;
-    };
-    let mut chains = file.scopes().chains().iter();
-    chains.any(|chain| {
-        let names = || file.scopes().resolve(chain.scope, &chain.parts);
-        home.contains(chain.span) && names().iter().any(|name| reply.beside.contains(name))
-    })
 }
 
 /// Whether another answer was begun before the load, or may have been in an earlier turn of a loop.

@@ -31,6 +31,16 @@ enum Hole {
 const HOLE: &str = "__hole_";
 
 impl Pattern {
+    /// What of `template` depends on where it stands: the parameters that it names at `target` in `file`.
+    pub fn parameters(template: &Template, file: &SourceFile, target: Span) -> Vec<Option<String>> {
+        let pieces = template.pieces.iter();
+        let named = pieces.filter_map(|piece| match piece {
+            Piece::Parameter(position) => Some(parameter(file, target, *position).ok()),
+            _ => None,
+        });
+        named.map(|name| name.map(str::to_owned)).collect()
+    }
+
     /// `template` as it would stand at `target` in `file`.
     pub fn of(template: &Template, file: &SourceFile, target: Span) -> Pattern {
         let mut text = String::new();
@@ -81,26 +91,44 @@ impl Pattern {
 }
 
 /// Where a file says what a pattern says.
+#[derive(Debug)]
 pub(super) struct Likeness {
-    /// Whether it is an answer of the function that asks.
-    pub in_function: bool,
-    /// The text to say it again with another message, where it is constant but for that.
-    pub copy: Option<String>,
+    /// The function that it is an answer of.
+    pub home: Option<Span>,
+    copy: Option<Copy>,
 }
 
-/// Every statement of `file` that `pattern` fits, as it can be said again at `target`. `constants` are those that mean
+/// How an answer is said again with another message, where it is constant but for that.
+#[derive(Debug)]
+struct Copy {
+    text: String,
+    /// Names in it that have to be the module's.
+    names: Vec<String>,
+}
+
+impl Likeness {
+    /// The text to say it again in `scope` of `file`.
+    pub fn copy(&self, file: &SourceFile, scope: ScopeId) -> Option<&str> {
+        let of_module = |name: &String| {
+            let home = file.scopes().lookup(scope, name).map(|(home, _)| home);
+            home == Some(0)
+        };
+        let copy = self.copy.as_ref()?;
+        copy.names.iter().all(of_module).then_some(&*copy.text)
+    }
+}
+
+/// Every statement of `file` that `pattern` fits, as it can be said again with `message`. `constants` are those that mean
 /// 400; `own` are names that do so without a status.
 pub(super) fn likenesses(
     file: &SourceFile,
     pattern: &Pattern,
-    target: Span,
     message: &str,
     constants: &[String],
     own: &[String],
 ) -> Vec<Likeness> {
     let mut statements = Statements(Vec::new());
     statements.visit_body(&file.module().body);
-    let home = function_of(file, target).map(span);
     let Some(wanted) = pattern.statement() else {
         return Vec::new();
     };
@@ -112,10 +140,10 @@ pub(super) fn likenesses(
             return None;
         }
         Some(Likeness {
-            in_function: home.is_some() && function_of(file, extent).map(span) == home,
+            home: function_of(file, extent).map(span),
             copy: reading
                 .refuses(own)
-                .then(|| reading.copy(stmt, target, message))
+                .then(|| reading.copy(stmt, message))
                 .flatten(),
         })
     };
@@ -300,13 +328,13 @@ impl<'r> Reading<'r> {
         !self.statuses.is_empty() || self.said.iter().all(|name| own.contains(name))
     }
 
-    /// `stmt` with `message` and 400, if it is constant but for these and means the same at `target`.
-    fn copy(&self, stmt: &Stmt, target: Span, message: &str) -> Option<String> {
+    /// `stmt` with `message` and 400, if it is constant but for these.
+    fn copy(&self, stmt: &Stmt, message: &str) -> Option<Copy> {
         let extent = span(stmt);
         let text = self.file.slice(extent);
         let mut parts = Parts {
             reading: self,
-            target: self.file.scopes().at(target.start),
+            names: Vec::new(),
             messages: Vec::new(),
             constant: !text.contains(['\n', '\r']),
         };
@@ -324,27 +352,27 @@ impl<'r> Reading<'r> {
         }
         let quote = self.file.slice(*only).chars().next()?;
         let literal = literal(message, quote, false);
-        let mut edits = vec![Edit::replace(*only, literal)];
+        let here = |place: Span| {
+            let start = place.start.checked_sub(extent.start)?;
+            Some(Span::new(start, place.end.checked_sub(extent.start)?))
+        };
+        let mut edits = vec![Edit::replace(here(*only)?, literal)];
         for (place, spelled) in &self.statuses {
-            edits.push(Edit::replace(*place, spelled.clone()?));
+            edits.push(Edit::replace(here(*place)?, spelled.clone()?));
         }
-        let edits = EditSet::new(edits).ok()?;
-        let whole = edits.apply(self.file.text());
-        let grown = whole
-            .len()
-            .checked_sub(self.file.text().len().checked_sub(extent.end)?)?;
-        let copy = whole.get(extent.start..grown)?;
-        Some(match stmt {
-            Stmt::Raise(node) if node.cause.is_none() => format!("{copy} from None"),
-            _ => copy.to_owned(),
-        })
+        let mut text = EditSet::new(edits).ok()?.apply(text);
+        if matches!(stmt, Stmt::Raise(node) if node.cause.is_none()) {
+            text.push_str(" from None");
+        }
+        let names = parts.names;
+        Some(Copy { text, names })
     }
 }
 
 /// Looks what an answer consists of.
 struct Parts<'p> {
     reading: &'p Reading<'p>,
-    target: ScopeId,
+    names: Vec<String>,
     messages: Vec<Span>,
     constant: bool,
 }
@@ -392,8 +420,9 @@ impl<'a> Visitor<'a> for Parts<'_> {
             }
             Expr::Attribute(node) => self.visit_expr(&node.value),
             Expr::Name(name) => {
-                let at = |scope| file.scopes().lookup(scope, &name.id).map(|(home, _)| home);
-                self.constant &= at(*scope) == Some(0) && at(self.target) == Some(0);
+                let home = file.scopes().lookup(*scope, &name.id).map(|(home, _)| home);
+                self.constant &= home == Some(0);
+                self.names.push(name.id.to_string());
                 let names = file.names(*scope, expr);
                 self.constant &= !names.is_empty();
             }

@@ -182,6 +182,7 @@ impl<'p> Planner<'p> {
         in_function(file, statement)?;
         let asked = Asked {
             model: self.model,
+            seen: &self.seen,
             file,
             statement: position.statement,
             framework,

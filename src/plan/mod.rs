@@ -207,13 +207,19 @@ struct Joined {
 }
 
 impl Joined {
-    /// Takes in `draft` and gives its own edits; nothing when it claims the same text as another.
+    /// Takes in `draft` and gives its own edits; nothing when it claims the same text as another, and then the rest
+    /// is of no use any more.
     fn join(&mut self, draft: &Draft) -> Option<Changes> {
         if clashes(&self.needs, draft) {
             return None;
         }
-        let (together, own) = fit(&self.changes, draft)?;
-        self.changes = together;
+        let mut own = Changes::new();
+        for (file, edits) in &draft.edits {
+            let edits = EditSet::new(edits.clone()).ok()?;
+            let together = self.changes.entry(*file).or_default();
+            together.add(&edits).ok()?;
+            own.insert(*file, edits);
+        }
         for (file, more) in &draft.needs {
             let needs = self.needs.entry(*file).or_default();
             needs.extend(more.iter().cloned());
@@ -243,12 +249,12 @@ impl Joined {
             let kept = self.kept.iter().filter(|(id, _)| *id == file);
             let kept: BTreeSet<&str> = kept.map(|(_, name)| name.as_str()).collect();
             let edits = imports::imports(project, file, needs, gone, &kept, known);
-            let before = self.changes.get(&file).cloned().unwrap_or_default();
-            match EditSet::new(edits).and_then(|edits| before.union(&edits)) {
-                Ok(edits) => {
-                    self.changes.insert(file, edits);
-                }
-                Err(_) => failed.push((file, Reason::CheckFailed)),
+            let all = self.changes.entry(file).or_default();
+            if EditSet::new(edits)
+                .and_then(|edits| all.add(&edits))
+                .is_err()
+            {
+                failed.push((file, Reason::CheckFailed));
             }
         }
         for ((file, transform), names) in windows {
@@ -294,6 +300,7 @@ fn fitted(
         model,
         order,
         findings,
+        seen: guard::Seen::default(),
         writings: &traced.writings,
         writing_files: &traced.writing_files,
         fresh: HashMap::new(),
@@ -444,24 +451,12 @@ fn touching(
         .collect()
 }
 
-/// `draft` together with what was `accepted` before, and alone; nothing when they claim the same text.
-fn fit(accepted: &Changes, draft: &Draft) -> Option<(Changes, Changes)> {
-    let mut together = accepted.clone();
-    let mut own = Changes::new();
-    for (file, edits) in &draft.edits {
-        let edits = EditSet::new(edits.clone()).ok()?;
-        let before = together.remove(file).unwrap_or_default();
-        together.insert(*file, before.union(&edits).ok()?);
-        own.insert(*file, edits);
-    }
-    Some((together, own))
-}
-
 struct Planner<'p> {
     project: &'p Project,
     model: &'p Model,
     order: &'p Order,
     findings: &'p [Finding],
+    seen: guard::Seen,
     writings: &'p [Writing],
     writing_files: &'p [FileId],
     fresh: HashMap<FileId, Fresh>,

@@ -53,13 +53,17 @@ pub(super) fn spell(
     let scopes = file.scopes();
     let scope = scopes.at(offset);
     let full = format!("{module}.{name}");
-    let at_top: HashSet<Span> = file.module().body.iter().map(span).collect();
+    let body = &file.module().body;
+    let at_top = |stmt: Span| {
+        let first = body.partition_point(|other| span(other).start < stmt.start);
+        body.get(first).is_some_and(|other| span(other) == stmt)
+    };
     let mut candidates: Vec<String> = Vec::new();
     for (local, bound) in scopes.names_in(0) {
         let [Bound::Import(import)] = bound else {
             continue;
         };
-        if !at_top.contains(&import.stmt) {
+        if !at_top(import.stmt) {
             continue;
         }
         if import.target == full {

@@ -50,6 +50,14 @@ fn obstacle(
 impl Planner<'_> {
     /// Which use of what `finding` loads is the reason for leaving it.
     pub(super) fn decisive_use(&self, finding: &Finding, why: Option<Reason>) -> Option<Note> {
+        let by_use = [
+            Reason::ValueHasAttributes,
+            Reason::ValueIsCalled,
+            Reason::ValueHasType,
+        ];
+        if !why.is_some_and(|why| by_use.contains(&why)) {
+            return None;
+        }
         let (transform, sink) = self.model.sink_row(finding.sink)?;
         let file = self.project.source(finding.place.file);
         if file.unparsed().is_some() {

@@ -13,8 +13,10 @@ pub use rustpython_text_size::Ranged;
 pub use scope::{Bound, Chain, ChainRole, Import, ScopeId, Scopes, dotted};
 pub use style::Style;
 
+use std::sync::OnceLock;
+
 use ast::find_node::covering_node;
-use ast::{AnyNodeRef, Expr, ModModule};
+use ast::{AnyNodeRef, Expr, ModModule, Stmt};
 use rustpython_parser::{ParseOptions, parse_unchecked};
 use rustpython_text_size::{TextRange, TextSize};
 
@@ -90,6 +92,7 @@ pub struct SourceFile {
     strings: Vec<Span>,
     index: LineIndex,
     scopes: Scopes,
+    style: OnceLock<Style>,
     unparsed: Option<Unparsed>,
 }
 
@@ -148,6 +151,7 @@ impl SourceFile {
             strings,
             index,
             scopes,
+            style: OnceLock::new(),
             unparsed,
         }
     }
@@ -163,6 +167,7 @@ impl SourceFile {
             encoding,
             module,
             strings: Vec::new(),
+            style: OnceLock::new(),
             unparsed: Some(why),
         }
     }
@@ -231,8 +236,8 @@ impl SourceFile {
     }
 
     /// How this file is laid out: indent, line end, quotes.
-    pub fn style(&self) -> Style {
-        Style::of(self)
+    pub fn style(&self) -> &Style {
+        self.style.get_or_init(|| Style::of(self))
     }
 
     /// `text` in this file's encoding.
@@ -250,16 +255,27 @@ impl SourceFile {
         if !root.range().contains_range(range) {
             return Vec::new();
         }
-        // A file may have thousands of statements: only the one that holds it is walked.
-        let body = &self.module.body;
-        let first = body.partition_point(|stmt| stmt.end() < range.end());
-        let top = body
-            .get(first)
-            .filter(|stmt| stmt.range().contains_range(range) && !range.is_empty());
-        let from = top.map_or(root, AnyNodeRef::from);
-        let mut nodes: Vec<_> = covering_node(from, range).ancestors().collect();
-        nodes.extend(top.map(|_| root));
-        nodes.reverse();
+        // A body may have thousands of statements: only the one that holds it is walked.
+        let mut nodes = Vec::new();
+        let mut from = root;
+        let mut body = Some(self.module.body.as_slice());
+        while let Some(stmt) = body.and_then(|body| statement_around(body, range)) {
+            nodes.push(from);
+            from = AnyNodeRef::from(stmt);
+            body = match stmt {
+                Stmt::FunctionDef(node) => Some(node.body.as_slice()),
+                Stmt::ClassDef(node) => Some(node.body.as_slice()),
+                Stmt::With(node) => Some(node.body.as_slice()),
+                Stmt::For(node) => Some(node.body.as_slice()),
+                Stmt::While(node) => Some(node.body.as_slice()),
+                Stmt::If(node) => Some(node.body.as_slice()),
+                Stmt::Try(node) => Some(node.body.as_slice()),
+                _ => None,
+            };
+        }
+        let mut inner: Vec<_> = covering_node(from, range).ancestors().collect();
+        inner.reverse();
+        nodes.append(&mut inner);
         nodes
     }
 
@@ -275,6 +291,13 @@ impl SourceFile {
             None => Vec::new(),
         }
     }
+}
+
+/// The statement of `body` that contains `range`.
+fn statement_around(body: &[Stmt], range: TextRange) -> Option<&Stmt> {
+    let first = body.partition_point(|stmt| stmt.end() < range.end());
+    let stmt = body.get(first)?;
+    (stmt.range().contains_range(range) && !range.is_empty()).then_some(stmt)
 }
 
 fn empty_module() -> ModModule {

@@ -80,6 +80,42 @@ pub struct Chain {
 pub struct Scopes {
     scopes: Vec<Scope>,
     chains: Vec<Chain>,
+    extents: Vec<Extent>,
+}
+
+/// Where a scope is; all of a file's are in the order in which they start, and one lies in another or apart from it.
+#[derive(Debug)]
+struct Extent {
+    span: Span,
+    /// The innermost extent around it.
+    around: Option<usize>,
+    /// The scope that what stands here is read in.
+    scope: ScopeId,
+}
+
+/// The extents of `scopes`.
+fn extents(scopes: &[Scope]) -> Vec<Extent> {
+    let spans = scopes.iter().enumerate();
+    let mut spans: Vec<(Span, ScopeId)> = spans.filter_map(|(n, s)| Some((s.span?, n))).collect();
+    spans.sort_by_key(|(span, scope)| (span.start, std::cmp::Reverse(span.end), *scope));
+    let mut extents: Vec<Extent> = Vec::with_capacity(spans.len());
+    let mut open: Vec<usize> = Vec::new();
+    for (span, scope) in spans {
+        let ends = |n: &usize| extents.get(*n).is_none_or(|e| !e.span.contains(span));
+        while open.last().is_some_and(ends) {
+            open.pop();
+        }
+        let around = open.last().copied();
+        // A default is read around its function, and stands within it: the scope that was made last counts.
+        let outer = around.and_then(|n| extents.get(n)).map_or(0, |e| e.scope);
+        open.push(extents.len());
+        extents.push(Extent {
+            span,
+            around,
+            scope: scope.max(outer),
+        });
+    }
+    extents
 }
 
 /// The parts of `a.b.c`, if `expr` is a dotted name.
@@ -111,6 +147,7 @@ impl Scopes {
         };
         builder.visit_body(&module.body);
         Scopes {
+            extents: extents(&builder.scopes),
             scopes: builder.scopes,
             chains: builder.chains,
         }
@@ -123,15 +160,15 @@ impl Scopes {
 
     /// The innermost scope that holds `offset`.
     pub fn at(&self, offset: usize) -> ScopeId {
-        // Scopes are made in the order of the file, so the last one that holds the offset is the innermost.
-        self.scopes
-            .iter()
-            .rposition(|scope| {
-                scope
-                    .span
-                    .is_some_and(|s| s.start <= offset && offset < s.end)
-            })
-            .unwrap_or(0)
+        let after = self.extents.partition_point(|e| e.span.start <= offset);
+        let mut last = after.checked_sub(1).and_then(|n| self.extents.get(n));
+        while let Some(extent) = last {
+            if offset < extent.span.end {
+                return extent.scope;
+            }
+            last = extent.around.and_then(|n| self.extents.get(n));
+        }
+        0
     }
 
     /// What `name` is bound to in `scope` itself.

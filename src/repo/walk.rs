@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, mpsc};
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
-use ignore::WalkBuilder;
+use ignore::{DirEntry, WalkBuilder, WalkState};
 
 use super::{Repo, RepoError, canonical};
 
@@ -185,37 +185,28 @@ pub fn files_in(root: &Path, filter: &Filter) -> Result<Listing, RepoError> {
             }
             !own
         })
-        .build();
-    let mut seen = HashSet::new();
-    for entry in walk {
-        let entry = match entry {
-            Ok(entry) => entry,
-            Err(error) => {
-                let at = path_of(&error).map_or_else(|| root.clone(), Path::to_owned);
-                let (path, _) = relative(&root, &at);
-                if globs.admit(&path) {
-                    listing.add(path, Err(SkipReason::Unreadable(cause_of(&error))));
-                }
-                continue;
+        .threads(rayon::current_num_threads())
+        .build_parallel();
+    let (looked, each) = mpsc::channel();
+    walk.run(|| {
+        let (looked, root, globs) = (looked.clone(), &root, &globs);
+        Box::new(move |entry| {
+            if let Some(one) = look(root, globs, entry) {
+                // As above.
+                let _ = looked.send(one);
             }
-        };
-        let folder = entry.file_type().is_none_or(|kind| kind.is_dir());
-        if folder || !is_python(entry.file_name().as_encoded_bytes()) {
-            continue;
-        }
-        let (path, utf8) = relative(&root, entry.path());
-        if !globs.admit(&path) {
-            listing.left_out += 1;
-        } else {
-            listing.add(
-                path.clone(),
-                if utf8 {
-                    read(entry.path())
-                } else {
-                    Err(SkipReason::NotUtf8Name)
-                },
-            );
-            seen.insert(path);
+            WalkState::Continue
+        })
+    });
+    drop(looked);
+    let mut seen = HashSet::new();
+    for (path, content) in each {
+        match content {
+            Some(content) => {
+                seen.insert(path.clone());
+                listing.add(path, content);
+            }
+            None => listing.left_out += 1,
         }
     }
     if unfit.load(Ordering::Relaxed) {
@@ -252,6 +243,33 @@ fn all_files_in(root: &Path, filter: &Filter) -> Result<Listing, RepoError> {
             ..filter.clone()
         },
     )
+}
+
+/// What the walk of `root` came to, if it is a Python file or cannot be read; nothing of a file that was not asked for.
+fn look(
+    root: &Path,
+    globs: &Globs,
+    entry: Result<DirEntry, ignore::Error>,
+) -> Option<(String, Option<Result<Vec<u8>, SkipReason>>)> {
+    let entry = match entry {
+        Ok(entry) => entry,
+        Err(error) => {
+            let (path, _) = relative(root, path_of(&error).unwrap_or(root));
+            let why = SkipReason::Unreadable(cause_of(&error));
+            return globs.admit(&path).then_some((path, Some(Err(why))));
+        }
+    };
+    let folder = entry.file_type().is_none_or(|kind| kind.is_dir());
+    if folder || !is_python(entry.file_name().as_encoded_bytes()) {
+        return None;
+    }
+    let (path, utf8) = relative(root, entry.path());
+    let content = || match utf8 {
+        true => read(entry.path()),
+        false => Err(SkipReason::NotUtf8Name),
+    };
+    let content = globs.admit(&path).then(content);
+    Some((path, content))
 }
 
 /// Git goes on tracking a file that it was told to ignore later, and [`Repo::files_at`] sees it.
@@ -310,7 +328,8 @@ fn read(path: &Path) -> Result<Vec<u8>, SkipReason> {
     if !data.is_file() {
         return Err(SkipReason::NotAFile);
     }
-    let mut bytes = Vec::new();
+    // As large as it is now: it is read at once.
+    let mut bytes = Vec::with_capacity(data.len().min(MAX_BYTES) as usize);
     if data.len() <= MAX_BYTES {
         let file = open(path).map_err(unreadable)?;
         // It may have become something else meanwhile.

@@ -270,17 +270,17 @@ fn flows(project: &Project, model: &Model, most_each: usize) -> Traced {
         }
     }
     machine.elsewhere = machine.writes_elsewhere(&by_site);
+    let mut climb = exhausted.then(|| relevant.ways.climb(project));
     let rows = machine.sites.iter().zip(&by_site).enumerate();
     let mut findings: Vec<Finding> = rows
         .map(|(n, (site, reached))| {
             let mut finding = finding::finding(site, reached, &machine);
             // What was not followed to its end may hide ways: nothing may be rewritten on half the evidence.
-            finding.complete = !exhausted
-                || (finding.reach == Reach::Untrusted
+            finding.complete = climb.as_mut().is_none_or(|climb| {
+                finding.reach == Reach::Untrusted
                     && !reached.iter().any(|(_, reached)| reached.by_state)
-                    && machine
-                        .bounds
-                        .spare(n, &relevant.ways.above(project, site.place)));
+                    && machine.bounds.spare(n, &climb.above(site.place))
+            });
             finding
         })
         .collect();
@@ -354,14 +354,16 @@ fn late(
         .map(|(_, site)| site.place)
         .collect();
     let mut entered = BTreeSet::new();
-    for place in missed {
-        let holders = relevant
-            .functions
-            .iter()
-            .filter(|def| def.file == place.file);
-        let around = holders
-            .filter(|def| def.start <= place.span.start)
-            .max_by_key(|def| def.start);
+    let functions = BTreeSet::from_iter(relevant.functions.iter().copied());
+    for Place { file, span } in missed {
+        let (first, last) = (
+            Def { file, start: 0 },
+            Def {
+                file,
+                start: span.start,
+            },
+        );
+        let around = functions.range(first..=last).next_back();
         let Some(id) = around.and_then(|def| machine.by_def.get(def).copied()) else {
             continue;
         };

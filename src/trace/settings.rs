@@ -6,6 +6,7 @@
 use std::collections::BTreeSet;
 
 use aho_corasick::AhoCorasick;
+use rayon::prelude::*;
 
 use super::sites::Form;
 use super::taint::Place;
@@ -27,12 +28,12 @@ pub(super) fn settings(project: &Project, model: &Model) -> Vec<Finding> {
     let Ok(search) = AhoCorasick::new(&keys) else {
         return Vec::new();
     };
-    let mut findings = Vec::new();
-    for id in project.ids() {
-        if !search.is_match(project.bytes(id)) {
-            continue;
-        }
-        let found = project.glance(id, |file| {
+    let files: Vec<FileId> = project.ids().collect();
+    let said = files.into_par_iter();
+    let said = said.filter(|id| search.is_match(project.bytes(*id)));
+    let said: Vec<FileId> = said.collect();
+    let found = said.into_iter().flat_map(|id| {
+        project.glance(id, |file| {
             let used: Vec<&str> = file.scopes().imports().map(|i| i.target.as_str()).collect();
             let mut look = Look {
                 model,
@@ -47,10 +48,9 @@ pub(super) fn settings(project: &Project, model: &Model) -> Vec<Finding> {
             };
             look.visit_body(&file.module().body);
             (look.found, false)
-        });
-        findings.extend(found);
-    }
-    findings
+        })
+    });
+    found.collect()
 }
 
 /// Whether a file with the imports `used` may hold the setting.

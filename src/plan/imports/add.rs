@@ -220,7 +220,7 @@ impl<'p> Imports<'p> {
             let place = next_in_order(&all, name).unwrap_or(all.len());
             all.insert(place, name);
         }
-        let indent = self.file.style().indent;
+        let indent = &self.file.style().indent;
         let newline = self.newline;
         let lines: String = all
             .iter()

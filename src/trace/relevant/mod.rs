@@ -153,6 +153,9 @@ pub(super) fn relevant(
             anchors.remove(file);
         }
     }
+    for here in anchors.values_mut() {
+        here.sort_unstable_by_key(|(span, steps)| (span.start, span.end, *steps));
+    }
     let handed = handed
         .into_iter()
         .map(|(file, handed)| (file, handed.names));
@@ -231,6 +234,7 @@ struct Search<'p> {
     everywhere: HashMap<FileId, FxHashSet<Name>>,
     /// Files by the words of their import statements.
     imports: FxHashMap<Name, Vec<FileId>>,
+    /// What is looked for in a file, in its order, and how far above a load each is.
     anchors: HashMap<FileId, Vec<(Span, usize)>>,
     parsed: BTreeMap<FileId, Parsed>,
     /// Parsed files by the names they mention.
@@ -352,8 +356,11 @@ impl Search<'_> {
             if self.out.functions.contains(&unit.def) {
                 return None;
             }
-            let held = anchors
-                .iter()
+            // In the order of the file: a file may hold thousands.
+            let first = anchors.partition_point(|(span, _)| span.start < unit.extent.start);
+            let held = anchors.get(first..).unwrap_or_default().iter();
+            let held = held
+                .take_while(|(span, _)| span.start <= unit.extent.end)
                 .filter(|(span, _)| unit.extent.contains(*span));
             let held = held.map(|(_, steps)| Height {
                 steps: *steps,
