@@ -1,6 +1,7 @@
 //! Where a name leads: every look-up that the analysis makes, built once.
 
-use std::collections::{HashMap, HashSet};
+// Every call that the analysis follows looks names up.
+use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::tables::*;
 use super::{FrameworkId, SinkId};
@@ -11,8 +12,8 @@ pub(super) type Row = (FrameworkId, usize);
 /// Rows by the names they are about; `*.name` patterns stand apart, by their last part.
 #[derive(Debug, Default)]
 pub(super) struct Names {
-    exact: HashMap<String, Vec<Row>>,
-    open: HashMap<String, Vec<Row>>,
+    exact: FxHashMap<String, Vec<Row>>,
+    open: FxHashMap<String, Vec<Row>>,
 }
 
 impl Names {
@@ -38,46 +39,46 @@ impl Names {
 /// See the module.
 #[derive(Debug, Default)]
 pub(super) struct Index {
-    pub sinks: HashMap<String, SinkId>,
+    pub sinks: FxHashMap<String, SinkId>,
     /// Classes whose methods are sinks.
-    pub sink_classes: HashSet<String>,
-    pub writers: HashMap<String, (usize, usize)>,
+    pub sink_classes: FxHashSet<String>,
+    pub writers: FxHashMap<String, (usize, usize)>,
     pub sources: Names,
-    pub objects: HashMap<String, Row>,
-    pub returns: HashMap<String, Row>,
-    pub steps: HashMap<String, Row>,
-    pub step_methods: HashMap<String, Row>,
-    pub encodings: HashMap<String, Encoding>,
+    pub objects: FxHashMap<String, Row>,
+    pub returns: FxHashMap<String, Row>,
+    pub steps: FxHashMap<String, Row>,
+    pub step_methods: FxHashMap<String, Row>,
+    pub encodings: FxHashMap<String, Encoding>,
     pub applies: Names,
     pub apply_methods: Names,
     pub carriers: Names,
     pub carrier_methods: Names,
     pub queues: Names,
-    pub tables: HashSet<String>,
-    pub queries: HashSet<String>,
+    pub tables: FxHashSet<String>,
+    pub queries: FxHashSet<String>,
     pub store_reads: Names,
     pub store_writes: Names,
     pub store_subscripts: Names,
-    pub stops: HashSet<String>,
-    pub stop_methods: HashSet<String>,
-    pub stop_attributes: HashSet<String>,
-    pub exits: HashSet<String>,
-    pub auth: HashSet<String>,
-    pub digests: HashSet<String>,
-    pub compares: HashSet<String>,
-    pub verifies: HashSet<String>,
-    pub verifiers: HashSet<String>,
-    pub tests: HashSet<String>,
-    pub hooks: HashSet<String>,
+    pub stops: FxHashSet<String>,
+    pub stop_methods: FxHashSet<String>,
+    pub stop_attributes: FxHashSet<String>,
+    pub exits: FxHashSet<String>,
+    pub auth: FxHashSet<String>,
+    pub digests: FxHashSet<String>,
+    pub compares: FxHashSet<String>,
+    pub verifies: FxHashSet<String>,
+    pub verifiers: FxHashSet<String>,
+    pub tests: FxHashSet<String>,
+    pub hooks: FxHashSet<String>,
     pub decorators: Names,
     pub registrations: Names,
     pub bases: Names,
     /// Rows whose base is a pattern such as `*Servicer`, with the ending.
     pub base_endings: Vec<(String, Row)>,
     pub signatures: Vec<Row>,
-    pub first_named: HashMap<String, Vec<Row>>,
+    pub first_named: FxHashMap<String, Vec<Row>>,
     /// Frameworks by the packages that say a file uses them.
-    pub packages: HashMap<String, Vec<FrameworkId>>,
+    pub packages: FxHashMap<String, Vec<FrameworkId>>,
     /// Frameworks that any file may use.
     pub everywhere: Vec<FrameworkId>,
 }

@@ -10,9 +10,10 @@ mod serve;
 mod tables;
 mod template;
 
-use std::collections::{BTreeMap, HashSet};
+use std::collections::BTreeMap;
 
 use include_dir::{Dir, include_dir};
+use rustc_hash::FxHashSet;
 
 pub use assemble::{Pack, Redefined, Rows};
 pub use mistake::{PackError, instead};
@@ -404,8 +405,8 @@ impl Model {
     }
 
     /// Frameworks that a file uses which imports these (`flask`, `google.cloud`).
-    pub fn used<'n>(&self, imports: impl Iterator<Item = &'n str>) -> HashSet<FrameworkId> {
-        let mut used: HashSet<FrameworkId> = self.index.everywhere.iter().copied().collect();
+    pub fn used<'n>(&self, imports: impl Iterator<Item = &'n str>) -> FxHashSet<FrameworkId> {
+        let mut used: FxHashSet<FrameworkId> = self.index.everywhere.iter().copied().collect();
         for import in imports {
             let ends = import.match_indices('.').map(|(at, _)| at);
             for end in ends.chain([import.len()]) {

@@ -1,9 +1,10 @@
 //! Classes of the project: their members by the method resolution order, their instances and fields.
 
-use std::collections::HashSet;
 use std::rc::Rc;
 
 use rustc_hash::FxHashMap;
+
+use rustc_hash::FxHashSet;
 
 use super::calls::At;
 use super::env::{Env, Vars};
@@ -127,13 +128,13 @@ impl<'a> Machine<'a> {
     pub(super) fn lineage(&self, class: Def) -> Vec<Def> {
         // A base stands after all classes that have it for a base.
         let mut line = Vec::new();
-        self.linearize(class, &mut line, &mut HashSet::new());
+        self.linearize(class, &mut line, &mut FxHashSet::default());
         line.reverse();
         line
     }
 
     /// Adds `class` after its bases, the last base first.
-    fn linearize(&self, class: Def, line: &mut Vec<Def>, seen: &mut HashSet<Def>) {
+    fn linearize(&self, class: Def, line: &mut Vec<Def>, seen: &mut FxHashSet<Def>) {
         if !seen.insert(class) {
             return;
         }

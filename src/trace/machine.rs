@@ -4,7 +4,7 @@
 //! stays, and nothing that was found is dropped.
 
 use std::cell::RefCell;
-use std::collections::{BTreeSet, HashMap, HashSet, VecDeque};
+use std::collections::{BTreeSet, VecDeque};
 use std::rc::Rc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
@@ -113,12 +113,12 @@ pub(super) struct Frame {
     pub loop_exits: Vec<Env>,
     /// States at `break`.
     pub loop_breaks: Vec<Env>,
-    pub globals: HashSet<Name>,
-    pub nonlocals: HashSet<Name>,
+    pub globals: FxHashSet<Name>,
+    pub nonlocals: FxHashSet<Name>,
     /// Parameters whose objects were changed in place.
     pub changed: Vec<Name>,
     /// Names that were assigned, and so no longer refer to what was passed.
-    pub rebound: HashSet<Name>,
+    pub rebound: FxHashSet<Name>,
     pub called_at: Option<Place>,
     /// Tells apart functions that this frame defines from those of another.
     pub context: u32,
@@ -142,10 +142,10 @@ impl Frame {
             returned_checked: None,
             loop_exits: Vec::new(),
             loop_breaks: Vec::new(),
-            globals: HashSet::new(),
-            nonlocals: HashSet::new(),
+            globals: FxHashSet::default(),
+            nonlocals: FxHashSet::default(),
             changed: Vec::new(),
-            rebound: HashSet::new(),
+            rebound: FxHashSet::default(),
             called_at: None,
             context: 0,
             by_state: false,
@@ -180,23 +180,23 @@ pub(super) struct Machine<'a> {
     pub restrictions: FxHashMap<Def, Restriction>,
     pub modules: FxHashMap<FileId, Rc<RefCell<Vars>>>,
     pub names: FxHashMap<FileId, Rc<Names<'a>>>,
-    pub defining: HashSet<(FileId, Name)>,
+    pub defining: FxHashSet<(FileId, Name)>,
     fields: FxHashMap<(Owner, Name), Value>,
     read: FxHashSet<(Owner, Name)>,
     stale: bool,
     pub handlers: VecDeque<Handler>,
-    pub known_handlers: HashMap<Def, bool>,
+    pub known_handlers: FxHashMap<Def, bool>,
     /// Those as well that lead to no load.
-    pub all_handlers: HashMap<Def, Handler>,
-    uses: FxHashMap<FileId, Rc<HashSet<FrameworkId>>>,
-    pub visited: HashSet<Def>,
+    pub all_handlers: FxHashMap<Def, Handler>,
+    uses: FxHashMap<FileId, Rc<FxHashSet<FrameworkId>>>,
+    pub visited: FxHashSet<Def>,
     /// What was done with what each load gives.
     pub(super) uses_of_loads: FxHashMap<Place, BTreeSet<Use>>,
     pub written: Vec<Written>,
     /// Stores, and keys in them, that the program reads.
-    pub(super) looked_up: HashSet<(Rc<str>, Rc<str>)>,
+    pub(super) looked_up: FxHashSet<(Rc<str>, Rc<str>)>,
     /// Writers that also write what nobody in the project reads.
-    pub(super) elsewhere: HashSet<Place>,
+    pub(super) elsewhere: FxHashSet<Place>,
     pub(super) queues: Queues,
     /// Where rows of a database are read, and of which class; nothing where they are of several.
     pub(super) rows: FxHashMap<Place, Option<Def>>,
@@ -215,9 +215,9 @@ pub(super) struct Machine<'a> {
     /// Methods that lead to loads, by name: what a call of an unknown receiver may mean.
     pub leading: FxHashMap<Name, Vec<Def>>,
     /// Functions that lead to loads, or keep what loads may read; others matter only for what they return.
-    pub leads: HashSet<Def>,
+    pub leads: FxHashSet<Def>,
     /// Those that lead to loads.
-    pub to_loads: HashSet<Def>,
+    pub to_loads: FxHashSet<Def>,
     pub(super) deferred: Vec<Deferred<'a>>,
     pub(super) yielding: FxHashMap<Def, Yields>,
     work: usize,
@@ -254,19 +254,19 @@ impl<'a> Machine<'a> {
             restrictions: FxHashMap::default(),
             modules: FxHashMap::default(),
             names: FxHashMap::default(),
-            defining: HashSet::new(),
+            defining: FxHashSet::default(),
             fields: FxHashMap::default(),
             read: FxHashSet::default(),
             stale: false,
             handlers: VecDeque::new(),
-            known_handlers: HashMap::new(),
-            all_handlers: HashMap::new(),
+            known_handlers: FxHashMap::default(),
+            all_handlers: FxHashMap::default(),
             uses: FxHashMap::default(),
-            visited: HashSet::new(),
+            visited: FxHashSet::default(),
             uses_of_loads: FxHashMap::default(),
             written: Vec::new(),
-            looked_up: HashSet::new(),
-            elsewhere: HashSet::new(),
+            looked_up: FxHashSet::default(),
+            elsewhere: FxHashSet::default(),
             queues: Queues::default(),
             rows: FxHashMap::default(),
             looked: FxHashSet::default(),
@@ -279,8 +279,8 @@ impl<'a> Machine<'a> {
             hooked: false,
             raised: Value::unknown(),
             leading: FxHashMap::default(),
-            leads: HashSet::new(),
-            to_loads: HashSet::new(),
+            leads: FxHashSet::default(),
+            to_loads: FxHashSet::default(),
             deferred: Vec::new(),
             yielding: FxHashMap::default(),
             work: 0,
@@ -413,7 +413,7 @@ impl<'a> Machine<'a> {
     }
 
     /// Frameworks that `file` imports.
-    pub fn uses(&mut self, file: FileId) -> Rc<HashSet<FrameworkId>> {
+    pub fn uses(&mut self, file: FileId) -> Rc<FxHashSet<FrameworkId>> {
         if let Some(used) = self.uses.get(&file) {
             return Rc::clone(used);
         }

@@ -25,12 +25,25 @@ pub(super) fn settings(project: &Project, model: &Model) -> Vec<Finding> {
         .flat_map(|(_, row)| &row.keys)
         .map(String::as_str)
         .collect();
-    let Ok(search) = AhoCorasick::new(&keys) else {
+    // What a file must say besides: few speak of pickles, and many have a key such as `accept`.
+    let values = rows.iter().flat_map(|(_, row)| {
+        let last = |name: &String| {
+            let name = name.trim_end_matches("()");
+            name.rsplit('.').next().unwrap_or(name).to_owned()
+        };
+        let names = row.names.iter().map(last);
+        names.chain(row.values.iter().cloned())
+    });
+    let values: BTreeSet<String> = values.collect();
+    let (Ok(search), Ok(chosen)) = (AhoCorasick::new(&keys), AhoCorasick::new(&values)) else {
         return Vec::new();
     };
     let files: Vec<FileId> = project.ids().collect();
     let said = files.into_par_iter();
-    let said = said.filter(|id| search.is_match(project.bytes(*id)));
+    let said = said.filter(|id| {
+        let bytes = project.bytes(*id);
+        chosen.is_match(bytes) && search.is_match(bytes)
+    });
     let said: Vec<FileId> = said.collect();
     let found = said.into_iter().flat_map(|id| {
         project.glance(id, |file| {

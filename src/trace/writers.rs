@@ -2,8 +2,9 @@
 //!
 //! Invariant: errs towards linking. Where channel, key or address are not known, a writer may feed a load.
 
-use std::collections::HashSet;
 use std::rc::Rc;
+
+use rustc_hash::FxHashSet;
 
 use super::calls::At;
 use super::columns::{Column, DATABASE};
@@ -407,7 +408,7 @@ impl Machine<'_> {
     pub(super) fn writes_elsewhere(
         &self,
         by_site: &[Vec<&(Option<Handler>, Reached)>],
-    ) -> HashSet<Place> {
+    ) -> FxHashSet<Place> {
         let met = |written: &Written| {
             let key = written.key.as_deref().unwrap_or_default();
             let place = (Rc::from(written.channel.as_str()), Rc::from(key));

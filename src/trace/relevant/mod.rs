@@ -8,7 +8,7 @@ mod above;
 mod handed;
 mod mentions;
 
-use std::collections::{BTreeMap, BTreeSet, HashMap, HashSet};
+use std::collections::{BTreeMap, BTreeSet};
 
 use aho_corasick::AhoCorasick;
 use memchr::memmem;
@@ -42,13 +42,13 @@ pub(super) struct Relevant {
     /// Files whose module level matters.
     pub files: BTreeSet<FileId>,
     /// Functions that contain a load, or call one that does; and those that keep something which a load may read.
-    pub functions: HashSet<Def>,
+    pub functions: FxHashSet<Def>,
     /// Those of them that were found going up from the loads.
-    pub to_loads: HashSet<Def>,
+    pub to_loads: FxHashSet<Def>,
     /// Names of methods among them, with where they are.
     pub methods: BTreeMap<Name, Vec<Def>>,
     /// Names of the project's own functions that are called anywhere in the files that were parsed.
-    pub called: HashSet<String>,
+    pub called: FxHashSet<String>,
     /// How they lead there.
     pub ways: Ways,
 }
@@ -129,7 +129,7 @@ pub(super) fn relevant(
     sites: &[Site],
     imports: &[Words],
 ) -> Relevant {
-    let mut anchors: HashMap<FileId, Vec<(Span, usize)>> = HashMap::new();
+    let mut anchors: FxHashMap<FileId, Vec<(Span, usize)>> = FxHashMap::default();
     for site in sites {
         let here: &mut Vec<(Span, usize)> = anchors.entry(site.place.file).or_default();
         here.push((site.place.span, 0));
@@ -141,7 +141,7 @@ pub(super) fn relevant(
         }
     }
     let handed = named;
-    let everywhere: HashMap<FileId, FxHashSet<Name>> = handed
+    let everywhere: FxHashMap<FileId, FxHashSet<Name>> = handed
         .iter()
         .filter(|(_, handed)| handed.anywhere)
         .map(|(file, handed)| (*file, handed.marks.clone()))
@@ -231,11 +231,11 @@ struct Hits {
 struct Search<'p> {
     project: &'p Project,
     /// Files in which any function may call a sink.
-    everywhere: HashMap<FileId, FxHashSet<Name>>,
+    everywhere: FxHashMap<FileId, FxHashSet<Name>>,
     /// Files by the words of their import statements.
     imports: FxHashMap<Name, Vec<FileId>>,
     /// What is looked for in a file, in its order, and how far above a load each is.
-    anchors: HashMap<FileId, Vec<(Span, usize)>>,
+    anchors: FxHashMap<FileId, Vec<(Span, usize)>>,
     parsed: BTreeMap<FileId, Parsed>,
     /// Parsed files by the names they mention.
     mentioning: FxHashMap<Name, Vec<FileId>>,
