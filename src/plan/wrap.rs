@@ -50,7 +50,7 @@ pub(super) fn wrap(
     let inner = format!("{margin}{indent}");
     // A statement of several lines as they follow the margin before the first.
     let lines = |line: &str, margin: &str| {
-        let lines = broken(line, margin, &indent).join(newline);
+        let lines = broken(line, margin, indent).join(newline);
         lines.strip_prefix(margin).unwrap_or(&lines).to_owned()
     };
     let before = guarded.before.map_or(String::new(), |before| {
@@ -65,7 +65,7 @@ pub(super) fn wrap(
     let mut edits = room.before;
     let mut deeper = room.deeper;
     if whole {
-        deeper.push_str(&indent);
+        deeper.push_str(indent);
         let open = format!("{before}try:{newline}{inner}");
         edits.push(Edit::insert(statement.start, order, open));
         let text = changed(file, statement, guarded.in_place.clone())?;
@@ -163,7 +163,7 @@ pub(super) fn in_lines(file: &SourceFile, place: Span, edits: Vec<Edit>) -> Vec<
         }
         let formatted = |text: &str| {
             let line = on_one_line(text)?;
-            Some(broken(&line, margin, &indent).join(newline))
+            Some(broken(&line, margin, indent).join(newline))
         };
         let new = changed(file, statement, edits.clone())?;
         let before = formatted(file.slice(statement))?;

@@ -245,12 +245,11 @@ fn all_files_in(root: &Path, filter: &Filter) -> Result<Listing, RepoError> {
     )
 }
 
+/// A path, and what was found there.
+type Looked = (String, Option<Result<Vec<u8>, SkipReason>>);
+
 /// What the walk of `root` came to, if it is a Python file or cannot be read; nothing of a file that was not asked for.
-fn look(
-    root: &Path,
-    globs: &Globs,
-    entry: Result<DirEntry, ignore::Error>,
-) -> Option<(String, Option<Result<Vec<u8>, SkipReason>>)> {
+fn look(root: &Path, globs: &Globs, entry: Result<DirEntry, ignore::Error>) -> Option<Looked> {
     let entry = match entry {
         Ok(entry) => entry,
         Err(error) => {
