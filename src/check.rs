@@ -13,7 +13,7 @@ use memchr::memmem;
 use crate::pack::Model;
 use crate::plan::{Changes, DUAL_READ, Decision, Note, Order, Plan, Reason, plan};
 use crate::project::{FileId, Project};
-use crate::python::SourceFile;
+use crate::python::{SourceFile, is_notebook};
 use crate::trace::{Finding, Form, Place, Traced, enclosing, is_settled, trace};
 
 pub use ignore::ignored;
@@ -257,8 +257,11 @@ fn verify<'f>(
     let mut changes = HashMap::new();
     for (file, edits) in &plan.changes {
         let source = project.source(*file);
-        match source.encode(&edits.apply(source.text())) {
+        match source.rewritten(edits) {
             Ok(bytes) => changes.insert(*file, bytes),
+            Err(_) if is_notebook(source.path()) => {
+                return Err(touching(*file, Reason::LineMagic));
+            }
             Err(_) => return Err(touching(*file, Reason::NotEncodable)),
         };
     }
@@ -327,7 +330,7 @@ fn verify<'f>(
         .into_iter()
         .map(|(file, after)| ChangedFile {
             path: project.path(file).to_owned(),
-            before: project.bytes(file).to_vec(),
+            before: project.stored(file).to_vec(),
             after,
             new: false,
         })
@@ -355,7 +358,7 @@ fn closed(project: &Project, model: &Model, traced: &Traced, order: &Order) -> P
 fn with_changes(project: &Project, changes: &Changes) -> Project {
     let bytes = changes.iter().filter_map(|(file, edits)| {
         let source = project.source(*file);
-        Some((*file, source.encode(&edits.apply(source.text())).ok()?))
+        Some((*file, source.rewritten(edits).ok()?))
     });
     project.with(&bytes.collect())
 }

@@ -5,7 +5,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
-use crate::python::SourceFile;
+use crate::python::{SourceFile, is_notebook, view};
 
 /// Index of a file in its project.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -16,6 +16,8 @@ pub struct FileId(pub usize);
 struct ProjectFile {
     path: String,
     bytes: Vec<u8>,
+    /// Of a notebook: the text of its cells, if it is one.
+    view: OnceLock<Option<Vec<u8>>>,
     source: OnceLock<SourceFile>,
 }
 
@@ -48,6 +50,7 @@ impl Project {
                 Arc::new(ProjectFile {
                     path,
                     bytes,
+                    view: OnceLock::new(),
                     source: OnceLock::new(),
                 })
             })
@@ -77,6 +80,7 @@ impl Project {
                 Some(bytes) => Arc::new(ProjectFile {
                     path: file.path.clone(),
                     bytes: bytes.clone(),
+                    view: OnceLock::new(),
                     source: OnceLock::new(),
                 }),
             })
@@ -98,9 +102,27 @@ impl Project {
         self.files.get(file.0).map_or("", |f| f.path.as_str())
     }
 
-    /// Bytes of `file`.
-    pub fn bytes(&self, file: FileId) -> &[u8] {
+    /// Bytes of `file`, as they are stored.
+    pub fn stored(&self, file: FileId) -> &[u8] {
         self.files.get(file.0).map_or(&[], |f| f.bytes.as_slice())
+    }
+
+    /// The code of `file` in bytes, to be searched: of a notebook the text of its cells, else what is stored.
+    pub fn bytes(&self, file: FileId) -> &[u8] {
+        match self.files.get(file.0) {
+            Some(file) if is_notebook(&file.path) => {
+                let view = file.view.get_or_init(|| view(&file.bytes));
+                view.as_deref().unwrap_or_default()
+            }
+            Some(file) => &file.bytes,
+            None => &[],
+        }
+    }
+
+    /// Whether `file` has the name of a notebook and is none: then no search finds anything in it.
+    pub fn is_no_notebook(&self, file: FileId) -> bool {
+        let seen = self.files.get(file.0).and_then(|file| file.view.get());
+        seen.is_some_and(Option::is_none)
     }
 
     /// Syntax of `file`, parsed now if it was not yet.
@@ -180,6 +202,7 @@ impl Project {
         let package = join(&stem, "__init__.py");
         self.by_path(&format!("{stem}.py"))
             .or_else(|| self.by_path(&package))
+            .or_else(|| self.by_path(&format!("{stem}.pyx")))
     }
 }
 

@@ -66,7 +66,7 @@ pub fn ignored(
     }
     let changed = files.into_iter().map(|(file, after)| ChangedFile {
         path: project.path(file).to_owned(),
-        before: project.bytes(file).to_vec(),
+        before: project.stored(file).to_vec(),
         after,
         new: false,
     });
@@ -124,10 +124,10 @@ fn commented(
     let bytes = edits.into_iter().map(|(file, edits)| {
         let source = project.source(file);
         let written = EditSet::new(edits).ok();
-        let written = written.and_then(|edits| source.encode(&edits.apply(source.text())).ok());
+        let written = written.and_then(|edits| source.rewritten(&edits).ok());
         (
             file,
-            written.unwrap_or_else(|| project.bytes(file).to_vec()),
+            written.unwrap_or_else(|| project.stored(file).to_vec()),
         )
     });
     let files: HashMap<FileId, Vec<u8>> = bytes.collect();

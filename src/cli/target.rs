@@ -37,6 +37,8 @@ pub(super) struct Opened {
     pub own: Option<Own>,
     /// Python files that the user leaves out.
     pub left_out: usize,
+    /// Files of types alone.
+    pub stubs: usize,
 }
 
 /// Reads `target`, which is at `place`.
@@ -105,7 +107,7 @@ pub(super) fn read(
     if let Some(own) = &mut own {
         own.filter(&mut listing.files).map_err(fail)?;
     }
-    let left_out = listing.left_out;
+    let (left_out, stubs) = (listing.left_out, listing.stubs);
     Ok(Opened {
         root: target.name(),
         // Of a single file: its folder, which its listing is relative to.
@@ -119,6 +121,7 @@ pub(super) fn read(
         base,
         own,
         left_out,
+        stubs,
     })
 }
 

@@ -490,6 +490,13 @@ impl Planner<'_> {
         if self.project.source(finding.place.file).unparsed().is_some() {
             return refuse(Reason::FileNotParsed);
         }
+        if self
+            .project
+            .source(finding.place.file)
+            .in_magic(finding.place.span)
+        {
+            return refuse(Reason::LineMagic);
+        }
         match (finding.form, finding.reach) {
             (Form::Base, _) => return Err(Decision::Guarded(Reason::RestrictedUnpickler)),
             (Form::Reference, _) => return refuse(Reason::PassedAsAFunction),

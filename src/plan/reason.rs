@@ -125,6 +125,8 @@ pub enum Reason {
     ClientNamesTheSource,
     /// The same load also reads data that is not to be treated.
     MixedOrigins,
+    /// IPython reads the line, or the cell, otherwise than Python.
+    LineMagic,
     /// The file's encoding cannot hold the new text.
     NotEncodable,
     /// The rewritten project did not pass the checks.
@@ -133,7 +135,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Reason; 63] = [
+    pub const ALL: [Reason; 64] = [
         Reason::ConstantInput,
         Reason::OwnRoundTrip,
         Reason::SignatureChecked,
@@ -195,6 +197,7 @@ impl Reason {
         Reason::UnknownCall,
         Reason::ClientNamesTheSource,
         Reason::MixedOrigins,
+        Reason::LineMagic,
         Reason::NotEncodable,
         Reason::CheckFailed,
     ];
@@ -525,6 +528,11 @@ impl Reason {
                 "mixed-origins",
                 "the same load also reads data from elsewhere, which may still be pickled",
                 "give the client's data a load of its own, then run again",
+            ),
+            Reason::LineMagic => (
+                "line-magic",
+                "the line, or its cell, is a magic of IPython, which runs it in its own way",
+                "put the load into a line of its own without the magic, then run again",
             ),
             Reason::NotEncodable => (
                 "not-encodable",

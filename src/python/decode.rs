@@ -257,7 +257,7 @@ pub(super) fn too_long(text: &str, most: usize) -> bool {
 }
 
 /// Offset after the string literal that opens at `start` with `quote`.
-fn string_end(bytes: &[u8], start: usize, quote: u8) -> usize {
+pub(super) fn string_end(bytes: &[u8], start: usize, quote: u8) -> usize {
     let triple = bytes.get(start..start + 3) == Some(&[quote; 3]);
     let mut i = start + if triple { 3 } else { 1 };
     while let Some(&byte) = bytes.get(i) {

@@ -4,6 +4,8 @@
 //! reason ([`SourceFile::unparsed`]) and whatever syntax the parser could recover.
 
 mod decode;
+mod magics;
+mod notebook;
 mod scope;
 mod style;
 
@@ -20,7 +22,8 @@ use ast::{AnyNodeRef, Expr, ModModule, Stmt};
 use rustpython_parser::{ParseOptions, parse_unchecked};
 use rustpython_text_size::{TextRange, TextSize};
 
-use crate::text::{LineIndex, Position, Span};
+use crate::text::{EditSet, LineIndex, Position, Span};
+use notebook::Notebook;
 
 /// CPython refuses more nested brackets than this ("too many nested parentheses", Parser/lexer/state.h: MAXLEVEL).
 const MAX_BRACKETS: usize = 200;
@@ -46,6 +49,12 @@ pub enum Unparsed {
     Nesting,
     /// Reading it panicked, which is a defect of depickle's or of its parser's.
     Panicked,
+    /// A notebook that cannot be read as one.
+    Notebook(String),
+    /// A cell of a notebook that does not parse; the others are read. Its number, the line in it, and what the parser said.
+    Cell(usize, usize, String),
+    /// Cython: read as far as it is Python.
+    Cython,
 }
 
 impl Unparsed {
@@ -58,6 +67,9 @@ impl Unparsed {
             Unparsed::Encoding(_) => "encoding",
             Unparsed::Nesting => "nested-too-deep",
             Unparsed::Panicked => "parser-failed",
+            Unparsed::Notebook(_) => "not-a-notebook",
+            Unparsed::Cell(..) => "cell-not-parsed",
+            Unparsed::Cython => "cython",
         }
     }
 
@@ -69,7 +81,13 @@ impl Unparsed {
                 format!("line {line} is a merge conflict marker; resolve it first")
             }
             Unparsed::Syntax(line, what) => format!("line {line} does not parse: {what}"),
-            Unparsed::Encoding(what) => what.clone(),
+            Unparsed::Encoding(what) | Unparsed::Notebook(what) => what.clone(),
+            Unparsed::Cell(cell, line, what) => {
+                format!("line {line} of cell {cell} does not parse: {what}; the other cells are read, and left as they are")
+            }
+            Unparsed::Cython => {
+                "Cython, read in part: as far as it is Python; loads found there are left as they are".into()
+            }
             Unparsed::Nesting => {
                 "nested too deep: more than 200 brackets, 100 indents or 5000 operators in a row"
                     .into()
@@ -94,11 +112,55 @@ pub struct SourceFile {
     scopes: Scopes,
     style: OnceLock<Style>,
     unparsed: Option<Unparsed>,
+    /// What the text is a view of.
+    notebook: Option<Box<View>>,
+}
+
+/// A notebook, and which lines of its view IPython reads otherwise than Python.
+#[derive(Debug)]
+struct View {
+    notebook: Notebook,
+    magics: Vec<Span>,
+    /// Where nothing may be put.
+    barred: Vec<Span>,
+}
+
+/// Whether the file `path` is a notebook, by its name.
+pub fn is_notebook(path: &str) -> bool {
+    path.ends_with(".ipynb")
+}
+
+/// What is searched instead of the `bytes` of a notebook: the text of its cells; none of what is no notebook.
+pub fn view(bytes: &[u8]) -> Option<Vec<u8>> {
+    let (_, view) = Notebook::read(bytes).ok()?;
+    Some(view.into_bytes())
 }
 
 impl SourceFile {
-    /// Reads `bytes` as the Python file `path` (relative to its project, `/`-separated).
+    /// Reads `bytes` as the Python file `path` (relative to its project, `/`-separated). The text of a notebook is that
+    /// of its cells.
     pub fn read(path: &str, bytes: &[u8]) -> SourceFile {
+        if is_notebook(path) {
+            return match Notebook::read(bytes) {
+                Ok((notebook, text)) => {
+                    SourceFile::unless_panicked(path, || SourceFile::cells(path, text, notebook))
+                }
+                Err(what) => SourceFile::hollow(
+                    path,
+                    String::new(),
+                    Encoding::Utf8,
+                    Unparsed::Notebook(what),
+                ),
+            };
+        }
+        let mut file = SourceFile::text_file(path, bytes);
+        if path.ends_with(".pyx") && matches!(file.unparsed, None | Some(Unparsed::Syntax(..))) {
+            file.unparsed = Some(Unparsed::Cython);
+        }
+        file
+    }
+
+    fn text_file(path: &str, bytes: &[u8]) -> SourceFile {
         match decode::decode(bytes) {
             Ok((text, encoding))
                 if decode::too_deep(&text, MAX_BRACKETS, MAX_INDENTS)
@@ -107,7 +169,7 @@ impl SourceFile {
                 SourceFile::hollow(path, text, encoding, Unparsed::Nesting)
             }
             Ok((text, encoding)) => {
-                SourceFile::unless_panicked(path, || SourceFile::parse(path, text, encoding))
+                SourceFile::unless_panicked(path, || SourceFile::parse(path, text, None, encoding))
             }
             Err(why) => SourceFile::hollow(path, String::new(), Encoding::Utf8, why),
         }
@@ -121,9 +183,54 @@ impl SourceFile {
         })
     }
 
-    fn parse(path: &str, text: String, encoding: Encoding) -> SourceFile {
+    /// The view `text` of `notebook`. What IPython alone reads is masked, and so are cells that do not parse.
+    fn cells(path: &str, text: String, notebook: Notebook) -> SourceFile {
+        let mut masked = String::with_capacity(text.len());
+        let (mut magics, mut barred) = (Vec::new(), Vec::new());
+        let mut broken = None;
+        for cell in &notebook.cells {
+            // What stands between cells is a line end.
+            masked.push_str(text.get(masked.len()..cell.span.start).unwrap_or_default());
+            let own = text.get(cell.span.start..cell.span.end).unwrap_or_default();
+            let read = magics::masked(own);
+            let at = cell.span.start;
+            magics.extend(
+                read.lines
+                    .iter()
+                    .map(|l| Span::new(at + l.start, at + l.end)),
+            );
+            if read.barred > 0 {
+                barred.push(Span::new(at, at + read.barred));
+            }
+            let alone = SourceFile::text_file(path, read.text.as_bytes());
+            match alone.unparsed() {
+                None => masked.push_str(&read.text),
+                Some(why) => {
+                    let (line, what) = match why {
+                        Unparsed::Syntax(line, what) => (*line, what.clone()),
+                        Unparsed::Python2(line) => (*line, "it is Python 2".to_owned()),
+                        other => (1, other.message()),
+                    };
+                    broken = broken.or(Some(Unparsed::Cell(cell.number, line, what)));
+                    masked.push_str(&magics::blanked(own));
+                }
+            }
+        }
+        masked.push_str(text.get(masked.len()..).unwrap_or_default());
+        let mut file = SourceFile::parse(path, text, Some(&masked), Encoding::Utf8);
+        file.unparsed = file.unparsed.or(broken);
+        file.notebook = Some(Box::new(View {
+            notebook,
+            magics,
+            barred,
+        }));
+        file
+    }
+
+    /// Parses `text`, or what is as long and `masked`.
+    fn parse(path: &str, text: String, masked: Option<&str>, encoding: Encoding) -> SourceFile {
         let options = ParseOptions::from(rustpython_parser::Mode::Module);
-        let parsed = parse_unchecked(&text, options);
+        let parsed = parse_unchecked(masked.unwrap_or(&text), options);
         let index = LineIndex::new(&text);
         let unparsed = parsed.errors().first().map(|error| {
             let line = index.position(&text, span(error).start).line;
@@ -153,6 +260,7 @@ impl SourceFile {
             scopes,
             style: OnceLock::new(),
             unparsed,
+            notebook: None,
         }
     }
 
@@ -169,6 +277,7 @@ impl SourceFile {
             strings: Vec::new(),
             style: OnceLock::new(),
             unparsed: Some(why),
+            notebook: None,
         }
     }
 
@@ -207,9 +316,31 @@ impl SourceFile {
         self.text.get(span.start..span.end).unwrap_or_default()
     }
 
-    /// Line and column of `offset`.
+    /// Line and column of `offset`, in the file as it is stored.
     pub fn position(&self, offset: usize) -> Position {
-        self.index.position(&self.text, offset)
+        match &self.notebook {
+            Some(view) => view.notebook.position(offset),
+            None => self.index.position(&self.text, offset),
+        }
+    }
+
+    /// The cell of a notebook that holds `offset`, by its place among all cells, and where it is in it.
+    pub fn cell(&self, offset: usize) -> Option<(usize, Position)> {
+        let cell = self.notebook.as_ref()?.notebook.cell(offset)?;
+        Some((cell.number, cell.position(&self.text, offset)))
+    }
+
+    /// Whether IPython reads a line of `span` otherwise than Python, as far as is known.
+    pub fn in_magic(&self, span: Span) -> bool {
+        let from = self.index.line_start(span.start);
+        let mut magics = self.notebook.iter().flat_map(|view| &view.magics);
+        magics.any(|magic| magic.start < span.end && from < magic.end)
+    }
+
+    /// Whether a line that IPython reads says `word`.
+    pub fn magic_says(&self, word: &str) -> bool {
+        let mut magics = self.notebook.iter().flat_map(|view| &view.magics);
+        magics.any(|magic| self.slice(*magic).contains(word))
     }
 
     /// Whether `offset` lies inside a string token, where white space is content.
@@ -240,12 +371,31 @@ impl SourceFile {
         self.style.get_or_init(|| Style::of(self))
     }
 
-    /// `text` in this file's encoding.
+    /// The file with `edits` of its text, as it is stored. Of a notebook every byte stays but those of edited lines.
     ///
     /// # Errors
-    /// The first character the encoding cannot hold.
-    pub fn encode(&self, text: &str) -> Result<Vec<u8>, char> {
-        self.encoding.encode(text)
+    /// The first character the encoding cannot hold; or of edits that belong to no cell, the first of one.
+    pub fn rewritten(&self, edits: &EditSet) -> Result<Vec<u8>, char> {
+        match &self.notebook {
+            Some(view) => {
+                let mut spans = edits.edits().iter().map(|edit| edit.span);
+                let masked = |span: Span| {
+                    let over = |magic: &Span| span.start < magic.end && magic.start < span.end;
+                    let into = |bar: &Span| bar.start <= span.start && span.start < bar.end;
+                    view.magics.iter().any(over)
+                        || view.barred.iter().any(|bar| over(bar) || into(bar))
+                };
+                let written = match spans.any(masked) {
+                    true => None,
+                    false => view.notebook.write(&self.text, edits),
+                };
+                written.ok_or_else(|| {
+                    let texts = edits.edits().iter().flat_map(|edit| edit.text.chars());
+                    texts.into_iter().next().unwrap_or('\n')
+                })
+            }
+            None => self.encoding.encode(&edits.apply(&self.text)),
+        }
     }
 
     /// The syntax nodes that contain `span`, outermost first.

@@ -9,9 +9,15 @@ use sha2::{Digest, Sha256};
 
 use super::attributes::Attributes;
 use super::owners::PLACES;
-use super::store::{Entry, Kind, Store};
-use super::walk::{Globs, MAX_BYTES, is_git_internal, is_python, not_a_pointer};
+use super::store::{self, Entry, Store};
+use super::walk::{
+    EXECUTABLE, Globs, Kind, MAX_BYTES, is_git_internal, is_script, kind, not_a_pointer,
+    runs_python,
+};
 use super::{Base, Filter, Listing, Repo, RepoError, SkipReason};
+
+/// Larger executables are no scripts, in bytes.
+const LARGEST_SCRIPT: u64 = 1 << 20;
 
 /// Mode of a submodule.
 const SUBMODULE: u32 = 0o160_000;
@@ -105,16 +111,28 @@ impl Repo {
                     }
                 } else if entry.mode() == SUBMODULE && globs.admit(&below) {
                     listing.add(below, Err(SkipReason::Submodule));
-                } else if entry.mode() != SUBMODULE && is_python(bytes) {
-                    if !globs.admit(&below) {
-                        listing.left_out += 1;
-                        continue;
-                    }
-                    let content = match utf8 {
-                        true => at.read(&path, &entry),
-                        false => Err(SkipReason::NotUtf8Name),
+                } else if entry.mode() != SUBMODULE {
+                    let admitted = globs.admit(&below);
+                    let content = match kind(bytes) {
+                        Kind::Python if admitted => Some(at.read(&path, &entry)),
+                        Kind::Unnamed if admitted && entry.mode() == EXECUTABLE => {
+                            at.script(&path, &entry)
+                        }
+                        Kind::Python => {
+                            listing.left_out += 1;
+                            None
+                        }
+                        Kind::Stub => {
+                            listing.stubs += usize::from(admitted);
+                            None
+                        }
+                        _ => None,
                     };
-                    listing.add(below, content);
+                    match content {
+                        Some(content) if utf8 => listing.add(below, content),
+                        Some(_) => listing.add(below, Err(SkipReason::NotUtf8Name)),
+                        None => {}
+                    }
                 }
             }
         }
@@ -172,9 +190,14 @@ impl Repo {
                     (false, b".gitattributes") => here,
                     (false, b"CODEOWNERS") => owners,
                     (false, b"depickle.toml" | b"pyproject.toml") => prefix.starts_with(&folder),
-                    (false, name) if path == prefix || is_python(name) => path
-                        .strip_prefix(&prefix[..prefix.rfind('/').map_or(0, |slash| slash + 1)])
-                        .is_some_and(|below| path.starts_with(prefix) && globs.admit(below)),
+                    (false, name)
+                        if path == prefix
+                            || kind(name) == Kind::Python
+                            || (kind(name) == Kind::Unnamed && entry.mode() == EXECUTABLE) =>
+                    {
+                        path.strip_prefix(&prefix[..prefix.rfind('/').map_or(0, |slash| slash + 1)])
+                            .is_some_and(|below| path.starts_with(prefix) && globs.admit(below))
+                    }
                     _ => false,
                 };
                 if read && entry.is_regular() && self.store.header(&entry.id).is_none() {
@@ -204,7 +227,16 @@ impl Repo {
         let parent = prefix.rfind('/').map_or("", |slash| &prefix[..=slash]);
         let mut dirty: Vec<String> = statuses
             .iter()
-            .filter(|entry| !gone(entry.status()) && is_python(entry.path_bytes()))
+            .filter(|entry| {
+                let path = entry.path_bytes();
+                let named = String::from_utf8_lossy(path);
+                !gone(entry.status())
+                    && match kind(path) {
+                        Kind::Python => true,
+                        Kind::Unnamed => is_script(&self.root.join(named.as_ref())),
+                        _ => false,
+                    }
+            })
             .filter_map(|entry| {
                 let path = String::from_utf8_lossy(entry.path_bytes()).into_owned();
                 path.starts_with(prefix)
@@ -285,9 +317,23 @@ impl AtCommit<'_> {
         // Git reads no attributes through a symlink either.
         let own = |one: &&Entry| one.name == b".gitattributes" && one.is_regular();
         let entry = entries.iter().find(own);
-        let text = entry.and_then(|entry| self.repo.store.read(Kind::Blob, &entry.id).ok());
+        let text = entry.and_then(|entry| self.repo.store.read(store::Kind::Blob, &entry.id).ok());
         if let Some(text) = text {
             self.attributes.folder(folder, &text);
+        }
+    }
+
+    /// A file without an extension, if its first line says that Python runs it; or if that cannot be seen.
+    fn script(&self, path: &str, entry: &Entry) -> Option<Result<Vec<u8>, SkipReason>> {
+        let objects = &self.repo.store;
+        // Nobody writes a script as large as that.
+        let large = |(_, size): (_, u64)| size > LARGEST_SCRIPT;
+        if objects.header(&entry.id).is_some_and(large) {
+            return None;
+        }
+        match objects.read(store::Kind::Blob, &entry.id) {
+            Ok(bytes) if !runs_python(&bytes) => None,
+            _ => Some(self.read(path, entry)),
         }
     }
 
@@ -300,14 +346,14 @@ impl AtCommit<'_> {
         if self.attributes.filtered(path) {
             return Err(SkipReason::FilteredByAttribute);
         }
-        let store = &self.repo.store;
-        if store
+        let objects = &self.repo.store;
+        if objects
             .header(&entry.id)
             .is_some_and(|(_, size)| size > MAX_BYTES)
         {
             return Err(SkipReason::TooLarge);
         }
-        let bytes = store.read(Kind::Blob, &entry.id);
+        let bytes = objects.read(store::Kind::Blob, &entry.id);
         not_a_pointer(bytes.map_err(SkipReason::Unreadable)?)
     }
 }

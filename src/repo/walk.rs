@@ -107,6 +107,8 @@ pub struct Listing {
     pub skipped: Vec<Skipped>,
     /// How many Python files the filter's globs leave out.
     pub left_out: usize,
+    /// How many stubs (`.pyi`) there are: they hold no code.
+    pub stubs: usize,
 }
 
 impl Listing {
@@ -202,11 +204,12 @@ pub fn files_in(root: &Path, filter: &Filter) -> Result<Listing, RepoError> {
     let mut seen = HashSet::new();
     for (path, content) in each {
         match content {
-            Some(content) => {
+            Seen::Read(content) => {
                 seen.insert(path.clone());
                 listing.add(path, content);
             }
-            None => listing.left_out += 1,
+            Seen::LeftOut => listing.left_out += 1,
+            Seen::Stub => listing.stubs += 1,
         }
     }
     if unfit.load(Ordering::Relaxed) {
@@ -245,30 +248,45 @@ fn all_files_in(root: &Path, filter: &Filter) -> Result<Listing, RepoError> {
     )
 }
 
-/// A path, and what was found there.
-type Looked = (String, Option<Result<Vec<u8>, SkipReason>>);
+/// What the walk came to.
+enum Seen {
+    /// A Python file, or what cannot be read.
+    Read(Result<Vec<u8>, SkipReason>),
+    /// A Python file that was not asked for.
+    LeftOut,
+    /// A file of types alone.
+    Stub,
+}
 
-/// What the walk of `root` came to, if it is a Python file or cannot be read; nothing of a file that was not asked for.
-fn look(root: &Path, globs: &Globs, entry: Result<DirEntry, ignore::Error>) -> Option<Looked> {
+/// What the walk of `root` came to, and its path, if it is of interest.
+fn look(
+    root: &Path,
+    globs: &Globs,
+    entry: Result<DirEntry, ignore::Error>,
+) -> Option<(String, Seen)> {
     let entry = match entry {
         Ok(entry) => entry,
         Err(error) => {
             let (path, _) = relative(root, path_of(&error).unwrap_or(root));
             let why = SkipReason::Unreadable(cause_of(&error));
-            return globs.admit(&path).then_some((path, Some(Err(why))));
+            return globs.admit(&path).then_some((path, Seen::Read(Err(why))));
         }
     };
     let folder = entry.file_type().is_none_or(|kind| kind.is_dir());
-    if folder || !is_python(entry.file_name().as_encoded_bytes()) {
+    let kind = kind(entry.file_name().as_encoded_bytes());
+    let script = || kind == Kind::Unnamed && is_script(entry.path());
+    if folder || !(matches!(kind, Kind::Python | Kind::Stub) || script()) {
         return None;
     }
     let (path, utf8) = relative(root, entry.path());
-    let content = || match utf8 {
-        true => read(entry.path()),
-        false => Err(SkipReason::NotUtf8Name),
+    let seen = match (globs.admit(&path), kind) {
+        (true, Kind::Stub) => Seen::Stub,
+        (false, Kind::Stub) => return None,
+        (false, _) => Seen::LeftOut,
+        (true, _) if utf8 => Seen::Read(read(entry.path())),
+        (true, _) => Seen::Read(Err(SkipReason::NotUtf8Name)),
     };
-    let content = globs.admit(&path).then(content);
-    Some((path, content))
+    Some((path, seen))
 }
 
 /// Git goes on tracking a file that it was told to ignore later, and [`Repo::files_at`] sees it.
@@ -291,7 +309,10 @@ fn tracked_but_ignored(
         let Some(below) = path.and_then(|path| path.strip_prefix(&prefix)) else {
             continue;
         };
-        let wanted = (submodule || is_python(below.as_bytes()))
+        let kind = kind(below.as_bytes());
+        let script =
+            || kind == Kind::Unnamed && *mode == EXECUTABLE && is_script(&root.join(below));
+        let wanted = (submodule || kind == Kind::Python || script())
             && !is_git_internal(below)
             && globs.admit(below);
         if !wanted || !seen.insert(below.to_owned()) {
@@ -373,8 +394,84 @@ pub(super) fn not_a_pointer(bytes: Vec<u8>) -> Result<Vec<u8>, SkipReason> {
     }
 }
 
-pub(super) fn is_python(path: &[u8]) -> bool {
-    path.ends_with(b".py") || path.ends_with(b".pyw")
+/// Mode of an executable file in git.
+pub(super) const EXECUTABLE: u32 = 0o100_755;
+
+/// The kernel reads no more of a file to see what runs it.
+const SHEBANG: usize = 256;
+
+/// What a file is, by its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    /// Python, a notebook, or Cython.
+    Python,
+    /// Types alone.
+    Stub,
+    /// Without an extension: Python if it says so in its first line.
+    Unnamed,
+    /// Something else.
+    Other,
+}
+
+pub(super) fn kind(path: &[u8]) -> Kind {
+    let name = path.rsplit(|byte| *byte == b'/').next().unwrap_or(path);
+    let ends: [&[u8]; 4] = [b".py", b".pyw", b".ipynb", b".pyx"];
+    if ends.iter().any(|end| name.ends_with(end)) {
+        Kind::Python
+    } else if name.ends_with(b".pyi") {
+        Kind::Stub
+    } else if !name.contains(&b'.') {
+        Kind::Unnamed
+    } else {
+        Kind::Other
+    }
+}
+
+/// Whether the file at `path` may be executed and is run by Python. Of others nothing is read.
+#[cfg(unix)]
+pub(super) fn is_script(path: &Path) -> bool {
+    use std::os::unix::fs::PermissionsExt;
+    let fits = |data: fs::Metadata| data.is_file() && data.permissions().mode() & 0o111 != 0;
+    if !fs::symlink_metadata(path).is_ok_and(fits) {
+        return false;
+    }
+    let mut head = Vec::with_capacity(SHEBANG);
+    let read = open(path).map(|file| file.take(SHEBANG as u64).read_to_end(&mut head));
+    read.is_ok() && runs_python(&head)
+}
+
+#[cfg(not(unix))]
+pub(super) fn is_script(_: &Path) -> bool {
+    false
+}
+
+/// Whether a file that begins with `head` is run by Python: `#!/usr/bin/python3.11 -u`, `#!/usr/bin/env -S python3 -u`.
+pub(super) fn runs_python(head: &[u8]) -> bool {
+    let Some(line) = head.strip_prefix(b"#!") else {
+        return false;
+    };
+    let line = line.split(|byte| *byte == b'\n').next().unwrap_or(line);
+    let line = String::from_utf8_lossy(line.get(..SHEBANG).unwrap_or(line));
+    let program = |word: &str| word.rsplit('/').next().unwrap_or(word).to_owned();
+    let mut words = line.split_whitespace();
+    let mut name = words.next().map(program).unwrap_or_default();
+    if name == "env" {
+        // Options and variables come before what it runs.
+        let mut rest = words
+            .by_ref()
+            .map(|word| word.strip_prefix("-S").unwrap_or(word));
+        let run =
+            rest.find(|word| !word.is_empty() && !word.starts_with('-') && !word.contains('='));
+        name = run.map(program).unwrap_or_default();
+    }
+    if name == "uv" {
+        return words.any(|word| word == "--script");
+    }
+    let version = ["python", "pypy"]
+        .iter()
+        .find_map(|stem| name.strip_prefix(stem));
+    let of_version = |c: char| c.is_ascii_digit() || matches!(c, '.' | 'w' | 't' | 'd');
+    version.is_some_and(|version| version.chars().all(of_version))
 }
 
 /// Whether `path` is inside a git folder.
@@ -464,6 +561,34 @@ mod tests {
     fn a_file_that_vanished_is_unreadable_and_no_panic() {
         let reason = read(Path::new("/nowhere/at/all.py")).unwrap_err();
         assert_eq!(reason.code(), "unreadable");
+    }
+
+    #[test]
+    fn the_first_line_says_what_is_run_by_python() {
+        for yes in [
+            "#!/usr/bin/python\n",
+            "#!/usr/bin/python3.11 -u\nx = 1",
+            "#! /usr/bin/env python3\r\n",
+            "#!/usr/bin/env -S python3 -u",
+            "#!/usr/bin/env -Spython3 -u",
+            "#!/usr/bin/env -i A=b pypy3",
+            "#!/usr/bin/env -S uv run --script",
+        ] {
+            assert!(runs_python(yes.as_bytes()), "{yes}");
+        }
+        for no in [
+            "",
+            "#!",
+            "python3",
+            "#!/bin/sh\npython3",
+            "#!/usr/bin/env",
+            "#!/usr/bin/env bash",
+            "#!/opt/python3/bin/ruby",
+            "#!/usr/bin/pythonista",
+            "#!/usr/bin/env -S uv run",
+        ] {
+            assert!(!runs_python(no.as_bytes()), "{no}");
+        }
     }
 
     #[test]

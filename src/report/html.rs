@@ -166,8 +166,9 @@ fn load(finding: &FindingRow) -> Load {
         .map(|entry| entry.describe())
         .collect();
     entries.retain(|entry| !entry.is_empty());
-    let marked = match finding.end_line == finding.line {
-        true => finding.end_column - finding.column,
+    let at = finding.shown();
+    let marked = match at.end_line == at.line {
+        true => at.end_column - at.column,
         false => usize::MAX,
     };
     let code = |skip: usize, take: usize| {
@@ -180,7 +181,7 @@ fn load(finding: &FindingRow) -> Load {
                 .collect::<String>(),
         )
     };
-    let column = finding.column - 1;
+    let column = at.column - 1;
     let step = |hop: &super::HopRow| Step {
         kind: hop.kind,
         place: printable(&format!("{}:{}:{}", hop.file, hop.line, hop.column)),
@@ -200,7 +201,7 @@ fn load(finding: &FindingRow) -> Load {
         message: printable(&finding.message),
         next: finding.next.unwrap_or_default(),
         at: printable(&entries.join("; ")),
-        line: finding.line,
+        line: at.line,
         code: [
             code(0, column),
             code(column, marked),

@@ -151,6 +151,7 @@ mod tests {
 
     fn finding(file: &str) -> FindingRow {
         FindingRow {
+            cell: None,
             fingerprint: "f".into(),
             alike: "f".into(),
             transform: "t".into(),
@@ -166,6 +167,7 @@ mod tests {
             reason: None,
             message: "any web client reaches it".into(),
             path: vec![HopRow {
+                cell: None,
                 file: file.into(),
                 line: 2,
                 column: 1,

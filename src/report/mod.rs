@@ -73,6 +73,30 @@ impl Rule {
     }
 }
 
+/// Where something is in a cell of a notebook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct CellRow {
+    /// Its 1-based place among all cells.
+    pub number: usize,
+    /// 1-based, in the cell.
+    pub line: usize,
+    /// 1-based, in characters.
+    pub column: usize,
+    /// 1-based, in the cell.
+    pub end_line: usize,
+    /// 1-based, in characters; after the last.
+    pub end_column: usize,
+}
+
+impl CellRow {
+    /// ` (cell 3, line 5)`.
+    pub fn words(cell: Option<CellRow>) -> String {
+        cell.map_or(String::new(), |cell| {
+            format!(" (cell {}, line {})", cell.number, cell.line)
+        })
+    }
+}
+
 /// Name and version of this program.
 #[derive(Debug, Clone, Serialize)]
 pub struct Tool {
@@ -127,6 +151,8 @@ pub struct Files {
     pub analysed: usize,
     /// Left out by include and exclude, wherever these stand; not among those seen.
     pub excluded: usize,
+    /// Stubs (`.pyi`), which hold no code; not among those seen.
+    pub stubs: usize,
     /// Not read as Python 3.
     pub unparsed: Vec<UnparsedRow>,
     /// Not read at all.
@@ -175,6 +201,9 @@ pub struct FindingRow {
     pub end_line: usize,
     /// 1-based, after the last character.
     pub end_column: usize,
+    /// Where it is in a cell, of a notebook; `line` and `column` are those of the file.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cell: Option<CellRow>,
     /// The line of code; empty when it is too long to be shown.
     pub code: String,
     /// See [`Trust`].
@@ -276,6 +305,9 @@ pub struct HopRow {
     pub line: usize,
     /// 1-based, in characters.
     pub column: usize,
+    /// Where it is in a cell, of a notebook.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub cell: Option<CellRow>,
     /// `source`, `step`, `call`, `return` or `sink`.
     pub kind: &'static str,
     /// In words.
@@ -285,6 +317,17 @@ pub struct HopRow {
 }
 
 impl FindingRow {
+    /// Where it is in what its reader looks at: in its cell, of a notebook, else in the file.
+    pub fn shown(&self) -> CellRow {
+        self.cell.unwrap_or(CellRow {
+            number: 0,
+            line: self.line,
+            column: self.column,
+            end_line: self.end_line,
+            end_column: self.end_column,
+        })
+    }
+
     /// Whether something is owed for it.
     pub fn is_open(&self) -> bool {
         matches!(self.status, "rewrite" | "suggest" | "refuse")

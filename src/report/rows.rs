@@ -1,14 +1,15 @@
 //! What the pipeline gave, as rows: places become lines and columns, reasons become words.
 
 use super::{
-    CallerRow, EntryRow, Files, FindingRow, HopRow, NoteRow, ProjectRow, SkippedRow, UnparsedRow,
-    unified,
+    CallerRow, CellRow, EntryRow, Files, FindingRow, HopRow, NoteRow, ProjectRow, SkippedRow,
+    UnparsedRow, unified,
 };
 use crate::check::{ChangedFile, Checked};
 use crate::pack::{Model, Trust};
 use crate::plan::{Decision, Note, OtherCaller, other_callers};
 use crate::project::Project;
 use crate::python::SourceFile;
+use crate::text::Span;
 use crate::trace::{Finding, Form, Place, enclosing, is_settled};
 
 /// Lines longer than this, in bytes, are not shown.
@@ -104,7 +105,7 @@ fn files(project: &Project) -> Files {
     let mut seen = project.skipped().len();
     for id in project.ids() {
         seen += 1;
-        if !project.is_parsed(id) {
+        if !project.is_parsed(id) && !project.is_no_notebook(id) {
             continue;
         }
         if let Some(why) = project.source(id).unparsed() {
@@ -127,6 +128,7 @@ fn files(project: &Project) -> Files {
         seen,
         analysed: seen - unparsed.len() - skipped.len(),
         excluded: 0,
+        stubs: 0,
         unparsed,
         skipped,
     }
@@ -143,6 +145,7 @@ fn finding_row(
     let source = project.source(finding.place.file);
     let start = source.position(finding.place.span.start);
     let end = source.position(finding.place.span.end);
+    let cell = cell_row(source, finding.place.span);
     let rewrite = model.transforms.iter().find(|t| t.id == by);
     let rewrite = rewrite.and_then(|t| t.rewrite.as_ref());
     let setting = model.sink_row(finding.sink);
@@ -168,11 +171,12 @@ fn finding_row(
         column: start.column,
         end_line: end.line,
         end_column: end.column,
+        cell,
         code: line_at(source, finding.place.span.start),
         trust: finding.trust.word(),
         status: decision.word(),
         reason: reason.map(|r| r.code()),
-        message: message(finding, decision, result),
+        message: message(finding, decision, result) + &CellRow::words(cell),
         path,
         next: reason.map(|r| r.next_step()),
         notes: notes.iter().map(|note| note_row(project, note)).collect(),
@@ -253,14 +257,29 @@ fn note_row(project: &Project, note: &Note) -> NoteRow {
 fn hop_row(project: &Project, place: Place, kind: &'static str, note: &str) -> HopRow {
     let source = project.source(place.file);
     let at = source.position(place.span.start);
+    let cell = cell_row(source, place.span);
     HopRow {
         file: source.path().to_owned(),
         line: at.line,
         column: at.column,
+        cell,
         kind,
-        note: note.to_owned(),
+        note: format!("{note}{}", CellRow::words(cell)),
         code: line_at(source, place.span.start),
     }
+}
+
+/// Where `span` is in a cell of a notebook.
+fn cell_row(source: &SourceFile, span: Span) -> Option<CellRow> {
+    let (number, start) = source.cell(span.start)?;
+    let (_, end) = source.cell(span.end)?;
+    Some(CellRow {
+        number,
+        line: start.line,
+        column: start.column,
+        end_line: end.line,
+        end_column: end.column,
+    })
 }
 
 /// The line of code around `offset`, without its end; empty when nobody could read it.

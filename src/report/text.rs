@@ -190,11 +190,12 @@ fn finding_text(out: &mut String, finding: &FindingRow) {
 fn snippet(out: &mut String, finding: &FindingRow) {
     let code = &finding.code;
     let chars = code.chars().count();
-    let end = match finding.end_line == finding.line {
-        true => finding.end_column - 1,
+    let at = finding.shown();
+    let end = match at.end_line == at.line {
+        true => at.end_column - 1,
         false => chars,
     };
-    let start = finding.column - 1;
+    let start = at.column - 1;
     if code.is_empty() || is_unprintable(code) || start >= end || end > chars {
         return;
     }
@@ -204,7 +205,7 @@ fn snippet(out: &mut String, finding: &FindingRow) {
         .take(start)
         .map(|c| if c == '\t' { c } else { ' ' })
         .collect();
-    let gutter = finding.line.to_string();
+    let gutter = at.line.to_string();
     // Writing to a String cannot fail.
     let _ = writeln!(out, "      {DIM}{gutter} |{DIM:#} {code}");
     let _ = writeln!(
@@ -256,6 +257,10 @@ fn totals(run: &Run) -> String {
     }
     if unread > 0 {
         let _ = write!(line, "; {} not read", several(unread, "file"));
+    }
+    let stubs: usize = run.projects.iter().map(|p| p.files.stubs).sum();
+    if stubs > 0 {
+        let _ = write!(line, "; {} (.pyi) skipped", several(stubs, "stub"));
     }
     line.push('\n');
     line

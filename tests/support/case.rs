@@ -173,8 +173,16 @@ impl Case {
     fn add_before(&mut self, file: &str, body: &str) -> Result<(), String> {
         let mut clean = String::new();
         for (row, line) in body.lines().enumerate() {
-            let (code, marks) = unmark(line)?;
+            // A line of a notebook's code is a string of JSON.
+            let end = match file.ends_with(".ipynb") {
+                true => ["\\n\",", "\""]
+                    .iter()
+                    .find_map(|end| line.strip_suffix(end)),
+                false => None,
+            };
+            let (code, marks) = unmark(end.unwrap_or(line))?;
             clean.push_str(code);
+            clean.push_str(&line[end.unwrap_or(line).len()..]);
             clean.push('\n');
             for mark in marks {
                 self.marks.push((file.to_owned(), row + 1, mark));

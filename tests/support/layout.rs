@@ -40,7 +40,7 @@ pub fn spoiled(cases: &[Case]) -> Result<Vec<String>, String> {
     let mut pairs = Vec::new();
     for case in cases {
         for (side, texts) in [("after", &case.after), ("suggested", &case.suggested)] {
-            for (file, after) in texts {
+            for (file, after) in texts.iter().filter(|(file, _)| file.ends_with(".py")) {
                 let before = case.before.get(file).filter(|before| *before != after);
                 let Some(before) = before else { continue };
                 let n = pairs.len();

@@ -180,9 +180,9 @@ impl<'a> Terms<'a> {
             no_repo_config: "--no-repo-config looks at all of it",
         };
         if opened.left_out > 0 && common.known.file.is_some() {
-            let n = opened.left_out;
+            let files = several(opened.left_out, "Python file");
             terms.notes.push(format!(
-                "--include and --exclude, or your configuration, leave out {n} Python files"
+                "--include and --exclude, or your configuration, leave out {files}"
             ));
         }
         for (id, _) in &common.known.off {
@@ -288,6 +288,7 @@ impl<'a> Terms<'a> {
         }
         row.files.excluded =
             opened.left_out + opened.own.as_ref().map_or(0, |own| own.excluded.len());
+        row.files.stubs = opened.stubs;
         if row.status == "ok" && (self.gap || !hidden.is_empty()) {
             row.status = "incomplete";
         }

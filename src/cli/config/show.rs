@@ -78,10 +78,10 @@ pub(in crate::cli) fn config(args: &Args) -> anyhow::Result<Exit> {
     let mut known = common.known.clone();
     let mut redefined: Vec<String> = model.redefined().iter().map(Redefined::sentence).collect();
     if let Some(file) = &own {
-        for id in file.config.transforms.keys() {
+        for (id, on) in &file.config.transforms {
             let place = file.mistake(id, String::new());
             super::known_transform(&model, id, Some(&place))?;
-            known.off.retain(|(off, _)| off != id);
+            known.off.extend((!on).then(|| (id.clone(), Some(place))));
         }
         let with = known.model(file.rows().as_slice())?;
         redefined = with.redefined().iter().map(Redefined::sentence).collect();

@@ -24,7 +24,7 @@ pub(in crate::plan) fn opened(
     known: &Known,
 ) -> Option<EditSet> {
     let source = project.source(id);
-    let Ok(bytes) = source.encode(&edits.apply(source.text())) else {
+    let Ok(bytes) = source.rewritten(edits) else {
         // Said by the checks.
         return Some(edits.clone());
     };

@@ -66,7 +66,7 @@ impl Imports<'_> {
                     .iter()
                     .any(|q| text.contains(&format!("{q}{local}{q}")))
         });
-        if listed {
+        if listed || self.file.magic_says(local) {
             return true;
         }
         let path = self.project.path(self.id);
