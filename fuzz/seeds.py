@@ -33,7 +33,8 @@ for folder in ("tests/corpus", "transforms"):
     for path in (ROOT / folder).rglob("*.md"):
         for block in path.read_text().split("```")[1::2]:
             keep("program", block.partition("\n")[2].encode())
-keep("pack", b"\x01" + (ROOT / "transforms/frameworks/flask/model.toml").read_bytes())
-keep("pack", b"\x02" + (ROOT / "transforms/pickle-to-json/transform.toml").read_bytes())
+for first, name in ((b"\x01", "model.toml"), (b"\x02", "transform.toml")):
+    for path in (ROOT / "transforms").rglob(name):
+        keep("pack", first + path.read_bytes())
 keep("pack", b'\x00trust = ["http"]\njobs = 2\n[cache]\nmax-size = "20G"\n[[repo]]\npath = "a"\n')
 keep("journal", (ROOT / "tests/support/journal.jsonl").read_bytes())
