@@ -6,6 +6,7 @@
 mod ignore;
 mod parts;
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, HashMap, HashSet};
 
 use memchr::memmem;
@@ -117,6 +118,8 @@ pub struct Checked {
     pub by: Vec<String>,
     /// Parallel to `findings`: what else is to be said of them.
     pub notes: Vec<Vec<Note>>,
+    /// Parallel to `findings`: equal for those that move together or not at all.
+    pub together: Vec<usize>,
     /// What may be written.
     pub changeset: Changeset,
     /// What is suggested besides, each file as the changeset leaves it and as the suggestions would; it may not be written.
@@ -175,6 +178,7 @@ pub fn check(
         decisions: now.decisions,
         by: now.by,
         notes: now.notes,
+        together: now.together,
         unused: now.unused,
         exhausted: traced.exhausted,
     }
@@ -190,6 +194,7 @@ fn everything(plan: &Plan) -> Plan {
         decisions: decisions.collect(),
         by: plan.by.clone(),
         notes: plan.notes.clone(),
+        together: plan.together.clone(),
         unused: plan.unused.clone(),
         changes: plan.suggested.clone(),
         suggested: crate::plan::Changes::new(),
@@ -302,7 +307,12 @@ fn verify<'f>(
     if let Some((file, ..)) = expected.keys().chain(found.keys()).find(differs) {
         return Err(blamed(*file, Reason::CheckFailed));
     }
-    let second = crate::plan::plan(&after, model, &again, order);
+    let second = crate::plan::plan(
+        &after,
+        model,
+        &again,
+        &still_skipping(order, findings, &again.findings),
+    );
     if let Some(file) = second.changes.keys().next() {
         return Err(blamed(*file, Reason::CheckFailed));
     }
@@ -337,6 +347,27 @@ fn verify<'f>(
         .collect();
     files.sort_by(|a, b| a.path.cmp(&b.path));
     Ok(files)
+}
+
+/// `order` for what `now` is left of the loads `before`: of several equal ones in a function another may have been skipped.
+fn still_skipping<'o>(order: &'o Order, before: &[Finding], now: &[Finding]) -> Cow<'o, Order> {
+    if order.skipped.is_empty() {
+        return Cow::Borrowed(order);
+    }
+    let skipped = |finding: &&Finding| order.skipped.contains(&finding.fingerprint);
+    let alike: HashSet<&str> = before
+        .iter()
+        .filter(skipped)
+        .map(|f| f.alike.as_str())
+        .collect();
+    let mut order = order.clone();
+    let same = now
+        .iter()
+        .filter(|finding| alike.contains(finding.alike.as_str()));
+    order
+        .skipped
+        .extend(same.map(|finding| finding.fingerprint.clone()));
+    Cow::Owned(order)
 }
 
 fn has_a_window(project: &Project, file: FileId) -> bool {

@@ -187,7 +187,10 @@ impl StageError {
             StageError::NotUtf8Path { .. } => Some("move the repository to another path".into()),
             StageError::Unrecorded { run, .. } => Some(format!("to undo: depickle rollback {run}")),
             StageError::File { next, .. } => Some(next.clone()),
-            StageError::Nothing { .. } | StageError::Io { .. } => None,
+            StageError::Nothing { .. } => Some("`depickle scan` says why".into()),
+            StageError::Io { .. } => {
+                Some("see to the space and the permissions there, and run it again".into())
+            }
         }
     }
 }

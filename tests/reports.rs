@@ -67,7 +67,7 @@ fn other_programs_read_them() {
     assert_eq!(code(&scanned), 3, "{}", stderr(&scanned));
     let script = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/support/reports.py");
     let read = Command::new(venv::python())
-        .arg(script)
+        .arg(&script)
         .arg(home.path(""))
         .output()
         .unwrap();
@@ -87,6 +87,47 @@ fn other_programs_read_them() {
             );
         }
     }
+    // Against a baseline, what is known is told from what is new, and is still valid.
+    assert_eq!(code(&home.run(&["baseline", "shop"])), 3);
+    home.write("shop/new.py", GUIDE);
+    let args = [
+        "scan",
+        "shop",
+        "--baseline",
+        "depickle-baseline.json",
+        "-q",
+        "--report",
+        "sarif=run.sarif",
+    ];
+    assert_eq!(code(&home.run(&args)), 1);
+    let against: Value =
+        serde_json::from_slice(&fs::read(home.path("run.sarif")).unwrap()).unwrap();
+    let results = against["runs"][0]["results"].as_array().unwrap();
+    let mut states: Vec<(&str, &str)> = results
+        .iter()
+        .map(|result| {
+            let at = &result["locations"][0]["physicalLocation"]["artifactLocation"]["uri"];
+            (
+                result["baselineState"].as_str().unwrap(),
+                at.as_str().unwrap(),
+            )
+        })
+        .collect();
+    states.sort_unstable();
+    let counted = states.iter().filter(|(state, _)| *state == "new");
+    assert_eq!(
+        counted.collect::<Vec<_>>(),
+        [&("new", "new.py")],
+        "{states:?}"
+    );
+    assert_eq!(states.len(), 5, "{states:?}");
+    let again = Command::new(venv::python())
+        .arg(&script)
+        .arg(home.path(""))
+        .output()
+        .unwrap();
+    let again: Value = serde_json::from_slice(&again.stdout).unwrap();
+    assert_eq!(again["sarif errors"], serde_json::json!([]));
     assert_eq!(read["tests"].as_array().unwrap().len(), 6);
     assert_eq!(read["failures"].as_array().unwrap().len(), 4);
     assert_eq!(read["errors"].as_array().unwrap().len(), 1);

@@ -82,6 +82,7 @@ pub fn ignored(
         decisions: now.decisions,
         by: now.by,
         notes: now.notes,
+        together: now.together,
         unused: now.unused,
         exhausted: traced.exhausted,
         findings: traced.findings,

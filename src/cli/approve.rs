@@ -51,8 +51,12 @@ pub(super) fn approve(args: &Args) -> anyhow::Result<Exit> {
     let mut text = std::fs::read_to_string(&path).unwrap_or_default();
     if !text.contains(new.trim()) {
         text += &new;
-        std::fs::write(&path, text)
-            .with_context(|| format!("{}: cannot be written", path.display()))?;
+        std::fs::write(&path, text).with_context(|| {
+            format!(
+                "{}: cannot be written; check the permissions of its folder",
+                path.display()
+            )
+        })?;
     }
     for one in &plan.repositories {
         let line = format!("  {} at {}", one.target.name(), one.commit);
@@ -260,7 +264,9 @@ fn configured() -> anyhow::Result<Key> {
         let said = Command::new("git")
             .args(["config", "--global", "--includes", "--get", key])
             .output()
-            .context("git cannot be started")?;
+            .context(
+                "git cannot be started to ask for your key; install it, or name a key with --key",
+            )?;
         Ok(String::from_utf8_lossy(&said.stdout).trim().to_owned())
     };
     let (format, key) = (get("gpg.format")?, get("user.signingkey")?);

@@ -25,18 +25,24 @@ pub struct Common {
     #[arg(value_name = "PATH|URL")]
     #[serde(skip)]
     pub paths: Vec<String>,
-    /// A file with one path or URL a line, a tab and a branch, tag or commit after it if need be; `#` starts a comment
+    /// A file with a path or URL a line
+    ///
+    /// A branch, tag or commit comes after a tab; `#` starts a comment.
     #[arg(long, value_name = "FILE")]
     #[serde(skip)]
     pub repos: Option<PathBuf>,
-    /// Only this folder or file of each repository, as if there were nothing else: callers outside of it are not seen
+    /// Only this folder or file of each repository
+    ///
+    /// As if there were nothing else: callers outside of it are not seen.
     #[arg(long = "path", value_name = "DIR")]
     #[serde(skip)]
     pub within: Vec<String>,
     /// Submodules that are checked out, too: each as a repository of its own
     #[arg(long, conflicts_with = "base")]
     pub submodules: bool,
-    /// Every repository of somebody on a forge: github:ORG, gitlab:GROUP, gitea:HOST/ORG; or what a search finds: github:?q=SEARCH
+    /// All of somebody on a forge: github:ORG, gitlab:GROUP
+    ///
+    /// gitea:HOST/ORG, too; a server of one's own as in github:HOST/ORG; github:?q=SEARCH is what a search finds.
     #[arg(long, value_name = "FORGE:OWNER")]
     #[serde(skip)]
     pub from: Vec<String>,
@@ -56,7 +62,9 @@ pub struct Common {
     #[arg(skip)]
     #[serde(skip)]
     pub ignore: Option<Ignore>,
-    /// Projects worked on at once; the number of processors by default
+    /// Projects worked on at once
+    ///
+    /// The number of processors by default.
     #[arg(short, long, value_name = "N")]
     #[serde(skip)]
     pub jobs: Option<usize>,
@@ -76,7 +84,9 @@ pub struct Common {
     #[arg(skip)]
     #[serde(skip)]
     pub limits: Limits,
-    /// Whose data counts, and may be rewritten: http, network, stored, file, unknown, or all
+    /// Whose data counts, and may be rewritten
+    ///
+    /// http and network by default.
     #[arg(long, value_name = "LEVELS", value_delimiter = ',')]
     pub trust: Vec<TrustArg>,
     /// What to print
@@ -87,7 +97,9 @@ pub struct Common {
     #[arg(short, long, value_name = "FILE")]
     #[serde(skip)]
     pub output: Option<PathBuf>,
-    /// Write a report besides, as often as given: sarif=out/ (a file for each project), html=run.html
+    /// Write a report besides: html=run.html, sarif=out/
+    ///
+    /// As often as given; a name that ends in / is a folder, for a file of each project.
     #[arg(long, value_name = "FMT=FILE")]
     #[serde(skip)]
     pub report: Vec<Report>,
@@ -116,7 +128,7 @@ pub struct Common {
     /// Read files that .gitignore names, too
     #[arg(long)]
     pub no_ignore: bool,
-    /// Count and treat test code, examples and documentation too
+    /// Count and treat test code and examples too
     #[arg(long)]
     pub include_tests: bool,
     /// Treat every load alike, whoever reaches it: to test the rewrite on code that nobody attacks
@@ -128,13 +140,17 @@ pub struct Common {
     /// Text of the 400 answer
     #[arg(long, value_name = "TEXT")]
     pub message: Option<String>,
-    /// What pickle loads become; json is tried first by default
+    /// What pickle loads become; json by default
+    ///
+    /// JSON is tried first; where it cannot carry the value, another format is suggested.
     #[arg(long, value_name = "FORMAT")]
     pub to: Option<To>,
     /// Log each refused request, before the answer; never what was sent
     #[arg(long)]
     pub log_rejects: bool,
-    /// Stored data (counts by default then): read what was pickled before, too, through an allow-list, and log it
+    /// Read stored data that was pickled before, too
+    ///
+    /// Stored data counts by default then; its old pickles are read through an allow-list, and each is logged.
     #[arg(long, conflicts_with = "finish_dual_read")]
     pub dual_read: bool,
     /// Only take out again what --dual-read wrote
@@ -155,7 +171,13 @@ pub struct Common {
     #[arg(short, long)]
     #[serde(skip)]
     pub verbose: bool,
-    /// List the loads that comments in the code leave alone, too
+    /// Say why of each load, with the code on its path
+    ///
+    /// And the guide in short; on standard error where something else than text is printed.
+    #[arg(long)]
+    #[serde(skip)]
+    pub explain: bool,
+    /// List loads that comments leave alone, too
     #[arg(long)]
     #[serde(skip)]
     pub show_suppressed: bool,
@@ -164,7 +186,9 @@ pub struct Common {
 /// Comments instead of rewrites.
 #[derive(Debug, Clone, Default, Args)]
 pub struct Ignoring {
-    /// Instead of rewriting loads, write `# depickle: ignore[...] REASON` above those that count
+    /// Write comments that leave loads alone instead
+    ///
+    /// `# depickle: ignore[...] REASON` is put above each load that counts.
     #[arg(long, value_name = "REASON")]
     add_ignore: Option<String>,
     /// Only above those whose fingerprint starts so

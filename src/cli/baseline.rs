@@ -397,9 +397,12 @@ fn level(finding: &FindingRow) -> Option<Trust> {
 fn folder(path: &Path) -> anyhow::Result<PathBuf> {
     let folder = path.parent().filter(|up| !up.as_os_str().is_empty());
     let folder = folder.unwrap_or(Path::new("."));
-    folder
-        .canonicalize()
-        .with_context(|| format!("{}: there is no such folder", folder.display()))
+    folder.canonicalize().with_context(|| {
+        format!(
+            "{}: there is no such folder; make it, or name another with -o",
+            folder.display()
+        )
+    })
 }
 
 /// What `target` is called in a baseline in `folder`: the same on every machine, and from wherever it is asked for.

@@ -26,11 +26,15 @@ const NAMED: usize = 2;
 #[derive(Debug, Clone, Default, PartialEq, Eq, clap::Args, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub(super) struct Shape {
-    /// Name of the new branch, with {repository}, {owner}, {path}, {transform}, {run} or {date} in it if need be;
-    /// depickle/{transform} by default, and -{path} after it for a part of a repository
+    /// Name of the new branch; depickle/{transform} by default
+    ///
+    /// With {repository}, {owner}, {path}, {transform}, {run} or {date} in it if need be; for a part of a repository -{path}
+    /// comes after the default.
     #[arg(long, value_name = "NAME")]
     pub branch: Option<String>,
-    /// One commit for each of these, as far as they stand without each other
+    /// One commit for each of these
+    ///
+    /// As far as they stand without each other.
     #[arg(long, value_name = "BY")]
     pub split: Option<Split>,
     /// Say in each commit, by a Signed-off-by of the committer, that the change may be given
@@ -87,7 +91,9 @@ impl How {
     /// As a plan that has decided `shape` wants it.
     pub(super) fn of_plan(self, shape: &Shape) -> anyhow::Result<How> {
         if shape.branch.is_some() && self.shape.branch.is_some() {
-            anyhow::bail!("--branch: the plan names the branch already");
+            anyhow::bail!(
+                "--branch: the plan names the branch already; leave it out, or save a plan without one"
+            );
         }
         let branch = shape.branch.clone().or(self.shape.branch);
         let signoff = shape.signoff || self.shape.signoff;

@@ -1,26 +1,28 @@
 //! `explain`: everything that has an id, in words.
 
 use std::fmt::Write;
+use std::path::Path;
 
 use super::Exit;
 use super::args::Common;
+use super::output::columns;
 use super::schedule::Place;
 use super::target::{Reading, read};
 use crate::journal::Target;
-use crate::pack::{Change, Framework, Model, ReplyStyle};
+use crate::pack::{Change, Example, Framework, Model, ReplyStyle};
 use crate::plan::Reason;
-use crate::report::{self, Look, ProjectRow, Run};
+use crate::report::{self, Look, ProjectRow, Rule, Run};
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
-    /// A transform, framework, sink or reason; or the fingerprint of a finding in the current folder
+    /// A transform, framework, sink or reason; or a load in the current folder: its fingerprint, or FILE:LINE
     #[arg(value_name = "ID")]
     id: Option<String>,
     #[arg(
         long,
         value_name = "PATH",
         default_value = ".",
-        help = "Where to look for a fingerprint"
+        help = "Where to look for a load"
     )]
     project: String,
 }
@@ -91,11 +93,19 @@ fn by_id(model: &Model, id: &str) -> Option<String> {
         ));
     }
     let reason = Reason::by_code(id)?;
-    Some(format!(
+    let mut text = format!(
         "{id}: {}.\nNext: {}.\n",
         reason.sentence(),
         reason.next_step()
-    ))
+    );
+    if let Some(example) = Example::of(id) {
+        let Example { path, title, code } = example;
+        let _ = write!(
+            text,
+            "\nFor example ({title}; transforms/{path}):\n\n{code}"
+        );
+    }
+    Some(text)
 }
 
 fn framework_text(framework: &Framework) -> String {
@@ -144,12 +154,15 @@ fn framework_text(framework: &Framework) -> String {
     out
 }
 
-/// The finding of `project` whose fingerprint starts with `id`.
+/// The findings of `project` whose fingerprint starts with `id`, or that are at that FILE:LINE.
 fn finding(model: &Model, id: &str, project: &str) -> anyhow::Result<String> {
     let hex = id.len() >= 4 && id.chars().all(|c| c.is_ascii_hexdigit());
-    if !hex {
+    let at = id.rsplit_once(':');
+    let at = at.and_then(|(file, line)| Some((file, line.parse::<usize>().ok()?)));
+    if !hex && at.is_none() {
         anyhow::bail!(
-            "{id:?}: no transform, framework, sink or reason is called that; `depickle explain` lists all"
+            "{id:?}: no transform, framework, sink or reason is called that; `depickle explain` lists all, and FILE:LINE \
+             names a load"
         );
     }
     let common = Common::default();
@@ -163,22 +176,32 @@ fn finding(model: &Model, id: &str, project: &str) -> anyhow::Result<String> {
         .map_err(|error| anyhow::anyhow!("{project}: {error}"))?;
     let checked = crate::migrate(&target.project, model, &order, None);
     let mut row = ProjectRow::of(project, &target.prefix, &target.project, model, checked);
-    row.findings
-        .retain(|finding| finding.fingerprint.starts_with(id));
+    let prefix = target.prefix;
+    row.findings.retain(|finding| match at {
+        Some((file, line)) => {
+            let lines = finding.line..=finding.end_line;
+            lines.contains(&line) && is_path_of(file, project, &prefix, &finding.file)
+        }
+        None => finding.fingerprint.starts_with(id),
+    });
     if row.findings.is_empty() {
         anyhow::bail!(
-            "{id:?}: no finding in {project} has that fingerprint; `depickle scan --format json` lists them"
+            "{id:?}: no load in {project} has that place or fingerprint; `depickle scan -v` lists the places, --format json \
+             the fingerprints"
         );
     }
     let patches: Vec<Vec<u8>> = row.changes.iter().map(report::unified).collect();
     let mut run = Run::new(String::new(), order.trust);
     run.tests = order.tests;
+    run.rules = Rule::all(model);
     run.projects.push(row);
     let mut text = report::text(
         &run,
         Look {
             all: true,
             suppressed: true,
+            explain: true,
+            width: columns(&std::io::stdout()),
         },
     );
     for patch in patches {
@@ -187,4 +210,55 @@ fn finding(model: &Model, id: &str, project: &str) -> anyhow::Result<String> {
         )));
     }
     Ok(text)
+}
+
+/// Whether `asked` means `file` of `project`, from the project's folder, from here, or from the top of its repository.
+fn is_path_of(asked: &str, project: &str, prefix: &str, file: &str) -> bool {
+    let asked = asked.trim_start_matches("./");
+    let here = Path::new(project).join(file);
+    let here = here.strip_prefix(".").unwrap_or(&here);
+    asked == file || Path::new(asked) == here || asked.strip_prefix(prefix) == Some(file)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{by_id, is_path_of};
+    use crate::pack::{Example, Model};
+    use crate::plan::Reason;
+
+    #[test]
+    fn every_reason_is_explained_with_an_example_where_a_case_names_it() {
+        let model = Model::builtin().unwrap();
+        let mut without = Vec::new();
+        for reason in Reason::ALL {
+            let text = by_id(&model, reason.code()).unwrap();
+            assert!(text.contains(reason.next_step()), "{text}");
+            match Example::of(reason.code()) {
+                Some(example) => assert!(text.contains(&example.code), "{text}"),
+                None => without.push(reason.code()),
+            }
+        }
+        // Their cases are programs that cannot be written down as one, or say `guarded` alone.
+        let expected = [
+            "signature-checked",
+            "restricted-unpickler",
+            "network-peer",
+            "web-client",
+            "file-not-parsed",
+            "analysis-bound",
+            "not-encodable",
+            "check-failed",
+        ];
+        assert_eq!(without, expected);
+    }
+
+    #[test]
+    fn a_file_is_named_from_where_one_stands_or_from_the_top() {
+        assert!(is_path_of("app.py", ".", "", "app.py"));
+        assert!(is_path_of("./app.py", ".", "", "app.py"));
+        assert!(is_path_of("shop/app.py", "shop", "", "app.py"));
+        assert!(is_path_of("web/app.py", ".", "web/", "app.py"));
+        assert!(!is_path_of("lib/app.py", ".", "", "app.py"));
+        assert!(!is_path_of("pp.py", ".", "", "app.py"));
+    }
 }

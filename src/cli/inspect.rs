@@ -8,6 +8,7 @@ use serde_json::{Value as Json, json};
 use super::Exit;
 use super::args::RowFormat;
 use super::convert::find::{Kind, find};
+use super::progress::Busy;
 use crate::pickle::{
     Arg, Entry, Machine, Op, Part, Unwrapped, Verdict, float, run_seen, shelf, unwrap,
 };
@@ -59,6 +60,7 @@ pub(super) fn inspect(args: &Args) -> anyhow::Result<Exit> {
             show(row_of(&name, &Err(why), args.ops, &mut exit));
         }
         for item in found.items {
+            let busy = Busy::on(&format!("reading {}", item.name));
             let read = match item.kind {
                 Kind::File => read_file(&item.path),
                 Kind::Shelf => read_shelf(&item.path),
@@ -69,9 +71,12 @@ pub(super) fn inspect(args: &Args) -> anyhow::Result<Exit> {
                     found.parts.is_empty() && found.notes.is_empty()
                 }
             };
-            match item.within && read.as_ref().is_ok_and(none) {
-                true => others += 1,
-                false => show(row_of(&item.name, &read, args.ops, &mut exit)),
+            let shown = !(item.within && read.as_ref().is_ok_and(none));
+            let row = shown.then(|| row_of(&item.name, &read, args.ops, &mut exit));
+            drop(busy);
+            match row {
+                Some(row) => show(row),
+                None => others += 1,
             }
         }
     }

@@ -19,6 +19,7 @@ mod config;
 mod convert;
 mod demo;
 mod explain;
+mod help;
 mod hunt;
 mod init;
 mod inspect;
@@ -27,6 +28,7 @@ mod output;
 mod pinned;
 mod progress;
 mod push;
+mod review;
 mod rollback;
 mod runs;
 mod scan;
@@ -44,9 +46,12 @@ use std::process::ExitCode;
 
 pub use config::configured;
 
-use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use clap::{FromArgMatches, Parser, Subcommand};
 
 use crate::journal::{Held, Journal, JournalError, RunRecord};
+use crate::push::PushError;
+use crate::repo::RepoError;
+use crate::stage::StageError;
 
 /// Stack of every thread that analyses code, in bytes.
 pub const STACK: usize = 256 << 20;
@@ -64,14 +69,8 @@ pub enum Exit {
     Incomplete = 3,
 }
 
-const AFTER: &str = "\
-Exit codes: 0 clean or done, 1 findings (scan) or a patch that is not empty (diff),
-2 wrong use or tool error, 3 incomplete: some file or repository could not be read.
-
-New here? `depickle demo` shows all of it on a small vulnerable shop.";
-
 #[derive(Debug, Parser)]
-#[command(name = "depickle", version, about, after_help = AFTER, disable_help_subcommand = true)]
+#[command(name = "depickle", version, about, disable_help_subcommand = true)]
 struct Cli {
     #[command(subcommand)]
     command: Command,
@@ -81,7 +80,7 @@ struct Cli {
 enum Command {
     /// Find every load; say which an attacker can reach, and by which way
     Scan(scan::ScanArgs),
-    /// Write down the loads that are there, so that scan --baseline fails only for new ones
+    /// Write down the loads that are there: scan --baseline fails for new ones
     Baseline(baseline::Args),
     /// Write a CI check that does that: GitHub Actions, GitLab CI, pre-commit
     Init(init::Args),
@@ -91,13 +90,20 @@ enum Command {
     Approve(approve::Args),
     /// Commit that patch on a new branch in each repository
     Stage(stage::Args),
-    /// Write that patch into the files themselves, in folders with or without git; rollback puts them back
+    /// Write that patch into the files; rollback puts them back
+    ///
+    /// Of one folder all files are written or none, each whole, with its mode, owner and times.
     Apply(apply::Args),
-    /// Hold the branches of a run against what they should do: scan again, and with --execute attack the application
+    /// Scan the branches of a run again; with --execute attack the program
+    ///
+    /// The branches of a run are held against what they should do. With --execute, each application is run before and after
+    /// the change, in copies, and attacked.
     Verify(verify::Args),
     /// Push the branches of a run to where the repositories came from
     Push(push::Args),
-    /// Undo a run: delete the branches it made and pushed, if they are still as it left them
+    /// Undo a run: what it committed, pushed, opened or wrote
+    ///
+    /// Only what is still as the run left it is taken back; the rest is listed with the commands to do it by hand.
     Rollback(rollback::Args),
     /// The runs on record and their state
     Runs(runs::Args),
@@ -105,11 +111,13 @@ enum Command {
     Cache(cache::Args),
     /// What the configuration comes to, and where each of it is from
     Config(config::Args),
-    /// A transform, framework, sink, reason or finding in words
+    /// A transform, framework, sink, reason or load in words
     Explain(explain::Args),
     /// What pickles would import and call, without loading them
     Inspect(inspect::Args),
-    /// Stored pickles to JSON, without loading them: a dry run unless it is told where to write; rollback takes it back
+    /// Stored pickles to JSON, without loading them
+    ///
+    /// A dry run unless it is told where to write; rollback takes it back.
     Convert(convert::Args),
     /// Signs of attacks with pickles in logs; and searches for them
     Hunt(hunt::Args),
@@ -125,7 +133,7 @@ enum Command {
 
 /// Runs the command line `args`, program name first, and returns its exit code.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
-    let matches = match Cli::command().try_get_matches_from(args) {
+    let matches = match help::command().try_get_matches_from(args) {
         Ok(matches) => matches,
         Err(error) => {
             let _ = error.print();
@@ -148,7 +156,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
                 // Its lines are its own, and what is shown in them is printable.
                 anstream::eprintln!("error: {mistake}");
             } else if !broken {
-                anstream::eprintln!("error: {}", crate::text::printable(&format!("{error:#}")));
+                let what = hinted(&format!("{error:#}"), hint(&error));
+                anstream::eprintln!("error: {}", crate::text::printable(&what));
             }
             ExitCode::from(Exit::Error as u8)
         }
@@ -208,6 +217,21 @@ fn print_rows(run: &RunRecord, rows: &[serde_json::Value]) -> anyhow::Result<()>
     let text = serde_json::to_string_pretty(&document)?;
     anstream::println!("{text}");
     Ok(())
+}
+
+/// What to do about an error that came up as it was.
+fn hint(error: &anyhow::Error) -> Option<String> {
+    let journal = error
+        .downcast_ref::<JournalError>()
+        .and_then(JournalError::hint);
+    let repo = || error.downcast_ref::<RepoError>().and_then(RepoError::hint);
+    let stage = || {
+        error
+            .downcast_ref::<StageError>()
+            .and_then(StageError::hint)
+    };
+    let push = || error.downcast_ref::<PushError>().and_then(PushError::hint);
+    journal.or_else(repo).or_else(stage).or_else(push)
 }
 
 /// What happened, and what to do next, in one line.

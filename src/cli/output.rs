@@ -1,7 +1,7 @@
 //! Where a run's reports go: the terminal, `--output`, and each `--report`.
 
 use std::collections::HashSet;
-use std::io::Write;
+use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
 
@@ -9,7 +9,7 @@ use anyhow::Context;
 use clap::ValueEnum;
 
 use super::args::{Color, Common};
-use crate::report::{Format, Look, Run, render};
+use crate::report::{Format, Look, Run, explained, render};
 use crate::text::printable;
 
 /// `--report`.
@@ -71,6 +71,7 @@ impl Report {
         // Not a copy of the run for each: it may hold hundreds of projects.
         let mut one = Run::new(run.run.clone(), run.trust.clone());
         one.tests = run.tests;
+        one.baseline = run.baseline;
         one.rules.clone_from(&run.rules);
         for project in &run.projects {
             let name = free_name(&project.root, &mut taken);
@@ -143,7 +144,19 @@ pub(super) fn print(args: &Common, run: &Run, default: Format) -> anyhow::Result
     let look = Look {
         all: args.verbose,
         suppressed: args.show_suppressed,
+        explain: args.explain,
+        width: columns(&std::io::stdout()).filter(|_| args.output.is_none()),
     };
+    if args.explain && format != Format::Text {
+        let findings = run.projects.iter().flat_map(|row| &row.findings);
+        let findings = findings.filter(|finding| run.counts(finding));
+        let look = Look {
+            width: columns(&std::io::stderr()),
+            ..look
+        };
+        let text = explained(findings, &run.rules, look);
+        styled(std::io::stderr(), args.color).write_all(text.as_bytes())?;
+    }
     let shown = match &args.output {
         Some(path) => rendered(run, format, look).and_then(|bytes| save(path, &bytes)),
         None => to_terminal(&render(run, format, look)?, format, args.color),
@@ -182,6 +195,27 @@ fn warn(args: &Common, run: &Run, format: Format) {
     }
 }
 
+/// `stream` with styles where they belong.
+pub(super) fn styled<S: anstream::stream::RawStream>(
+    stream: S,
+    color: Color,
+) -> anstream::AutoStream<S> {
+    let choice = match color {
+        Color::Auto => anstream::AutoStream::choice(&stream),
+        Color::Always => anstream::ColorChoice::Always,
+        Color::Never => anstream::ColorChoice::Never,
+    };
+    anstream::AutoStream::new(stream, choice)
+}
+
+/// The columns of the terminal that `stream` is, if it is one.
+pub(super) fn columns(stream: &impl IsTerminal) -> Option<usize> {
+    let size = stream.is_terminal().then(terminal_size::terminal_size);
+    let (terminal_size::Width(columns), _) = size.flatten()?;
+    // One that knows nothing of itself says 0.
+    (columns >= 20).then(|| columns.into())
+}
+
 /// `bytes` to standard output, with styles where they belong.
 fn to_terminal(bytes: &[u8], format: Format, color: Color) -> anyhow::Result<()> {
     let stdout = std::io::stdout();
@@ -190,12 +224,7 @@ fn to_terminal(bytes: &[u8], format: Format, color: Color) -> anyhow::Result<()>
         out.write_all(bytes)?;
         return Ok(out.flush()?);
     }
-    let choice = match color {
-        Color::Auto => anstream::AutoStream::choice(&stdout),
-        Color::Always => anstream::ColorChoice::Always,
-        Color::Never => anstream::ColorChoice::Never,
-    };
-    let mut out = anstream::AutoStream::new(stdout, choice);
+    let mut out = styled(stdout, color);
     out.write_all(bytes)?;
     Ok(out.flush()?)
 }

@@ -2,6 +2,7 @@
 //!
 //! Invariant: a plan is never the source of what is written. It is made anew, and held against the file.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 
 use anyhow::Context;
@@ -38,6 +39,21 @@ pub(super) struct PinnedRepo {
     pub target: Target,
     pub commit: String,
     files: Vec<PinnedFile>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    reviewed: Vec<Verdict>,
+}
+
+/// What a reviewer said of one load.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct Verdict {
+    pub fingerprint: String,
+    pub file: String,
+    pub line: usize,
+    /// Or left as it is.
+    pub accepted: bool,
+    #[serde(default, skip_serializing_if = "String::is_empty")]
+    pub reason: String,
 }
 
 /// One changed file: digests of its bytes, what git calls them, and the change as a person reads it.
@@ -84,6 +100,37 @@ impl Pinned {
         Ok((plan, bytes))
     }
 
+    /// The targets that are changed.
+    pub(super) fn targets(&self) -> impl Iterator<Item = &Target> {
+        let changed = self.repositories.iter().filter(|one| !one.files.is_empty());
+        changed.map(|one| &one.target)
+    }
+
+    /// What a reviewer left of `asked`.
+    fn left<'p>(&'p self, asked: &'p Target) -> impl Iterator<Item = &'p Verdict> {
+        let of = self.repositories.iter().filter(|one| one.target == *asked);
+        of.flat_map(|one| &one.reviewed)
+            .filter(|said| !said.accepted)
+    }
+
+    /// Fingerprints of what a reviewer left of `asked`.
+    pub(super) fn skipped(&self, asked: &Target) -> BTreeSet<String> {
+        let left = self.left(asked);
+        left.map(|said| said.fingerprint.clone()).collect()
+    }
+
+    /// What a reviewer left of `asked`, and why, in words.
+    pub(super) fn notes(&self, asked: &Target) -> Vec<String> {
+        let note = |said: &Verdict| {
+            let why = match said.reason.as_str() {
+                "" => String::new(),
+                reason => format!(": {reason}"),
+            };
+            format!("{}:{} was skipped in review{why}", said.file, said.line)
+        };
+        self.left(asked).map(note).collect()
+    }
+
     /// Whether `row`, which was made for `asked` just now, is what the plan says; else what differs.
     pub(super) fn holds(&self, asked: &Target, row: &ProjectRow) -> Result<(), String> {
         let again = "save a plan anew, and have it approved";
@@ -97,7 +144,7 @@ impl Pinned {
                 planned.commit
             ));
         }
-        let made = PinnedRepo::of(asked, row);
+        let made = PinnedRepo::of(asked, row, planned.reviewed.clone());
         if made.as_ref() == Some(planned) {
             return Ok(());
         }
@@ -115,8 +162,8 @@ impl Pinned {
 }
 
 impl PinnedRepo {
-    /// What is planned for `target`; none when nothing is to be changed.
-    pub(super) fn of(target: &Target, row: &ProjectRow) -> Option<PinnedRepo> {
+    /// What is planned for `target`, of which a reviewer `said` so much; none when nothing is to be changed or left.
+    pub(super) fn of(target: &Target, row: &ProjectRow, said: Vec<Verdict>) -> Option<PinnedRepo> {
         let commit = row.commit.clone()?;
         let blob = |bytes: &[u8]| blob_id(bytes, &commit);
         let files = row.changes.iter().map(|file| PinnedFile {
@@ -127,10 +174,11 @@ impl PinnedRepo {
             patch: String::from_utf8_lossy(&unified(file)).into_owned(),
         });
         let files: Vec<PinnedFile> = files.collect();
-        (!files.is_empty()).then_some(PinnedRepo {
+        (!files.is_empty() || !said.is_empty()).then_some(PinnedRepo {
             target: target.clone(),
             commit,
             files,
+            reviewed: said,
         })
     }
 }

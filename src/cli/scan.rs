@@ -1,5 +1,6 @@
 //! `scan` and `diff`: the pipeline without its last stage.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 
 use anyhow::Context;
@@ -12,8 +13,10 @@ use super::commit::Shape;
 use super::config::Terms;
 use super::output::print;
 use super::pinned::{Pinned, PinnedRepo};
+use super::review::{Review, review};
 use super::schedule::each;
-use super::target::{Reading, read, run_id, run_time};
+use super::target::{Opened, Reading, read, run_id, run_time};
+use crate::check::Checked;
 use crate::fetch::Url;
 use crate::journal::Target;
 use crate::report::{Format, ProjectRow, Rule, Run};
@@ -22,7 +25,9 @@ use crate::report::{Format, ProjectRow, Rule, Run};
 pub struct ScanArgs {
     #[command(flatten)]
     common: Common,
-    /// Count only what this file of `depickle baseline` does not name
+    /// Count only what this baseline does not name
+    ///
+    /// `depickle baseline` writes it.
     #[arg(long, value_name = "FILE", conflicts_with = "baseline_commit")]
     baseline: Option<PathBuf>,
     /// Count only what is new against this commit
@@ -34,7 +39,14 @@ pub struct ScanArgs {
 pub struct DiffArgs {
     #[command(flatten)]
     common: Common,
-    /// Write a plan there, of what is committed: to be approved, and staged exactly so
+    /// Ask about each part; --save keeps what was accepted
+    ///
+    /// Answers are lines on standard input. What was skipped is left out, and the rest planned and checked anew.
+    #[arg(short, long, conflicts_with = "add_ignore")]
+    interactive: bool,
+    /// Write a plan, to be approved and staged exactly so
+    ///
+    /// It is made of what is committed, and not of the work tree.
     #[arg(long, value_name = "FILE", conflicts_with = "add_ignore")]
     save: Option<PathBuf>,
     /// How the plan is committed
@@ -81,17 +93,41 @@ pub(super) fn diff(asked: &DiffArgs) -> anyhow::Result<Exit> {
         Some(_) => Reading::Commit,
         None => Reading::WorkTree,
     };
-    let (run, targets) = look(&args, reading, &Against::Nothing)?;
+    let reviewed = match asked.interactive {
+        true => review(&args, reading)?,
+        false => {
+            let (run, targets) = look(&args, reading, &Against::Nothing)?;
+            let verdicts = vec![Vec::new(); targets.len()];
+            Some(Review {
+                run,
+                targets,
+                verdicts,
+            })
+        }
+    };
+    let Some(Review {
+        run,
+        targets,
+        verdicts,
+    }) = reviewed
+    else {
+        // There is a patch, and nobody said what is to become of it.
+        return Ok(Exit::Findings);
+    };
     if let Some(path) = &asked.save {
-        let planned = targets.iter().zip(&run.projects);
-        let planned = planned.filter_map(|(target, row)| PinnedRepo::of(target, row));
+        let planned = targets.iter().zip(&run.projects).zip(verdicts);
+        let planned = planned.filter_map(|((target, row), said)| PinnedRepo::of(target, row, said));
         let commits = asked.commits.clone().or(args.commits.clone());
         let plan = Pinned::new(&args, &commits, run_time(), planned.collect());
         let text = serde_json::to_string_pretty(&plan)? + "\n";
         std::fs::write(path, text)
-            .with_context(|| format!("{}: cannot be written", path.display()))?;
+            .with_context(|| format!("{}: cannot be written; check its name", path.display()))?;
     }
     print(&args, &run, Format::Diff)?;
+    if let (Some(path), true) = (&asked.save, asked.interactive) {
+        let path = crate::text::printable(&path.display().to_string());
+        anstream::eprintln!("{path}: the plan; next: depickle stage --plan {path}");
+    }
     Ok(exit(&run, |_, row| !row.changes.is_empty()))
 }
 
@@ -101,19 +137,42 @@ pub(super) fn look(
     reading: Reading,
     against: &Against,
 ) -> anyhow::Result<(Run, Vec<Target>)> {
-    let model = args.model()?;
-    let order = args.order();
     let targets = args.targets()?;
     args.fits(targets.len())?;
+    let run = look_at(
+        args,
+        &targets,
+        reading,
+        against,
+        &BTreeSet::new(),
+        |_, _| {},
+    )?;
+    Ok((run, targets))
+}
+
+/// The same, over `targets`, without the loads that are `skipped`; `also` is shown what the pipeline gave for each.
+pub(super) fn look_at(
+    args: &Common,
+    targets: &[Target],
+    reading: Reading,
+    against: &Against,
+    skipped: &BTreeSet<String>,
+    also: impl Fn(&Opened, &Checked) + Sync,
+) -> anyhow::Result<Run> {
+    let model = args.model()?;
+    let order = args.order();
     let names: Vec<String> = targets.iter().map(Target::name).collect();
     let mut run = Run::new(run_id(run_time(), &names), order.trust.clone());
     run.tests = order.tests;
-    let rows = each(&targets, args, |asked, place| {
+    run.baseline = !matches!(against, Against::Nothing);
+    let rows = each(targets, args, |asked, place| {
         let row = place.and_then(|place| {
             let opened = read(asked, &place, args, reading)?;
             let commit = opened.base.as_ref().map(|base| base.commit.clone());
-            let terms = Terms::of(&opened, args, &model);
+            let mut terms = Terms::of(&opened, args, &model);
+            terms.order.skipped.clone_from(skipped);
             let checked = crate::migrate(&opened.project, terms.model(), &terms.order, commit);
+            also(&opened, &checked);
             let mut row = terms.row(&opened.root, &opened, checked);
             let at = (asked, &place, &opened);
             against.hide(at, (args, terms.model(), &terms.order), &run, &mut row)?;
@@ -123,7 +182,7 @@ pub(super) fn look(
     })?;
     run.rules = Rule::all(&model);
     run.projects = rows;
-    Ok((run, targets))
+    Ok(run)
 }
 
 /// The exit code of `run`; `open` says whether a project has something to show.

@@ -9,7 +9,7 @@ use std::time::Duration;
 
 use super::args::Common;
 use super::hinted;
-use super::progress::Progress;
+use super::progress::{Busy, Progress};
 use crate::fetch::{Fetched, Order, Url, fetch};
 use crate::journal::Target;
 use crate::report::ProjectRow;
@@ -67,6 +67,11 @@ pub(super) fn each(
         }),
     };
     let progress = Progress::new(targets.len(), common.quiet);
+    // Where git may ask for a password, nothing is written over its question.
+    let alone = targets
+        .first()
+        .filter(|_| targets.len() == 1 && !cloning && !common.quiet);
+    let busy = alone.map(|target| Busy::on(&format!("analysing {}", target.name())));
     let queue = Queue::new(targets.len(), common.per_host.max(1));
     let rows: Vec<OnceLock<ProjectRow>> = targets.iter().map(|_| OnceLock::new()).collect();
     let worker = || {
@@ -93,6 +98,7 @@ pub(super) fn each(
         Ok(())
     })?;
     drop(progress);
+    drop(busy);
     if let Some(cache) = cache {
         // What is too much now is too much at the next run as well.
         let _ = cache.prune(common.limits);

@@ -73,16 +73,22 @@ pub struct Args {
     how: How,
     #[command(flatten)]
     tests: WithTests,
-    /// Stage exactly what `depickle diff --save` planned, and nothing if anything differs
+    /// Stage exactly what diff --save planned
+    ///
+    /// And nothing where anything differs.
     #[arg(long, value_name = "PLAN", conflicts_with_all = PLANNED)]
     plan: Option<PathBuf>,
-    /// Only if somebody in this file approved the plan: allowed signers as ssh-keygen has them, and armored OpenPGP keys
+    /// Only if somebody in this file approved the plan
+    ///
+    /// Allowed signers as ssh-keygen has them, and armored OpenPGP keys.
     #[arg(long, value_name = "FILE", requires = "plan")]
     require_approval: Option<PathBuf>,
     /// So many of them, each counted once
     #[arg(long, value_name = "N", requires = "require_approval", default_value = "1", value_parser = clap::value_parser!(u16).range(1..))]
     approvals: u16,
-    /// Go on with a run that stopped; what it was asked for stands
+    /// Go on with a run that stopped
+    ///
+    /// What it was asked for stands.
     #[arg(long, value_name = "RUN", conflicts_with = "retry_failed", conflicts_with_all = PLANNED, conflicts_with_all = KEPT)]
     resume: Option<String>,
     /// Try again what failed in a run, and nothing else
@@ -119,23 +125,27 @@ fn again(kept: &Common, run: &RunRecord) -> anyhow::Result<Known> {
     Ok(now)
 }
 
-/// The options that `run` was begun with.
-pub(super) fn asked_for(run: &RunRecord) -> anyhow::Result<Common> {
+/// The options that `run` was begun with, and the plan that it staged.
+pub(super) fn asked_for(run: &RunRecord) -> anyhow::Result<(Common, Option<Pinned>)> {
     let unknown = |_| {
         let id = &run.id;
         anyhow::anyhow!(
             "run {id} did not record what it was asked for; stage or apply anew instead"
         )
     };
-    let common = match run.settings.get(IN_PLACE) {
-        Some(common) => serde_json::from_value(common.clone()).map_err(unknown)?,
+    let (common, plan) = match run.settings.get(IN_PLACE) {
+        Some(common) => (
+            serde_json::from_value(common.clone()).map_err(unknown)?,
+            None,
+        ),
         None => {
             let settings = serde_json::from_value::<Settings>(run.settings.clone());
-            settings.map_err(unknown)?.common
+            let settings = settings.map_err(unknown)?;
+            (settings.common, settings.plan)
         }
     };
     let known = again(&common, run)?;
-    Ok(Common { known, ..common })
+    Ok((Common { known, ..common }, plan))
 }
 
 pub(super) fn stage(args: &Args) -> anyhow::Result<Exit> {
@@ -170,9 +180,12 @@ fn begin(args: &Args, journal: Journal) -> anyhow::Result<Exit> {
         settings.common = looking(plan.options.clone(), now)?;
         settings.time = plan.time;
         settings.how = settings.how.of_plan(&plan.commits)?;
-        targets.extend(plan.repositories.iter().map(|one| one.target.clone()));
+        targets.extend(plan.targets().cloned());
         if targets.is_empty() {
-            anyhow::bail!("{}: the plan changes nothing", path.display());
+            anyhow::bail!(
+                "{}: the plan changes nothing; `depickle diff --save` writes one that does",
+                path.display()
+            );
         }
         settings.plan = Some(plan);
     } else {
@@ -274,7 +287,9 @@ fn go_on(id: &str, args: &Args, journal: &Journal) -> anyhow::Result<Exit> {
         work.one(asked, place)
     })?;
     let Some(record) = super::recorded(journal, Some(id))? else {
-        anyhow::bail!("the record of run {id} went away");
+        anyhow::bail!(
+            "the record of run {id} went away while it was worked on; see who clears the folder that DEPICKLE_STATE_DIR names"
+        );
     };
     let mut done: std::collections::HashMap<String, ProjectRow> = done
         .into_iter()
@@ -311,6 +326,7 @@ fn looking(kept: Common, now: Common) -> anyhow::Result<Common> {
         quiet: now.quiet,
         verbose: now.verbose,
         show_suppressed: now.show_suppressed,
+        explain: now.explain,
         ..kept
     })
 }
@@ -405,13 +421,17 @@ impl Work {
             return fail("not a git repository; `depickle diff` prints the change".to_owned());
         };
         let base = Some(base.commit.clone());
-        let terms = Terms::of(&opened, &self.settings.common, &self.model);
+        let mut terms = Terms::of(&opened, &self.settings.common, &self.model);
+        let plan = self.settings.plan.as_ref();
+        terms.order.skipped = plan.map(|plan| plan.skipped(asked)).unwrap_or_default();
         let model = terms.model();
         let checked = crate::migrate(&opened.project, model, &terms.order, base);
         let mut changeset = checked.changeset.clone();
         let wanted = self.settings.tests.wanted(&opened.project, model, &checked);
         let mut row = terms.row(&name, &opened, checked);
         unseen(repo, &opened.prefix, &mut row);
+        row.notes
+            .extend(plan.iter().flat_map(|plan| plan.notes(asked)));
         if let Some(wanted) = wanted.filter(|_| !changeset.files().is_empty()) {
             let tests = &self.settings.tests;
             tests.announce(&name, repo.root());

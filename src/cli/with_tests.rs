@@ -26,7 +26,9 @@ use crate::repo::Repo;
 #[derive(Debug, Clone, Default, clap::Args, Serialize, Deserialize)]
 #[serde(default)]
 pub struct WithTests {
-    /// Commit tests, too, that fail before the change and pass after it, as each was seen to do
+    /// Commit tests, too; with --execute
+    ///
+    /// They fail before the change and pass after it, as each was seen to do.
     #[arg(long)]
     with_tests: bool,
     /// Run the code of the repositories for that, in copies, cut off the network where the system permits

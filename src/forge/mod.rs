@@ -159,7 +159,9 @@ impl ForgeError {
             ForgeError::Limited { .. } => {
                 "wait an hour, or ask with a token, which has a limit of its own"
             }
-            ForgeError::Failed { .. } => return None,
+            ForgeError::Failed { .. } => {
+                "see that the server is reached and is a forge of that kind, and run it again"
+            }
         })
     }
 }

@@ -7,6 +7,7 @@ use std::collections::{BTreeMap, HashMap};
 
 use serde::de::DeserializeOwned;
 
+use super::guide;
 use super::index::Index;
 use super::mistake::{PackError, instead};
 use super::tables::*;
@@ -125,7 +126,8 @@ impl Assembly {
                 let mut transform: Transform = parse(&file, text)?;
                 transform.id = (*id).to_owned();
                 let beside = path.replace("transform.toml", "README.md");
-                transform.readme = files.get(&beside).cloned().unwrap_or_default();
+                let readme = files.get(&beside).map_or("", String::as_str);
+                transform.readme = guide::with_cases(readme, id, files);
                 let settings: Vec<Sink> = transform.settings.iter().map(Setting::row).collect();
                 transform.sinks.extend(settings);
                 let at = self.reads(pack, file, text.clone());

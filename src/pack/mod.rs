@@ -4,6 +4,7 @@
 //! transforms never name each other: knowledge grows as N + M.
 
 mod assemble;
+mod guide;
 mod index;
 mod mistake;
 mod serve;
@@ -16,6 +17,7 @@ use include_dir::{Dir, include_dir};
 use rustc_hash::FxHashSet;
 
 pub use assemble::{Pack, Redefined, Rows};
+pub use guide::{Example, SECTIONS};
 pub use mistake::{PackError, instead};
 pub use serve::{Location, Proof, Sent, Serve, TestTable};
 pub use tables::*;

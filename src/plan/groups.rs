@@ -64,6 +64,11 @@ impl Planner<'_> {
                         let Some(Some(Ok(mut draft))) = drafts.get_mut(*n).map(Option::take) else {
                             continue;
                         };
+                        if let (Some(own), Some(first)) =
+                            (self.together.get_mut(*n), group.members.first())
+                        {
+                            *own = *first;
+                        }
                         // The writers go with the first of them.
                         draft.absorb(std::mem::take(&mut moving));
                         let noted = self.said_of(&group, *n);

@@ -73,6 +73,8 @@ pub struct Order {
     pub every: bool,
     /// Comments that leave loads alone are written instead of rewrites.
     pub ignore: Option<Ignore>,
+    /// Fingerprints of findings that a reviewer left as they are.
+    pub skipped: BTreeSet<String>,
     /// Findings, by fingerprint, whose change did not pass the checks, and why.
     pub taken_back: HashMap<String, Reason>,
 }
@@ -90,6 +92,7 @@ impl Default for Order {
             tests: false,
             every: false,
             ignore: None,
+            skipped: BTreeSet::new(),
             taken_back: HashMap::new(),
         }
     }
@@ -158,6 +161,8 @@ pub struct Plan {
     pub by: Vec<String>,
     /// Parallel to the findings: what else is to be said of them.
     pub notes: Vec<Vec<Note>>,
+    /// Parallel to the findings: equal for those that move together or not at all.
+    pub together: Vec<usize>,
     /// Comments of depickle's own that leave no load alone.
     pub unused: Vec<Place>,
     /// All edits of all rewrites, imports included.
@@ -306,6 +311,7 @@ fn fitted(
         fresh: HashMap::new(),
         classes: HashMap::new(),
         windows: Windows::new(),
+        together: (0..findings.len()).collect(),
     };
     let mut by = Vec::with_capacity(findings.len());
     let mut drafts = Vec::with_capacity(findings.len());
@@ -402,6 +408,7 @@ fn fitted(
         decisions,
         by,
         notes,
+        together: planner.together,
         unused: suppress::unused(project, model, findings),
         changes: accepted.changes,
         suggested,
@@ -464,11 +471,16 @@ struct Planner<'p> {
     classes: HashMap<(FileId, Allowed), (String, usize)>,
     /// What reads both formats, by file.
     windows: Windows,
+    /// See [`Plan::together`].
+    together: Vec<usize>,
 }
 
 impl Planner<'_> {
     /// The rewrite of `finding`, or the decision where there is none.
     fn draft(&mut self, finding: &Finding) -> Result<Draft, Decision> {
+        if self.order.skipped.contains(&finding.fingerprint) {
+            return Err(Decision::Refuse(Reason::SkippedInReview));
+        }
         if let Some(windowed) = self.in_window(finding) {
             return windowed;
         }

@@ -21,6 +21,8 @@ pub enum Reason {
     DualReadLeavesTraces,
     /// Only `--finish-dual-read` was asked for.
     OnlyFinishing,
+    /// A reviewer left it as it is.
+    SkippedInReview,
     /// There is no rewrite for this call.
     NoRewrite,
     /// In test code or an example.
@@ -135,7 +137,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Reason; 64] = [
+    pub const ALL: [Reason; 65] = [
         Reason::ConstantInput,
         Reason::OwnRoundTrip,
         Reason::SignatureChecked,
@@ -145,6 +147,7 @@ impl Reason {
         Reason::DualReadInUse,
         Reason::DualReadLeavesTraces,
         Reason::OnlyFinishing,
+        Reason::SkippedInReview,
         Reason::NoRewrite,
         Reason::TestCode,
         Reason::LocalFile,
@@ -273,6 +276,11 @@ impl Reason {
                 "only-finishing",
                 "nothing but the end of dual reading was asked for",
                 "run depickle without --finish-dual-read",
+            ),
+            Reason::SkippedInReview => (
+                "skipped-in-review",
+                "a reviewer left it as it is",
+                "read in the plan why; `depickle diff -i` asks anew",
             ),
             Reason::NoRewrite => (
                 "no-rewrite",

@@ -222,11 +222,14 @@ impl RepoError {
                 "wait until git has ended; if none is at work there, one was killed: rm {}",
                 quoted(&path.display().to_string())
             ),
-            RepoError::Outside { .. }
-            | RepoError::NotUtf8Path { .. }
-            | RepoError::NotARegularFile { .. }
-            | RepoError::Git { .. }
-            | RepoError::Io { .. } => return None,
+            RepoError::Outside { .. } => "name a path inside of it".into(),
+            RepoError::NotUtf8Path { .. } => "rename it".into(),
+            RepoError::NotARegularFile { .. } => "name a file or folder that is in it".into(),
+            RepoError::Git { path, .. } => format!(
+                "see what git says of it: git -C {} fsck",
+                quoted(&path.display().to_string())
+            ),
+            RepoError::Io { .. } => "check its permissions".into(),
         })
     }
 

@@ -49,7 +49,7 @@ pub fn unified(file: &ChangedFile) -> Vec<u8> {
 }
 
 /// Lines with their ends; only `\n` ends a line, as for git.
-fn lines(bytes: &[u8]) -> Vec<&[u8]> {
+pub(super) fn lines(bytes: &[u8]) -> Vec<&[u8]> {
     bytes.split_inclusive(|byte| *byte == b'\n').collect()
 }
 

@@ -97,6 +97,7 @@ pub(super) fn html(run: &Run) -> Result<String, minijinja::Error> {
         loads => sum(|row| row.loads),
         files => sum(|row| row.files),
         unread => sum(|row| row.unread.len()),
+        not_whole => count("failed") + count("incomplete"),
         states => states,
         rows => rows,
     })
@@ -188,6 +189,16 @@ fn load(finding: &FindingRow) -> Load {
         note: printable(&hop.note),
         code: printable(hop.code.trim()),
     };
+    // Several stations on one line show it once.
+    let mut path: Vec<Step> = finding.path.iter().map(step).collect();
+    for (n, pair) in finding.path.windows(2).enumerate() {
+        let [one, next] = pair else { continue };
+        if (&one.file, one.line) == (&next.file, next.line)
+            && let Some(step) = path.get_mut(n)
+        {
+            step.code.clear();
+        }
+    }
     Load {
         place: printable(&format!(
             "{}:{}:{}",
@@ -207,7 +218,7 @@ fn load(finding: &FindingRow) -> Load {
             code(column, marked),
             code(column.saturating_add(marked), usize::MAX),
         ],
-        path: finding.path.iter().map(step).collect(),
+        path,
         notes: finding
             .notes
             .iter()

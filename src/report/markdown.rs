@@ -147,48 +147,11 @@ pub(super) fn code(text: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::report::HopRow;
-
-    fn finding(file: &str) -> FindingRow {
-        FindingRow {
-            cell: None,
-            fingerprint: "f".into(),
-            alike: "f".into(),
-            transform: "t".into(),
-            sink: "pickle.loads".into(),
-            file: file.into(),
-            line: 3,
-            column: 1,
-            end_line: 3,
-            end_column: 9,
-            code: String::new(),
-            trust: "http",
-            status: "rewrite",
-            reason: None,
-            message: "any web client reaches it".into(),
-            path: vec![HopRow {
-                cell: None,
-                file: file.into(),
-                line: 2,
-                column: 1,
-                kind: "source",
-                note: "request.data".into(),
-                code: String::new(),
-            }],
-            next: None,
-            notes: Vec::new(),
-            test: false,
-            known: false,
-            entries: Vec::new(),
-            other_paths: 0,
-            callers: Vec::new(),
-        }
-    }
 
     #[test]
     fn what_a_repository_says_is_no_markdown() {
         let project = ProjectRow {
-            findings: vec![finding("a`b\n@x.py")],
+            findings: vec![FindingRow::example("a`b\n@x.py")],
             ..ProjectRow::default()
         };
         let text = request(&project, "R", "Send JSON.\n");
@@ -206,7 +169,9 @@ mod tests {
     #[test]
     fn it_fits_a_request() {
         let project = ProjectRow {
-            findings: (0..1000).map(|n| finding(&format!("é{n}.py"))).collect(),
+            findings: (0..1000)
+                .map(|n| FindingRow::example(&format!("é{n}.py")))
+                .collect(),
             ..ProjectRow::default()
         };
         let text = request(&project, "R", "");

@@ -3,6 +3,7 @@
 //! Invariant: nothing from a scanned repository reaches a terminal raw; see [`crate::text::printable`].
 
 mod checks;
+mod choices;
 mod codetf;
 mod csv;
 mod diff;
@@ -21,11 +22,12 @@ use serde::Serialize;
 use crate::check::ChangedFile;
 use crate::pack::{Model, Trust};
 
+pub use choices::{Choice, choices};
 pub use csv::line as csv_line;
 pub use diff::unified;
 pub use format::{Format, RenderError, render};
 pub use markdown::request;
-pub use text::{Look, text};
+pub use text::{Look, explained, several, text};
 pub use verified::{NewLoad, Verified, VerifiedFinding, VerifiedRow};
 
 /// The outcome of many projects under one id. Its serde form is the JSON format.
@@ -45,6 +47,9 @@ pub struct Run {
     /// Test code and examples count too.
     #[serde(skip)]
     pub tests: bool,
+    /// It was held against a baseline, which knows some of the findings.
+    #[serde(skip)]
+    pub baseline: bool,
     /// What is looked for, for formats that describe it.
     #[serde(skip)]
     pub rules: Vec<Rule>,
@@ -57,6 +62,8 @@ pub struct Rule {
     pub id: String,
     /// Name for people.
     pub title: String,
+    /// The guide in short, for a terminal.
+    pub brief: String,
     /// What, why, how to verify, how to roll back; Markdown.
     pub help: String,
 }
@@ -67,6 +74,7 @@ impl Rule {
         let rule = |transform: &crate::pack::Transform| Rule {
             id: transform.id.clone(),
             title: transform.title.clone(),
+            brief: transform.brief(),
             help: transform.readme.clone(),
         };
         model.transforms.iter().map(rule).collect()
@@ -374,6 +382,7 @@ impl Run {
             projects: Vec::new(),
             trust,
             tests: false,
+            baseline: false,
             rules: Vec::new(),
         }
     }
@@ -388,5 +397,45 @@ impl Run {
         finding.is_open()
             && (self.tests || !finding.test)
             && self.trust.iter().any(|trust| trust.word() == finding.trust)
+    }
+}
+
+#[cfg(test)]
+impl FindingRow {
+    /// One for tests.
+    pub(crate) fn example(file: &str) -> FindingRow {
+        FindingRow {
+            cell: None,
+            fingerprint: "f".into(),
+            alike: "f".into(),
+            transform: "t".into(),
+            sink: "pickle.loads".into(),
+            file: file.into(),
+            line: 3,
+            column: 1,
+            end_line: 3,
+            end_column: 9,
+            code: String::new(),
+            trust: "http",
+            status: "rewrite",
+            reason: None,
+            message: "any web client reaches it".into(),
+            path: vec![HopRow {
+                cell: None,
+                file: file.into(),
+                line: 2,
+                column: 1,
+                kind: "source",
+                note: "request.data".into(),
+                code: String::new(),
+            }],
+            next: None,
+            notes: Vec::new(),
+            test: false,
+            known: false,
+            entries: Vec::new(),
+            other_paths: 0,
+            callers: Vec::new(),
+        }
     }
 }

@@ -30,7 +30,10 @@ pub(super) fn sarif(run: &Run) -> Value {
 }
 
 fn one(run: &Run, project: &ProjectRow) -> Value {
-    let shown = |finding: &&FindingRow| run.counts(finding) || finding.status == "suppressed";
+    let known = |finding: &FindingRow| run.baseline && finding.known && run.concerns(finding);
+    let shown = |finding: &&FindingRow| {
+        run.counts(finding) || known(finding) || finding.status == "suppressed"
+    };
     let mut shown: Vec<&FindingRow> = project.findings.iter().filter(shown).collect();
     let others = project.findings.len() - shown.len();
     shown.sort_by_key(|finding| (!run.counts(finding), !finding.is_remote()));
@@ -53,7 +56,12 @@ fn one(run: &Run, project: &ProjectRow) -> Value {
         let fix = fix
             .as_ref()
             .filter(|_| fixes && finding.status == "rewrite");
-        result(project, finding, rule, fix)
+        let mut row = result(project, finding, rule, fix);
+        if run.baseline && finding.status != "suppressed" {
+            let state = if finding.known { "unchanged" } else { "new" };
+            row["baselineState"] = state.into();
+        }
+        row
     };
     let results: Vec<Value> = shown.iter().map(result).collect();
 
@@ -86,7 +94,7 @@ fn one(run: &Run, project: &ProjectRow) -> Value {
         say(
             "note",
             &format!(
-                "{others} more loads are no results: they are safe, in the baseline, or not reached by anybody who counts"
+                "{others} more loads are no results: they are safe, or not reached by anybody who counts"
             ),
             None,
         );
@@ -306,4 +314,36 @@ fn region(lines: &[&str], range: Range<usize>) -> (At, At) {
         },
     };
     (start_of(range.start), start_of(range.end))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{MOST, sarif};
+    use crate::pack::Trust;
+    use crate::report::{FindingRow, ProjectRow, Run};
+
+    #[test]
+    fn what_does_not_fit_is_said_and_what_is_most_exposed_stays() {
+        let row = |n: usize, trust: &'static str| FindingRow {
+            fingerprint: n.to_string(),
+            trust,
+            status: "refuse",
+            ..FindingRow::example("app.py")
+        };
+        let mut findings: Vec<FindingRow> = (0..MOST + 1).map(|n| row(n, "stored")).collect();
+        findings.push(row(MOST + 1, "http"));
+        let mut run = Run::new("r".into(), vec![Trust::Http, Trust::Stored]);
+        run.projects.push(ProjectRow {
+            status: "ok",
+            findings,
+            ..ProjectRow::default()
+        });
+        let log = sarif(&run);
+        let results = log["runs"][0]["results"].as_array().unwrap();
+        assert_eq!(results.len(), MOST);
+        assert_eq!(results[0]["properties"]["trust"], "http");
+        let said = &log["runs"][0]["invocations"][0]["toolExecutionNotifications"][0];
+        let said = said["message"]["text"].as_str().unwrap();
+        assert!(said.starts_with("2 more results are left out"), "{said}");
+    }
 }

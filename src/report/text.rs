@@ -4,7 +4,7 @@ use std::fmt::Write;
 
 use anstyle::{AnsiColor, Style};
 
-use super::{FindingRow, ProjectRow, Run};
+use super::{FindingRow, ProjectRow, Rule, Run};
 use crate::text::{printable, printable_lines};
 
 /// How much to say.
@@ -14,10 +14,32 @@ pub struct Look {
     pub all: bool,
     /// Loads that a comment in the code leaves alone, too.
     pub suppressed: bool,
+    /// The code at each station of a path, and what the guide says, too.
+    pub explain: bool,
+    /// How many columns there are: longer lines are broken between words.
+    pub width: Option<usize>,
 }
 
 const BOLD: Style = Style::new().bold();
 const DIM: Style = Style::new().dimmed();
+
+/// Each of `findings` in full, for a terminal.
+pub fn explained<'f>(
+    findings: impl IntoIterator<Item = &'f FindingRow>,
+    rules: &[Rule],
+    look: Look,
+) -> String {
+    let look = Look {
+        explain: true,
+        ..look
+    };
+    let mut out = String::new();
+    for finding in findings {
+        finding_text(&mut out, finding, rules, look);
+    }
+    out.push('\n');
+    out
+}
 
 /// `run` for a terminal, with ANSI styles; the writer strips them where they do not belong.
 pub fn text(run: &Run, look: Look) -> String {
@@ -25,7 +47,7 @@ pub fn text(run: &Run, look: Look) -> String {
     for project in &run.projects {
         project_text(&mut out, run, project, look);
     }
-    out.push_str(&totals(run));
+    out.push_str(&broken(&totals(run), look.width, 0, 2));
     out
 }
 
@@ -47,7 +69,7 @@ fn project_text(out: &mut String, run: &Run, project: &ProjectRow, look: Look) {
     for finding in &project.findings {
         let is_suppressed = finding.status == "suppressed";
         if look.all || run.counts(finding) || (look.suppressed && is_suppressed) {
-            finding_text(out, finding);
+            finding_text(out, finding, &run.rules, look);
         } else if is_suppressed {
             suppressed += 1;
         } else if !finding.known {
@@ -78,13 +100,14 @@ fn project_text(out: &mut String, run: &Run, project: &ProjectRow, look: Look) {
         }
     }
     for note in &project.notes {
-        let _ = writeln!(out, "\n  note: {}", printable(note));
+        let note = printable(note);
+        let _ = writeln!(out, "\n  note: {}", broken(&note, look.width, 8, 8));
     }
     if quiet > 0 {
-        let _ = writeln!(
-            out,
-            "\n  {quiet} more that no web client or network peer was seen to reach; -v lists them"
+        let more = format!(
+            "{quiet} more that no web client or network peer was seen to reach; -v lists them"
         );
+        let _ = writeln!(out, "\n  {}", broken(&more, look.width, 2, 2));
     }
     if suppressed > 0 {
         let _ = writeln!(
@@ -103,7 +126,9 @@ fn project_text(out: &mut String, run: &Run, project: &ProjectRow, look: Look) {
     out.push('\n');
 }
 
-fn finding_text(out: &mut String, finding: &FindingRow) {
+fn finding_text(out: &mut String, finding: &FindingRow, rules: &[Rule], look: Look) {
+    let fit =
+        |text: &str, used: usize, margin: usize| broken(&printable(text), look.width, used, margin);
     let colour = match finding.status {
         "rewrite" => AnsiColor::Green,
         "suggest" | "refuse" => AnsiColor::Yellow,
@@ -121,7 +146,7 @@ fn finding_text(out: &mut String, finding: &FindingRow) {
         "\n  {BOLD}{file}:{}:{}{BOLD:#}  {style}{}{style:#}{reason}  {}{test}{known}",
         finding.line, finding.column, finding.status, finding.trust,
     );
-    let _ = writeln!(out, "    {}", printable(&finding.message));
+    let _ = writeln!(out, "    {}", fit(&finding.message, 4, 4));
     snippet(out, finding);
     let mut entries: Vec<String> = finding.entries.iter().map(|e| e.describe()).collect();
     entries.retain(|entry| !entry.is_empty());
@@ -135,19 +160,17 @@ fn finding_text(out: &mut String, finding: &FindingRow) {
         let _ = writeln!(
             out,
             "      {DIM}at{DIM:#}     {}{more}",
-            printable(&entries.join("; "))
+            fit(&entries.join("; "), 13, 13)
         );
     }
     for hop in &finding.path {
-        let _ = writeln!(
-            out,
-            "      {DIM}{:<6}{DIM:#} {}:{}:{}  {}",
-            hop.kind,
-            printable(&hop.file),
-            hop.line,
-            hop.column,
-            printable(&hop.note)
-        );
+        let place = printable(&format!("{}:{}:{}", hop.file, hop.line, hop.column));
+        let used = 15 + place.chars().count();
+        let note = fit(&hop.note, used, 15);
+        let _ = writeln!(out, "      {DIM}{:<6}{DIM:#} {place}  {note}", hop.kind);
+        if look.explain && !hop.code.is_empty() && !is_unprintable(&hop.code) {
+            let _ = writeln!(out, "      {DIM}     |{DIM:#} {}", hop.code.trim());
+        }
     }
     for caller in &finding.callers {
         let function = match caller.function.as_str() {
@@ -178,11 +201,20 @@ fn finding_text(out: &mut String, finding: &FindingRow) {
             (Some(file), Some(line)) => format!("{file}:{line}  "),
             _ => String::new(),
         };
-        let text = printable(&format!("{at}{}", note.message));
+        let text = fit(&format!("{at}{}", note.message), 13, 15);
         let _ = writeln!(out, "      {DIM}note{DIM:#}   {text}");
     }
     if let (Some(next), true) = (finding.next, matches!(finding.status, "refuse" | "suggest")) {
-        let _ = writeln!(out, "    {DIM}next:{DIM:#} {next}");
+        let _ = writeln!(out, "    {DIM}next:{DIM:#} {}", fit(next, 10, 10));
+    }
+    let rule = rules.iter().find(|rule| rule.id == finding.transform);
+    if let (Some(rule), true) = (rule, look.explain) {
+        let _ = writeln!(out, "    {DIM}guide:{DIM:#} {}", fit(&rule.brief, 11, 11));
+        let _ = writeln!(
+            out,
+            "           `depickle explain {}` says all of it",
+            rule.id
+        );
     }
 }
 
@@ -215,6 +247,29 @@ fn snippet(out: &mut String, finding: &FindingRow) {
         "^".repeat(end - start),
         gutter = gutter.len()
     );
+}
+
+/// `text` broken between words where it would be wider than `width`; `used` columns of its first line are taken, and the
+/// next begin after `margin`. A word that fits no line stays whole.
+fn broken(text: &str, width: Option<usize>, used: usize, margin: usize) -> String {
+    let Some(width) = width else {
+        return text.to_owned();
+    };
+    let (mut out, mut at) = (String::with_capacity(text.len()), used);
+    for (n, word) in text.split(' ').enumerate() {
+        let long = word.trim_end().chars().count();
+        if n > 0 && at + 1 + long > width && at > margin {
+            out.push('\n');
+            out.extend(std::iter::repeat_n(' ', margin));
+            at = margin;
+        } else if n > 0 {
+            out.push(' ');
+            at += 1;
+        }
+        out.push_str(word);
+        at += long;
+    }
+    out
 }
 
 /// Whether `line` may not be shown as it is; then a mark below it would stand at a wrong place, too.
@@ -266,9 +321,23 @@ fn totals(run: &Run) -> String {
     line
 }
 
-fn several(n: usize, what: &str) -> String {
+/// `1 load`, `2 loads`.
+pub fn several(n: usize, what: &str) -> String {
     match n {
         1 => format!("1 {what}"),
         n => format!("{n} {what}s"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::broken;
+
+    #[test]
+    fn lines_break_between_words_where_they_would_be_too_long() {
+        assert_eq!(broken("ab cd efgh i", Some(8), 2, 2), "ab cd\n  efgh i");
+        assert_eq!(broken("ab cd", None, 90, 2), "ab cd");
+        assert_eq!(broken("abcdefghij k", Some(6), 2, 2), "abcdefghij\n  k");
+        assert_eq!(broken("a  b\n", Some(80), 0, 0), "a  b\n");
     }
 }

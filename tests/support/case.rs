@@ -83,6 +83,8 @@ pub struct Case {
     pub finish_dual_read: bool,
     /// `--suggestions`.
     pub suggestions: bool,
+    /// Lines of `app.py` whose loads a reviewer leaves.
+    pub skip: Vec<usize>,
     /// `--message`.
     pub message: Option<String>,
     /// `--trust`: this level too.
@@ -105,6 +107,7 @@ impl Case {
             dual_read: false,
             finish_dual_read: false,
             suggestions: false,
+            skip: Vec::new(),
             message: None,
             trust: None,
         };
@@ -139,6 +142,7 @@ impl Case {
                 ["finish-dual-read"] => case.finish_dual_read = true,
                 ["message"] => case.message = Some(body.trim_end().to_owned()),
                 ["log-rejects"] => case.log_rejects = true,
+                ["skip"] => case.skip = block.iter().flat_map(|line| line.parse()).collect(),
                 ["suggestions"] => case.suggestions = true,
                 ["to", word] => case.to = Some((*word).to_owned()),
                 _ => return Err(format!("unknown block `{info}`")),
@@ -167,7 +171,24 @@ impl Case {
             ..depickle::plan::Order::default()
         };
         order.trust.extend(self.trust);
+        if !self.skip.is_empty() {
+            order.skipped = self.skipped();
+        }
         order
+    }
+
+    fn skipped(&self) -> std::collections::BTreeSet<String> {
+        let files = self.before.iter();
+        let files = files.map(|(path, text)| (path.clone(), text.clone().into_bytes()));
+        let project = depickle::project::Project::new(files, Vec::new());
+        let model = depickle::pack::Model::builtin().expect("the packs are good");
+        let found = depickle::trace::trace(&project, &model).findings;
+        let chosen = found.into_iter().filter(|finding| {
+            let source = project.source(finding.place.file);
+            let line = source.position(finding.place.span.start).line;
+            source.path() == "app.py" && self.skip.contains(&line)
+        });
+        chosen.map(|finding| finding.fingerprint).collect()
     }
 
     fn add_before(&mut self, file: &str, body: &str) -> Result<(), String> {

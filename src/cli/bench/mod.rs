@@ -13,6 +13,7 @@ use anyhow::Context;
 use serde_json::{Value as Json, json};
 
 use super::Exit;
+use super::progress::Busy;
 use crate::text::printable;
 use samples::Samples;
 
@@ -49,7 +50,9 @@ pub(super) fn bench(args: &Args) -> anyhow::Result<Exit> {
         "ran depickle's own script in {} -I; no file of the project was loaded or run",
         args.python
     ));
+    let busy = Busy::on("measuring");
     let measured = measure(&args.python, &Json::from(all))?;
+    drop(busy);
     let document = json!({
         "schema": "depickle-bench/1", "python": measured["python"], "rows": measured["rows"], "notes": notes,
     });

@@ -11,6 +11,7 @@ use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 
 use super::args::RowFormat;
+use super::progress::Busy;
 use super::target::begun;
 use super::{Exit, hinted};
 use crate::journal::{Entry, Journal, State, Target, digest};
@@ -85,19 +86,23 @@ struct Looked {
 pub(super) fn convert(args: &Args) -> anyhow::Result<Exit> {
     let mut looked = Looked::default();
     let mut taken = HashSet::new();
+    let busy = Busy::on("looking for pickles");
     for (asked, path) in args.files.iter().enumerate() {
         let found = find(asked, path);
         looked.unseen.extend(found.unseen);
         looked.others += found.others;
         for item in found.items {
+            busy.at(&format!("reading {}", item.name));
             look(item, args, &mut looked, &mut taken);
         }
     }
     let writes = (args.write || args.in_place || args.output.is_some()) && !args.dry_run;
     let mut undo = None;
     if writes && looked.rows.iter().any(|row| wanted(row, args)) {
+        busy.at("writing");
         undo = Some(write_all(args, &mut looked.rows)?);
     }
+    drop(busy);
     match args.format {
         RowFormat::Text => anstream::print!("{}", show::text(&looked, writes, args.lossy)),
         RowFormat::Json => {

@@ -22,7 +22,9 @@ pub struct Args {
 }
 
 pub(super) fn demo(args: &Args) -> anyhow::Result<Exit> {
-    let temporary = tempfile::tempdir().context("no temporary folder can be made")?;
+    let temporary = tempfile::tempdir().context(
+        "no temporary folder can be made; set TMPDIR to one with space, or name one with --keep",
+    )?;
     let home = args
         .keep
         .clone()
@@ -74,25 +76,38 @@ pub(super) fn demo(args: &Args) -> anyhow::Result<Exit> {
 fn step(words: &[&str], home: &Path) -> anyhow::Result<()> {
     anstream::println!("\n$ depickle {}", words.join(" "));
     std::io::stdout().flush()?;
-    let program = std::env::current_exe().context("this program's own file is not known")?;
+    let program = std::env::current_exe()
+        .context("this program's own file is not known; start it by its full path")?;
     let status = std::process::Command::new(program)
         .args(words)
         .current_dir(home)
         .env("DEPICKLE_STATE_DIR", home.join("state"))
         .status()
-        .context("this program cannot be started again")?;
+        .context("this program cannot be started again; start it by its full path")?;
     match status.code() {
         Some(0 | 1) => Ok(()),
-        _ => anyhow::bail!("`depickle {}` failed: {status}", words.join(" ")),
+        _ => anyhow::bail!(
+            "`depickle {}` failed: {status}; please report this",
+            words.join(" ")
+        ),
     }
 }
 
 fn write(dir: &Dir<'_>, to: &Path) -> anyhow::Result<()> {
-    std::fs::create_dir_all(to).with_context(|| format!("{}: cannot be made", to.display()))?;
+    std::fs::create_dir_all(to).with_context(|| {
+        format!(
+            "{}: cannot be made; name another folder with --keep",
+            to.display()
+        )
+    })?;
     for file in dir.files() {
         let name = file.path().file_name().unwrap_or_default();
-        std::fs::write(to.join(name), file.contents())
-            .with_context(|| format!("{}: cannot be written", to.join(name).display()))?;
+        std::fs::write(to.join(name), file.contents()).with_context(|| {
+            format!(
+                "{}: cannot be written; name another folder with --keep",
+                to.join(name).display()
+            )
+        })?;
     }
     for below in dir.dirs() {
         let name = below.path().file_name().unwrap_or_default();

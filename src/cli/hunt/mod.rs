@@ -13,6 +13,7 @@ use serde_json::json;
 use super::Exit;
 use super::args::{Common, RowFormat};
 use super::baseline::Against;
+use super::progress::Busy;
 use super::scan::look;
 use super::target::Reading;
 use crate::hunt::{self, AFTER, Groups, Hunter, LINE, Source, Watched};
@@ -59,11 +60,14 @@ pub(super) fn hunt(args: &Args) -> anyhow::Result<Exit> {
     let mut sources = Vec::new();
     let mut groups = Groups::default();
     let mut found = 0;
+    let busy = Busy::on("looking for logs");
     for log in &args.logs {
         for path in files(log, &mut sources) {
+            busy.at(&format!("reading {path}"));
             sources.push(read(&hunter, &path, &mut groups, &mut found));
         }
     }
+    drop(busy);
     let whole = sources.iter().all(|source| source.notes.is_empty());
     match args.format {
         RowFormat::Text => anstream::print!("{}", hunt::text(&sources, groups)),

@@ -117,7 +117,12 @@ pub(super) fn init(args: &Args) -> anyhow::Result<Exit> {
                 let folder = path.parent().map_or(Ok(()), std::fs::create_dir_all);
                 folder
                     .and_then(|()| std::fs::write(&path, &file.after))
-                    .with_context(|| format!("{}: cannot be written", path.display()))?;
+                    .with_context(|| {
+                        format!(
+                            "{}: cannot be written; check its permissions",
+                            path.display()
+                        )
+                    })?;
                 anstream::println!("{}: written", printable(&file.path));
             }
         }
@@ -201,6 +206,8 @@ fn read(root: &Path, path: &str) -> anyhow::Result<Option<String>> {
     match std::fs::read_to_string(root.join(path)) {
         Ok(text) => Ok(Some(text)),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
-        Err(error) => Err(error).with_context(|| format!("{path}: cannot be read")),
+        Err(error) => {
+            Err(error).with_context(|| format!("{path}: cannot be read; check its permissions"))
+        }
     }
 }

@@ -13,6 +13,8 @@ use chosen::{Made, branch, chosen};
 
 use super::args::{Common, RowFormat};
 use super::config::Terms;
+use super::pinned::Pinned;
+use super::progress::Busy;
 use super::schedule::Place;
 use super::target::{Opened, Reading, read};
 use super::{Exit, STACK, hinted};
@@ -62,7 +64,7 @@ pub(super) fn pair(text: &str) -> Result<(String, String), String> {
 pub(super) fn verify(args: &Args) -> anyhow::Result<Exit> {
     let journal = super::journal()?;
     let (run, chosen) = chosen(args.run.as_deref(), args.path.as_deref(), &journal)?;
-    let common = super::stage::asked_for(&run)?;
+    let (common, plan) = super::stage::asked_for(&run)?;
     // Nobody stages or rolls back meanwhile.
     let _held = super::held(&journal, &run.id)?;
     let work = Work {
@@ -70,6 +72,7 @@ pub(super) fn verify(args: &Args) -> anyhow::Result<Exit> {
         run: &run,
         journal: &journal,
         common: &common,
+        plan,
         model: common.model()?,
     };
     if args.execute {
@@ -77,7 +80,9 @@ pub(super) fn verify(args: &Args) -> anyhow::Result<Exit> {
     }
     let pool = rayon::ThreadPoolBuilder::new().stack_size(STACK).build()?;
     let mut rows = Vec::new();
+    let busy = Busy::on("verifying");
     for made in chosen {
+        busy.at(&format!("verifying {}", made.target()));
         let row = pool.install(|| work.one(&made));
         let row = row.unwrap_or_else(|error| VerifiedRow {
             root: made.target().to_owned(),
@@ -100,6 +105,7 @@ pub(super) fn verify(args: &Args) -> anyhow::Result<Exit> {
         }
         rows.push(row);
     }
+    drop(busy);
     let verified = Verified {
         schema: "depickle/1",
         run: run.id.clone(),
@@ -149,6 +155,7 @@ struct Work<'a> {
     run: &'a RunRecord,
     journal: &'a Journal,
     common: &'a Common,
+    plan: Option<Pinned>,
     model: Model,
 }
 
@@ -308,7 +315,10 @@ impl Work<'_> {
         scratch: &Path,
         python: &Path,
     ) -> VerifiedRow {
-        let terms = Terms::of(before, self.common, &self.model);
+        let mut terms = Terms::of(before, self.common, &self.model);
+        if let (Some(plan), Some(asked)) = (&self.plan, self.asked(&row.root)) {
+            terms.order.skipped = plan.skipped(&asked);
+        }
         let checked = crate::migrate(&before.project, terms.model(), &terms.order, None);
         let traced = crate::trace::trace(&after.project, terms.model());
         let unread = |project: &Project| {
