@@ -1,4 +1,4 @@
-//! What each stage of the pipeline does in a second, in bytes of source: `cargo bench`, or `cargo bench -- trace`.
+//! What each stage of the pipeline does in a second, in bytes of source: `cargo bench --bench stages`, or with `-- trace` one of them.
 //!
 //! The sources are the Python of `tests/corpus`, many times. Seconds of one machine: only ratios of one run say something.
 #![expect(
