@@ -11,7 +11,8 @@ WORKDIR /build
 COPY Cargo.toml Cargo.lock ./
 COPY src src
 COPY transforms transforms
-# Cargo.toml names them.
+# Cargo.toml names files of these.
+COPY benches benches
 COPY tests tests
 RUN cargo build --release --locked --bin depickle
 

@@ -299,6 +299,35 @@ fn workflows_and_the_container_are_as_their_linters_want_them() {
     assert!(scripts.status.success(), "{}", said(&scripts));
 }
 
+#[test]
+fn the_container_is_built_from_a_whole_crate() {
+    let home = Home::new();
+    let container = fs::read_to_string(root().join("Dockerfile")).unwrap();
+    let ignored = fs::read_to_string(root().join(".dockerignore")).unwrap();
+    let first = container.split("\nFROM ").nth(1).unwrap();
+    for words in first.lines().filter_map(|line| line.strip_prefix("COPY ")) {
+        let words: Vec<&str> = words.split(' ').collect();
+        for path in &words[..words.len() - 1] {
+            assert!(
+                ignored.lines().any(|line| line == format!("!{path}")),
+                "{path}"
+            );
+            let copied = Command::new("cp")
+                .arg("-r")
+                .arg(root().join(path))
+                .arg(home.path(""))
+                .status();
+            assert!(copied.unwrap().success());
+        }
+    }
+    // Reads the manifest as a build does: every target's file must be there.
+    let mut read = Command::new(env!("CARGO"));
+    read.args(["fetch", "--locked", "--offline"])
+        .current_dir(home.path(""));
+    let read = read.output().unwrap();
+    assert!(read.status.success(), "{}", said(&read));
+}
+
 /// What came of the steps of `file`, run in a shop with one load.
 fn steps(home: &Home, file: &str, inputs: &[&str]) -> Vec<Value> {
     let program = Path::new(env!("CARGO_BIN_EXE_depickle")).parent().unwrap();
