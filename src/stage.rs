@@ -240,9 +240,9 @@ fn attempt(
     let Some(base) = whole.base() else {
         return Err(StageError::NoBase { root });
     };
-    let Some(git_dir) = repo.git_dir().to_str() else {
+    if repo.git_dir().to_str().is_none() {
         return Err(StageError::NotUtf8Path { root });
-    };
+    }
     repo.check_branch(&order.branch)?;
     let mut commit = base.to_owned();
     for (n, step) in steps.iter().enumerate() {
@@ -274,33 +274,51 @@ fn attempt(
             signer: order.signer.as_ref(),
         })?;
     }
-    let reference = format!("refs/heads/{}", order.branch);
+    let receipt = Receipt {
+        branch: order.branch.clone(),
+        commit,
+        base: base.to_owned(),
+    };
+    make(repo, &receipt, (&order.run, &order.target), journal)?;
+    Ok(receipt)
+}
+
+/// Makes the branch of `receipt`, whose commit is in `repo` already, for a target of a run.
+///
+/// # Errors
+/// See [`StageError`]; no ref was made then, but for [`StageError::Unrecorded`].
+pub fn make(
+    repo: &Repo,
+    receipt: &Receipt,
+    (run, target): (&str, &str),
+    journal: &Journal,
+) -> Result<(), StageError> {
+    let root = repo.root().display().to_string();
+    let Some(git_dir) = repo.git_dir().to_str() else {
+        return Err(StageError::NotUtf8Path { root });
+    };
+    let reference = format!("refs/heads/{}", receipt.branch);
     let announcement = Entry::CreateRef {
-        target: order.target.clone(),
+        target: target.to_owned(),
         repo: git_dir.to_owned(),
         root,
         reference: reference.clone(),
-        new: commit.clone(),
-        base: base.to_owned(),
+        new: receipt.commit.clone(),
+        base: receipt.base.clone(),
     };
-    journal.append(&order.run, announcement)?;
-    repo.create_branch(&order.branch, &commit)?;
+    journal.append(run, announcement)?;
+    repo.create_branch(&receipt.branch, &receipt.commit)?;
     let done = Entry::RefCreated {
         repo: git_dir.to_owned(),
         reference,
     };
     journal
-        .append(&order.run, done)
+        .append(run, done)
         .map_err(|source| StageError::Unrecorded {
-            branch: order.branch.clone(),
-            run: order.run.clone(),
+            branch: receipt.branch.clone(),
+            run: run.to_owned(),
             source,
-        })?;
-    Ok(Receipt {
-        branch: order.branch.clone(),
-        commit,
-        base: base.to_owned(),
-    })
+        })
 }
 
 /// Completes the record of a ref that `run` made for `target` when a stop came before it was recorded. Gives the

@@ -16,6 +16,27 @@ use crate::plan::{Ignore, Order};
 use crate::repo::Filter;
 use crate::report::Format;
 
+/// Options that a plan has decided.
+pub const DECIDED: [&str; 17] = [
+    "paths",
+    "within",
+    "submodules",
+    "repos",
+    "from",
+    "trust",
+    "include",
+    "exclude",
+    "no_ignore",
+    "include_tests",
+    "base",
+    "message",
+    "to",
+    "log_rejects",
+    "dual_read",
+    "finish_dual_read",
+    "suggestions",
+];
+
 /// Options of scan, diff and stage. What serde skips says where to look and how to print; the rest decides what is
 /// staged, and is kept in the record of a run.
 #[derive(Debug, Clone, Default, Args, Serialize, Deserialize)]

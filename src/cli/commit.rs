@@ -369,6 +369,23 @@ fn person(option: &str, text: &str) -> anyhow::Result<Person> {
     }
 }
 
+/// Who commits where no repository says: git's own configuration of this user, or the tool.
+pub(super) fn identity() -> String {
+    let get = |key: &str| {
+        let mut git = crate::repo::git();
+        // Where no repository is.
+        git.current_dir("/").args(["config", "--get", key]);
+        let output = git.stderr(std::process::Stdio::null()).output().ok()?;
+        let text = String::from_utf8(output.stdout).ok()?.trim().to_owned();
+        (!text.is_empty()).then_some(text)
+    };
+    let Person { name, email } = match (get("user.name"), get("user.email")) {
+        (Some(name), Some(email)) => Person { name, email },
+        _ => tool_identity(),
+    };
+    format!("{name} <{email}>")
+}
+
 fn tool_identity() -> Person {
     Person {
         name: "depickle".to_owned(),

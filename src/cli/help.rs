@@ -14,7 +14,10 @@ const MAIN: [&str; 9] = [
 /// The other commands, by what they are about; those that are not named here come last.
 const GROUPS: [(&str, &[&str]); 5] = [
     ("Only what is new", &["init", "baseline"]),
-    ("Plans and runs", &["approve", "runs", "cache", "config"]),
+    (
+        "Plans and runs",
+        &["approve", "runs", "cache", "config", "fleet"],
+    ),
     ("Stored pickles", &["inspect", "convert", "bench"]),
     ("Past attacks", &["hunt"]),
     ("For a machine", &["completions", "man"]),
@@ -44,16 +47,24 @@ const HEADINGS: [(&str, &[&str]); 5] = [
 
 /// Of these, options that only `--help` lists.
 #[rustfmt::skip]
-const RARE: [&str; 39] = [
+const RARE: [&str; 42] = [
     "exclude", "jobs", "show_suppressed", "submodules", "archived", "forks", "language", "topic", "name", "ssh",
     "include", "no_ignore", "config", "cache_dir", "per_host", "timeout", "message", "log_rejects",
     "finish_dual_read", "author", "committer", "no_gpg_sign", "window", "approvals", "execute", "python",
     "test_timeout", "color", "only", "signoff", "retry_failed", "quiet", "dual_read", "within", "require_approval",
-    "include_tests", "pack", "no_repo_config", "environment",
+    "include_tests", "pack", "no_repo_config", "environment", "shard", "results", "bundle",
 ];
 
 /// What to type, for each command.
-const EXAMPLES: [(&str, &str); 21] = [
+const EXAMPLES: [(&str, &str); 22] = [
+    (
+        "fleet",
+        "\
+  depickle fleet plan --from github:acme --shards 200 -o plan.json
+  depickle fleet submit plan.json --workers 50   # to Slurm
+  depickle fleet status plan.json
+  depickle fleet merge plan.json --report html=run.html",
+    ),
     (
         "scan",
         "\

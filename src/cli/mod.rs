@@ -19,6 +19,7 @@ mod config;
 mod convert;
 mod demo;
 mod explain;
+mod fleet;
 mod help;
 mod hunt;
 mod init;
@@ -67,6 +68,10 @@ pub enum Exit {
     Error = 2,
     /// Some file or repository could not be looked at; wins over findings.
     Incomplete = 3,
+    /// A shard of a fleet failed in a way that is not worth another try (`EX_DATAERR`).
+    Failed = 65,
+    /// A shard of a fleet is worth another try (`EX_TEMPFAIL`).
+    Retry = 75,
 }
 
 #[derive(Debug, Parser)]
@@ -105,6 +110,8 @@ enum Command {
     ///
     /// Only what is still as the run left it is taken back; the rest is listed with the commands to do it by hand.
     Rollback(rollback::Args),
+    /// One run on many machines, by an engine that is there already: Slurm, Kubernetes
+    Fleet(fleet::Args),
     /// The runs on record and their state
     Runs(runs::Args),
     /// The clones of URLs: list, prune, clear
@@ -176,6 +183,7 @@ fn run(command: Command) -> anyhow::Result<Exit> {
         Command::Verify(args) => verify::verify(&args),
         Command::Push(args) => push::push(&args),
         Command::Rollback(args) => rollback::rollback(&args),
+        Command::Fleet(args) => fleet::fleet(&args),
         Command::Runs(args) => runs::runs(&args),
         Command::Cache(args) => cache::cache(&args),
         Command::Config(args) => config::config(&args),

@@ -8,14 +8,25 @@ use serde_json::{Value, json};
 use super::args::RowFormat;
 use super::{Exit, hinted};
 use crate::forge::{Kind, RequestState};
+use crate::journal::{Held, Journal};
 use crate::push::{Forge, Opened, Opening, Order, Row, push as publish};
 use crate::text::printable;
+
+/// Seconds from one pull request to the next, when there are thousands: GitHub takes 500 an hour.
+const MANY: u64 = 8;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
     /// Id of the run, as stage and `depickle runs` print it
     #[arg(value_name = "RUN")]
     run: String,
+    #[command(flatten)]
+    how: How,
+}
+
+/// How a run is pushed.
+#[derive(Debug, Clone, clap::Args)]
+pub struct How {
     /// The remote of repositories on this machine; what was cloned from a URL goes back there
     #[arg(long, value_name = "NAME", default_value = "origin")]
     remote: String,
@@ -43,9 +54,9 @@ pub struct Args {
     /// Seconds that git has for one repository, and the longest wait that a forge may ask for
     #[arg(long, value_name = "SECONDS", default_value = "600")]
     timeout: u64,
-    /// Seconds from one write to the next at the same server
-    #[arg(long, value_name = "SECONDS", default_value = "1")]
-    pause: u64,
+    /// Seconds from one write to the next at the same server; 1 by default
+    #[arg(long, value_name = "SECONDS")]
+    pause: Option<u64>,
     /// What to print
     #[arg(long, value_name = "FMT", default_value = "text")]
     format: RowFormat,
@@ -59,12 +70,38 @@ enum ForgeKind {
     Gitea,
 }
 
+impl How {
+    /// Seconds that git has for one repository.
+    pub(super) fn timeout(&self) -> u64 {
+        self.timeout
+    }
+
+    /// For so many requests that a forge would mind: slower, unless somebody says how slow.
+    pub(super) fn patiently(&self) -> How {
+        let pause = self.pause.or(self.open.then_some(MANY));
+        How {
+            pause,
+            ..self.clone()
+        }
+    }
+}
+
 pub(super) fn push(args: &Args) -> anyhow::Result<Exit> {
     let journal = super::journal()?;
     // Nobody stages or rolls back meanwhile.
     let held = super::held(&journal, &args.run)?;
-    let Some(run) = super::recorded(&journal, Some(&args.run))? else {
-        anyhow::bail!("no run {} on record; see `depickle runs`", args.run);
+    push_run(&args.how, &args.run, &journal, &held)
+}
+
+/// Pushes the run `id`, which nobody else works on.
+pub(super) fn push_run(
+    args: &How,
+    id: &str,
+    journal: &Journal,
+    held: &Held,
+) -> anyhow::Result<Exit> {
+    let Some(run) = super::recorded(journal, Some(id))? else {
+        anyhow::bail!("no run {id} on record; see `depickle runs`");
     };
     if run.is_taken_back() {
         anyhow::bail!(
@@ -76,7 +113,7 @@ pub(super) fn push(args: &Args) -> anyhow::Result<Exit> {
         remote: &args.remote,
         ask: std::io::stdin().is_terminal(),
         patience: Duration::from_secs(args.timeout),
-        pause: Duration::from_secs(args.pause),
+        pause: Duration::from_secs(args.pause.unwrap_or(1)),
         lock: &held.shared()?,
         forge: Forge {
             kind: args.forge.map(|kind| match kind {
@@ -102,7 +139,7 @@ pub(super) fn push(args: &Args) -> anyhow::Result<Exit> {
         }
     }
     let (mut failed, mut rows) = (0, Vec::new());
-    publish(&journal, &run, &order, |row| {
+    publish(journal, &run, &order, |row| {
         failed += usize::from(row.outcome.is_err());
         match text {
             true => anstream::println!("  {}", printable(&as_text(&row))),

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::Exit;
 use super::args::RowFormat;
+use crate::journal::{Entry, Journal, RunRecord, State};
 use crate::push::{Forge, Order, rollback as undo};
 use crate::stage::{Outcome, restore};
 use crate::text::printable;
@@ -54,7 +55,8 @@ pub(super) fn rollback(args: &Args) -> anyhow::Result<Exit> {
     let text = args.format == RowFormat::Text;
     if text {
         anstream::println!("run {}", run.id);
-        if run.refs.is_empty() && run.files.is_empty() {
+        let bundled = run.repositories.iter().any(|one| one.bundle.is_some());
+        if run.refs.is_empty() && run.files.is_empty() && !bundled {
             anstream::println!("  it staged nothing; there is nothing to undo");
         }
     }
@@ -67,6 +69,7 @@ pub(super) fn rollback(args: &Args) -> anyhow::Result<Exit> {
             words: ("deleted", "already gone"),
         })
         .collect();
+    all.extend(unpublished(&journal, &run)?);
     let files = restore(&journal, &run).into_iter();
     all.extend(files.map(|(made, outcome)| One {
         repository: None,
@@ -86,6 +89,36 @@ pub(super) fn rollback(args: &Args) -> anyhow::Result<Exit> {
         true => Exit::Incomplete,
         false => Exit::Done,
     })
+}
+
+/// Branches that are in bundles alone: nothing was changed anywhere, and now nothing will be.
+fn unpublished(journal: &Journal, run: &RunRecord) -> anyhow::Result<Vec<One>> {
+    let mut all = Vec::new();
+    for one in &run.repositories {
+        let Some(bundle) = &one.bundle else { continue };
+        if run.refs.iter().any(|made| made.target == one.target) {
+            continue;
+        }
+        let gone = one.state == State::RolledBack;
+        if !gone {
+            let entry = Entry::StateReached {
+                target: one.target.clone(),
+                state: State::RolledBack,
+                detail: Some("its bundle was not published".to_owned()),
+            };
+            journal.append(&run.id, entry)?;
+        }
+        all.push(One {
+            repository: Some(one.target.clone()),
+            what: bundle.path.clone(),
+            outcome: match gone {
+                true => Outcome::AlreadyGone,
+                false => Outcome::Deleted,
+            },
+            words: ("will not be published", "is not to be published"),
+        });
+    }
+    Ok(all)
 }
 
 /// What became of one ref, request or file.

@@ -1,20 +1,22 @@
 //! `scan` and `diff`: the pipeline without its last stage.
 
 use std::collections::BTreeSet;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::Context;
 
 use super::Exit;
-use super::args::{Common, Ignoring};
+use super::args::{Common, DECIDED, Ignoring};
 use super::baseline::{Against, Baseline};
 use super::branch::Template;
 use super::commit::Shape;
 use super::config::Terms;
+use super::fleet::{Shard, Share, or_retry};
 use super::output::print;
 use super::pinned::{Pinned, PinnedRepo};
 use super::review::{Review, review};
 use super::schedule::each;
+use super::stage::looking;
 use super::target::{Opened, Reading, read, run_id, run_time};
 use crate::check::Checked;
 use crate::fetch::Url;
@@ -33,6 +35,11 @@ pub struct ScanArgs {
     /// Count only what is new against this commit
     #[arg(long, value_name = "REF")]
     baseline_commit: Option<String>,
+    /// Only a share of what `depickle fleet plan` planned
+    #[arg(long, value_name = "PLAN", hide_short_help = true, conflicts_with_all = DECIDED, conflicts_with_all = ["baseline", "baseline_commit"])]
+    plan: Option<PathBuf>,
+    #[command(flatten)]
+    share: Share,
 }
 
 #[derive(Debug, clap::Args)]
@@ -54,9 +61,17 @@ pub struct DiffArgs {
     commits: Shape,
     #[command(flatten)]
     ignoring: Ignoring,
+    /// Only a share of what `depickle fleet plan` planned
+    #[arg(long, value_name = "PLAN", hide_short_help = true, conflicts_with_all = DECIDED, conflicts_with_all = ["save", "add_ignore", "interactive"])]
+    plan: Option<PathBuf>,
+    #[command(flatten)]
+    share: Share,
 }
 
 pub(super) fn scan(asked: &ScanArgs) -> anyhow::Result<Exit> {
+    if let Some(path) = &asked.plan {
+        return or_retry(in_share(path, &asked.share, &asked.common, "scan"));
+    }
     let args = asked.common.resolved()?;
     let file = asked.baseline.clone().or_else(|| args.baseline.clone());
     let against = match (asked.baseline_commit.clone(), file) {
@@ -75,6 +90,9 @@ pub(super) fn scan(asked: &ScanArgs) -> anyhow::Result<Exit> {
 }
 
 pub(super) fn diff(asked: &DiffArgs) -> anyhow::Result<Exit> {
+    if let Some(path) = &asked.plan {
+        return or_retry(in_share(path, &asked.share, &asked.common, "diff"));
+    }
     let mut args = asked.common.resolved()?;
     args.ignore = asked.ignoring.ignore()?;
     if asked.save.is_none() && asked.commits != Shape::default() {
@@ -129,6 +147,31 @@ pub(super) fn diff(asked: &DiffArgs) -> anyhow::Result<Exit> {
         anstream::eprintln!("{path}: the plan; next: depickle stage --plan {path}");
     }
     Ok(exit(&run, |_, row| !row.changes.is_empty()))
+}
+
+/// A share of the fleet's plan in `path`, looked at.
+fn in_share(
+    path: &Path,
+    share: &Share,
+    asked: &Common,
+    command: &'static str,
+) -> anyhow::Result<Exit> {
+    let shard = Shard::open(path, share, command)?;
+    let now = asked.resolved()?;
+    let planned = shard.plan.settings.common.clone();
+    planned.known.holds(&now.known, "the plan")?;
+    let common = looking(planned, now)?;
+    let model = common.model()?;
+    shard.each(&common, |_, planned, place| {
+        let row = place.and_then(|place| {
+            let opened = read(&planned.target, place, &common, Reading::Commit)?;
+            let commit = opened.base.as_ref().map(|base| base.commit.clone());
+            let terms = Terms::of(&opened, &common, &model);
+            let checked = crate::migrate(&opened.project, terms.model(), &terms.order, commit);
+            Ok(terms.row(&opened.root, &opened, checked))
+        });
+        row.unwrap_or_else(|error| ProjectRow::failed(&planned.target.name(), error))
+    })
 }
 
 /// Runs the pipeline over all targets; writes nothing.

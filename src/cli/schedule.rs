@@ -10,8 +10,9 @@ use std::time::Duration;
 use super::args::Common;
 use super::hinted;
 use super::progress::{Busy, Progress};
-use crate::fetch::{Fetched, Order, Url, fetch};
+use crate::fetch::{Fetched, Order, Url, fetch, tip};
 use crate::journal::Target;
+use crate::repo::Repo;
 use crate::report::ProjectRow;
 
 /// Where a target is on this machine.
@@ -33,19 +34,33 @@ pub(super) fn each(
     common: &Common,
     work: impl Fn(&Target, Result<Place, String>) -> ProjectRow + Sync,
 ) -> anyhow::Result<Vec<ProjectRow>> {
+    let asked: Vec<(&Target, Option<&str>)> = targets
+        .iter()
+        .map(|target| (target, target.base.as_deref().or(common.base.as_deref())))
+        .collect();
+    each_at(&asked, common, work)
+}
+
+/// The same, with the commit that is read of each, which may be another than the target names by now.
+pub(super) fn each_at(
+    asked: &[(&Target, Option<&str>)],
+    common: &Common,
+    work: impl Fn(&Target, Result<Place, String>) -> ProjectRow + Sync,
+) -> anyhow::Result<Vec<ProjectRow>> {
+    let targets: Vec<&Target> = asked.iter().map(|(target, _)| *target).collect();
     let mut pool = rayon::ThreadPoolBuilder::new().stack_size(super::STACK);
     if let Some(jobs) = common.jobs {
         pool = pool.num_threads(jobs);
     }
     let pool = pool.build()?;
-    let urls: Vec<Option<Result<Url, String>>> = targets.iter().map(url).collect();
+    let urls: Vec<Option<Result<Url, String>>> = targets.iter().map(|t| url(t)).collect();
     let host = |n: usize| urls[n].as_ref().and_then(|url| url.as_ref().ok()?.host());
     let cloning = urls.iter().any(Option::is_some);
     let cache = cloning.then(|| super::cache::open(common)).transpose()?;
     let place = |n: usize| match (&urls[n], &cache) {
         (Some(Ok(url)), Some(cache)) => {
             let order = Order {
-                base: targets[n].base.as_deref().or(common.base.as_deref()),
+                base: asked[n].1,
                 within: targets[n].within.as_deref(),
                 filter: &common.filter(),
                 ask: std::io::IsTerminal::is_terminal(&std::io::stdin()),
@@ -62,7 +77,7 @@ pub(super) fn each(
         (Some(Err(error)), _) => Err(error.clone()),
         _ => Ok(Place {
             path: PathBuf::from(&targets[n].location),
-            base: targets[n].base.clone().or(common.base.clone()),
+            base: asked[n].1.map(str::to_owned),
             cloned: None,
         }),
     };
@@ -76,7 +91,7 @@ pub(super) fn each(
     let rows: Vec<OnceLock<ProjectRow>> = targets.iter().map(|_| OnceLock::new()).collect();
     let worker = || {
         while let Some(n) = queue.next(host) {
-            let target = &targets[n];
+            let target = targets[n];
             let place = caught(|| place(n));
             // Also after a panic: others wait for the place at the server.
             queue.fetched(host(n));
@@ -104,15 +119,63 @@ pub(super) fn each(
         let _ = cache.prune(common.limits);
     }
     let lost =
-        |target: &Target| ProjectRow::failed(&target.name(), "it was not come to".to_owned());
-    let rows = rows.into_iter().zip(targets);
+        |target: &&Target| ProjectRow::failed(&target.name(), "it was not come to".to_owned());
+    let rows = rows.into_iter().zip(&targets);
     Ok(rows
         .map(|(row, target)| row.into_inner().unwrap_or_else(|| lost(target)))
         .collect())
 }
 
+/// The commits that `targets` name now, without a clone: so many servers are asked at once as for clones.
+///
+/// # Errors
+/// When threads cannot be started.
+pub(super) fn tips(
+    targets: &[Target],
+    common: &Common,
+) -> anyhow::Result<Vec<Result<String, String>>> {
+    let urls: Vec<Option<Result<Url, String>>> = targets.iter().map(url).collect();
+    let host = |n: usize| urls[n].as_ref().and_then(|url| url.as_ref().ok()?.host());
+    let of = |n: usize| {
+        let base = targets[n].base.as_deref().or(common.base.as_deref());
+        match &urls[n] {
+            Some(Ok(url)) => {
+                let ask = std::io::IsTerminal::is_terminal(&std::io::stdin());
+                let found = tip(url, base, ask, Duration::from_secs(common.timeout));
+                found.map_err(|error| hinted(&error.to_string(), error.hint()))
+            }
+            Some(Err(error)) => Err(error.clone()),
+            None => Repo::discover(Path::new(&targets[n].location))
+                .and_then(|repo| repo.resolve(base))
+                .map(|base| base.commit)
+                .map_err(|error| hinted(&error.to_string(), error.hint())),
+        }
+    };
+    let queue = Queue::new(targets.len(), common.per_host.max(1));
+    let found: Vec<OnceLock<Result<String, String>>> =
+        targets.iter().map(|_| OnceLock::new()).collect();
+    let worker = || {
+        while let Some(n) = queue.next(host) {
+            let tip = of(n);
+            queue.fetched(host(n));
+            let _ = found[n].set(tip);
+        }
+    };
+    std::thread::scope(|scope| -> std::io::Result<()> {
+        for _ in 0..(2 * common.per_host).clamp(1, targets.len().max(1)) {
+            std::thread::Builder::new().spawn_scoped(scope, worker)?;
+        }
+        Ok(())
+    })?;
+    let lost = || Err("it was not come to".to_owned());
+    Ok(found
+        .into_iter()
+        .map(|one| one.into_inner().unwrap_or_else(lost))
+        .collect())
+}
+
 /// What `work` gives; its panic is the failure of one repository.
-fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+pub(super) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).map_err(|_| {
         "depickle failed on it; please report this. The other projects are not affected".to_owned()
     })

@@ -6,9 +6,10 @@ use serde::{Deserialize, Serialize};
 use time::OffsetDateTime;
 
 use super::approve::approvers;
-use super::args::Common;
+use super::args::{Common, DECIDED};
 use super::commit::{Committing, How, Job};
 use super::config::{Known, Terms};
+use super::fleet::{Plan, Shard, Share, or_retry};
 use super::output::{Report, print};
 use super::pinned::Pinned;
 use super::scan::exit;
@@ -25,32 +26,14 @@ use crate::repo::Repo;
 use crate::report::{Format, ProjectRow, Rule, Run};
 use crate::stage::settle;
 
-/// Options that a plan has decided; a run keeps them from its start.
-const PLANNED: [&str; 18] = [
-    "paths",
-    "within",
-    "submodules",
+/// Options that a run keeps from its start, besides those that a plan decides.
+const KEPT: [&str; 18] = [
     "split",
-    "repos",
-    "from",
-    "trust",
-    "include",
-    "exclude",
-    "no_ignore",
-    "include_tests",
-    "base",
-    "message",
-    "to",
-    "log_rejects",
-    "dual_read",
-    "finish_dual_read",
-    "suggestions",
-];
-
-/// Options that a run keeps from its start besides.
-const KEPT: [&str; 14] = [
     "pack",
     "no_repo_config",
+    "shard",
+    "results",
+    "bundle",
     "with_tests",
     "environment",
     "config",
@@ -75,9 +58,16 @@ pub struct Args {
     tests: WithTests,
     /// Stage exactly what diff --save planned
     ///
-    /// And nothing where anything differs.
-    #[arg(long, value_name = "PLAN", conflicts_with_all = PLANNED)]
+    /// And nothing where anything differs. Of what `depickle fleet plan` planned, a share is staged.
+    #[arg(long, value_name = "PLAN", conflicts_with_all = DECIDED, conflicts_with = "split")]
     plan: Option<PathBuf>,
+    #[command(flatten)]
+    share: Share,
+    /// Leave the branches of the share there, as bundles
+    ///
+    /// For `depickle fleet publish`; none stays in the clones.
+    #[arg(long, value_name = "DIR", requires = "plan")]
+    bundle: Option<PathBuf>,
     /// Only if somebody in this file approved the plan
     ///
     /// Allowed signers as ssh-keygen has them, and armored OpenPGP keys.
@@ -89,24 +79,27 @@ pub struct Args {
     /// Go on with a run that stopped
     ///
     /// What it was asked for stands.
-    #[arg(long, value_name = "RUN", conflicts_with = "retry_failed", conflicts_with_all = PLANNED, conflicts_with_all = KEPT)]
+    #[arg(long, value_name = "RUN", conflicts_with = "retry_failed", conflicts_with_all = DECIDED, conflicts_with_all = KEPT)]
     resume: Option<String>,
     /// Try again what failed in a run, and nothing else
-    #[arg(long, value_name = "RUN", conflicts_with_all = PLANNED, conflicts_with_all = KEPT)]
+    #[arg(long, value_name = "RUN", conflicts_with_all = DECIDED, conflicts_with_all = KEPT)]
     retry_failed: Option<String>,
 }
 
 /// What the record of a run keeps, so that it can go on as it began.
-#[derive(Debug, Serialize, Deserialize)]
-struct Settings {
-    common: Common,
-    how: How,
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(super) struct Settings {
+    pub common: Common,
+    pub how: How,
     #[serde(default)]
-    tests: WithTests,
-    time: i64,
+    pub tests: WithTests,
+    pub time: i64,
     /// What it must come to.
     #[serde(default)]
-    plan: Option<Pinned>,
+    pub plan: Option<Pinned>,
+    /// It is done in shards.
+    #[serde(default)]
+    pub fleet: bool,
 }
 
 /// What the configuration says now that `kept`, the options of `run`, were taken from.
@@ -149,11 +142,51 @@ pub(super) fn asked_for(run: &RunRecord) -> anyhow::Result<(Common, Option<Pinne
 }
 
 pub(super) fn stage(args: &Args) -> anyhow::Result<Exit> {
+    if let Some(path) = &args.plan {
+        if Plan::is_in(path) {
+            return or_retry(in_share(path, args));
+        }
+        args.share.is_none(path)?;
+    }
     let journal = super::journal()?;
     match args.resume.as_deref().or(args.retry_failed.as_deref()) {
         Some(id) => go_on(id, args, &journal),
         None => begin(args, journal),
     }
+}
+
+/// A share of the fleet's plan in `path`.
+fn in_share(path: &Path, args: &Args) -> anyhow::Result<Exit> {
+    args.tests.check(true)?;
+    let as_value = |how: &How| serde_json::to_value(how);
+    if as_value(&args.how)? != as_value(&How::default())? || args.require_approval.is_some() {
+        anyhow::bail!(
+            "{}: the plan of a fleet has decided how it is committed; say it to `depickle fleet plan`",
+            path.display()
+        );
+    }
+    let bundles = args.bundle.as_ref().map(std::path::absolute).transpose()?;
+    let shard = Shard::open(path, &args.share, "stage")?;
+    if bundles.is_some() {
+        shard.can_bundle()?;
+    }
+    let mut settings = shard.plan.settings.clone();
+    let now = args.common.resolved()?;
+    settings.common.known.holds(&now.known, "the plan")?;
+    settings.common = looking(settings.common, now)?;
+    let common = settings.common.clone();
+    let patience = std::time::Duration::from_secs(common.timeout);
+    let work = Work::new(shard.run().to_owned(), settings, shard.journal().clone())?;
+    work.in_window().map_err(anyhow::Error::msg)?;
+    let staged = shard.staged()?;
+    shard.each(&common, |shard, planned, place| {
+        let before = staged.get(&planned.target.name());
+        let mut row = work.one(&planned.target, place.clone(), before.map(String::as_str));
+        if let Some(folder) = &bundles {
+            shard.bundle(folder, planned, place, &mut row, patience);
+        }
+        row
+    })
 }
 
 fn begin(args: &Args, journal: Journal) -> anyhow::Result<Exit> {
@@ -165,6 +198,7 @@ fn begin(args: &Args, journal: Journal) -> anyhow::Result<Exit> {
         tests: args.tests.clone(),
         time: run_time(),
         plan: None,
+        fleet: false,
     };
     let mut targets = Vec::new();
     if let Some(path) = &args.plan {
@@ -212,7 +246,7 @@ fn begin(args: &Args, journal: Journal) -> anyhow::Result<Exit> {
         anstream::eprintln!("run {0}; if it stops: depickle stage --resume {0}", work.id);
     }
     let rows = each(&targets, &work.settings.common, |asked, place| {
-        work.one(asked, place)
+        work.one(asked, place.as_ref().map_err(Clone::clone), None)
     })?;
     work.end(rows)
 }
@@ -237,6 +271,11 @@ fn go_on(id: &str, args: &Args, journal: &Journal) -> anyhow::Result<Exit> {
     let settings: Settings = serde_json::from_value(record.settings.take()).map_err(|_| {
         anyhow::anyhow!("run {id} did not record what it was asked for; stage anew instead")
     })?;
+    if settings.fleet {
+        anyhow::bail!(
+            "run {id} is a fleet's: run the shards that are missing again, and then `depickle fleet merge`, which names them"
+        );
+    }
     if record.tool_version != env!("CARGO_PKG_VERSION") && !args.common.quiet {
         anstream::eprintln!(
             "warning: the run was begun by depickle {}, whose changes may differ",
@@ -284,7 +323,7 @@ fn go_on(id: &str, args: &Args, journal: &Journal) -> anyhow::Result<Exit> {
         }
     }
     let done = each(&left, &work.settings.common, |asked, place| {
-        work.one(asked, place)
+        work.one(asked, place.as_ref().map_err(Clone::clone), None)
     })?;
     let Some(record) = super::recorded(journal, Some(id))? else {
         anyhow::bail!(
@@ -307,7 +346,7 @@ fn go_on(id: &str, args: &Args, journal: &Journal) -> anyhow::Result<Exit> {
 }
 
 /// `kept` decides what is staged, `now` how it is looked for and printed.
-fn looking(kept: Common, now: Common) -> anyhow::Result<Common> {
+pub(super) fn looking(kept: Common, now: Common) -> anyhow::Result<Common> {
     Ok(Common {
         known: now.known,
         jobs: now.jobs,
@@ -385,8 +424,14 @@ impl Work {
         })
     }
 
-    /// One repository, from its place to its branch. Whatever happens is a row, and on record.
-    fn one(&self, asked: &Target, place: Result<Place, String>) -> ProjectRow {
+    /// One repository, from its place to its branch. Whatever happens is a row, and on record. A branch that was
+    /// `staged` before a stop is not made again: then there is only the row to be given.
+    fn one(
+        &self,
+        asked: &Target,
+        place: Result<&Place, String>,
+        staged: Option<&str>,
+    ) -> ProjectRow {
         let name = asked.name();
         let fail = |error: String| {
             let repo = asked.location.clone();
@@ -403,7 +448,7 @@ impl Work {
             Ok(place) => place,
             Err(error) => return fail(error),
         };
-        if let Some(cloned) = &place.cloned {
+        if let Some(cloned) = place.cloned.as_ref().filter(|_| staged.is_none()) {
             let entry = Entry::StateReached {
                 target: name.clone(),
                 state: State::Cloned,
@@ -413,7 +458,7 @@ impl Work {
                 return fail(hinted(&error.to_string(), error.hint()));
             }
         }
-        let opened = match read(asked, &place, &self.settings.common, Reading::Commit) {
+        let opened = match read(asked, place, &self.settings.common, Reading::Commit) {
             Ok(opened) => opened,
             Err(error) => return fail(error),
         };
@@ -441,6 +486,10 @@ impl Work {
                 Err(error) => return self.refused(row, error),
             };
             row.add(added(&opened.prefix, &changeset));
+        }
+        if let Some(branch) = staged {
+            row.branch = Some(branch.to_owned());
+            return row;
         }
         let looked = Entry::Looked {
             target: name.clone(),
@@ -551,6 +600,24 @@ impl Work {
 
 /// Everything that decides what is staged.
 fn inputs(targets: &[Target], settings: &Settings) -> Vec<String> {
+    let commit = |target: &Target| {
+        let own = target.base.as_deref().or(settings.common.base.as_deref());
+        let local = !Url::is_meant(&target.location);
+        let repo = local.then(|| Repo::discover(Path::new(&target.location)).ok());
+        let base = repo.flatten().and_then(|repo| repo.resolve(own).ok());
+        base.map(|base| base.commit)
+    };
+    let commits: Vec<Option<String>> = targets.iter().map(commit).collect();
+    let commits: Vec<Option<&str>> = commits.iter().map(Option::as_deref).collect();
+    inputs_at(targets, &commits, settings)
+}
+
+/// The same, where it is known what each reads; of what is elsewhere that does not count.
+pub(super) fn inputs_at(
+    targets: &[Target],
+    commits: &[Option<&str>],
+    settings: &Settings,
+) -> Vec<String> {
     let (common, how) = (&settings.common, &settings.how);
     let mut inputs = vec![
         env!("CARGO_PKG_VERSION").to_owned(),
@@ -567,12 +634,9 @@ fn inputs(targets: &[Target], settings: &Settings) -> Vec<String> {
         format!("{:?} {:?}", common.include, common.exclude),
         format!("{:?} {}", common.known.digest, common.no_repo_config),
     ];
-    for target in targets {
-        let own = target.base.as_deref().or(common.base.as_deref());
-        let local = !Url::is_meant(&target.location);
-        let repo = local.then(|| Repo::discover(std::path::Path::new(&target.location)).ok());
-        let base = repo.flatten().and_then(|repo| repo.resolve(own).ok());
-        inputs.push(base.map_or(target.name(), |base| base.commit));
+    for (target, commit) in targets.iter().zip(commits) {
+        let local = commit.filter(|_| !Url::is_meant(&target.location));
+        inputs.push(local.map_or(target.name(), str::to_owned));
     }
     inputs
 }

@@ -9,9 +9,20 @@ use super::args::Common;
 use super::hinted;
 use super::token::token;
 use crate::fetch::Url;
-use crate::forge::{ForgeError, Manners, Pace, Source, Wanted, list};
+use crate::forge::{ForgeError, Found, Manners, Pace, Source, Wanted, list};
 use crate::journal::Target;
 use crate::repo::Repo;
+
+/// What forges said beside the addresses.
+#[derive(Debug, Default)]
+pub(super) struct Known {
+    /// Of those that are listed.
+    pub found: Vec<Found>,
+    /// Who was left out, and why.
+    pub skipped: Vec<(String, &'static str)>,
+    /// Take forks that somebody pushed to.
+    pub own_forks: bool,
+}
 
 impl Common {
     /// Everything that was asked for, each once: arguments, `--repos` and `--from`, else the `[[repo]]` tables of the configuration,
@@ -20,12 +31,17 @@ impl Common {
     /// # Errors
     /// A list that cannot be read, or that names nothing.
     pub fn targets(&self) -> anyhow::Result<Vec<Target>> {
+        self.asked_for(&mut Known::default())
+    }
+
+    /// The same, with what forges tell.
+    pub(super) fn asked_for(&self, known: &mut Known) -> anyhow::Result<Vec<Target>> {
         let mut targets: Vec<Target> = self.paths.iter().map(|path| Target::new(path)).collect();
         if let Some(file) = &self.repos {
             targets.extend(listed(file)?);
         }
         for source in &self.from {
-            targets.extend(self.of_forge(source)?);
+            targets.extend(self.of_forge(source, known)?);
         }
         if targets.is_empty() && self.from.is_empty() {
             targets.clone_from(&self.listed);
@@ -76,7 +92,7 @@ impl Common {
     }
 
     /// The repositories of `source`; who was left out, and why, is said.
-    fn of_forge(&self, source: &str) -> anyhow::Result<Vec<Target>> {
+    fn of_forge(&self, source: &str, known: &mut Known) -> anyhow::Result<Vec<Target>> {
         let told = |error: &ForgeError| {
             let hint = error.hint().map(str::to_owned);
             anyhow::anyhow!("--from {source}: {}", hinted(&error.to_string(), hint))
@@ -85,6 +101,7 @@ impl Common {
         let wanted = Wanted {
             archived: asked.archived,
             forks: asked.forks,
+            own_forks: known.own_forks,
             language: asked.language,
             topic: asked.topic,
             name: asked.name,
@@ -104,9 +121,13 @@ impl Common {
                 .iter()
                 .map(|(why, n)| format!(", {n} {why} left out"));
             let left: String = left.collect();
-            anstream::eprintln!("{source}: {} repositories{left}", listed.urls.len());
+            anstream::eprintln!("{source}: {} repositories{left}", listed.found.len());
         }
-        Ok(listed.urls.iter().map(|url| Target::new(url)).collect())
+        let targets = listed.found.iter().map(|one| Target::new(&one.url));
+        let targets = targets.collect();
+        known.found.extend(listed.found);
+        known.skipped.extend(listed.skipped);
+        Ok(targets)
     }
 }
 

@@ -76,6 +76,14 @@ struct Sides {
 }
 
 impl WithTests {
+    /// As if no option were given.
+    pub(super) fn none() -> WithTests {
+        WithTests {
+            test_timeout: 120,
+            ..WithTests::default()
+        }
+    }
+
     /// # Errors
     /// When nobody said that code may be run, or a plan leaves no room for tests.
     pub(super) fn check(&self, planned: bool) -> anyhow::Result<()> {

@@ -93,7 +93,11 @@ impl Git<'_> {
     }
 
     /// Tries once more when the other side was busy or the line broke.
-    fn patiently(&self, arguments: &[&str], input: Option<&str>) -> Result<(), FetchError> {
+    pub(super) fn patiently(
+        &self,
+        arguments: &[&str],
+        input: Option<&str>,
+    ) -> Result<(), FetchError> {
         let first = self.run(arguments, input);
         match &first {
             Err(FetchError::Git { said }) if passing(said) => {
@@ -182,6 +186,26 @@ fn heart(text: &str) -> String {
         true => "it gave no reason; the disk of the cache may be full".to_owned(),
         false => parts.join("; ").chars().take(400).collect(),
     }
+}
+
+/// Whether what `error` tells may be over by itself, so that somebody who comes later may have more luck. Git and
+/// the system have words for it and no codes.
+pub fn passes(error: &str) -> bool {
+    let signs = [
+        "No space left",
+        "uota exceeded",
+        "File too large",
+        "Input/output error",
+        "Stale file handle",
+        "onnection refused",
+        "ailed to connect",
+        "ouldn't connect",
+        "git did not finish within",
+        "it gave no reason",
+        "is not open; stage when it is",
+        "being worked on by another",
+    ];
+    passing(error) || signs.iter().any(|sign| error.contains(sign))
 }
 
 fn passing(said: &str) -> bool {

@@ -8,6 +8,7 @@
     reason = "runs the git program and keeps a cache of clones"
 )]
 
+mod bundle;
 mod cache;
 mod git;
 mod url;
@@ -21,9 +22,10 @@ use thiserror::Error;
 
 use crate::repo::{Filter, Repo, RepoError};
 
+pub use bundle::tip;
 pub use cache::{Cache, Entry, Kept, Limits};
 pub(crate) use git::FETCH;
-pub use git::Git;
+pub use git::{Git, passes};
 pub use url::Url;
 
 /// What is asked for.
@@ -50,7 +52,7 @@ pub struct Fetched {
     pub base: String,
     /// Id of that commit.
     pub commit: String,
-    _lock: File,
+    lock: File,
 }
 
 /// What happened. [`FetchError::hint`] says what to do next.
@@ -171,7 +173,7 @@ pub fn fetch(url: &Url, order: &Order<'_>, cache: &Cache) -> Result<Fetched, Fet
         path,
         base,
         commit: commit.commit,
-        _lock: lock,
+        lock,
     })
 }
 

@@ -4,7 +4,7 @@ use globset::Glob;
 use serde_json::Value;
 
 use super::api::Api;
-use super::{ForgeError, Kind, Listed, Manners, Source, Wanted};
+use super::{ForgeError, Found, Kind, Listed, Manners, Source, Wanted};
 
 /// Pages of a list that are read at most; a hundred repositories stand on one.
 const PAGES: usize = 1000;
@@ -54,8 +54,12 @@ pub fn list(
             .unwrap_or_default();
         let why = if !wanted.archived && one["archived"] == true {
             Some("archived")
-        } else if !wanted.forks && (one["fork"] == true || one["forked_from_project"].is_object()) {
-            Some("forks")
+        } else if is_fork(&one) && !wanted.forks && !(wanted.own_forks && is_touched(&one)) {
+            Some(if wanted.own_forks {
+                "untouched forks"
+            } else {
+                "forks"
+            })
         } else if one["empty"] == true || one["empty_repo"] == true {
             Some("empty")
         } else if !of_language {
@@ -81,14 +85,35 @@ pub fn list(
             (false, _) => text("clone_url"),
         };
         match why.or(url.is_empty().then_some("without an address")) {
-            None => listed.urls.push(url.to_owned()),
-            Some(why) => match listed.left.iter_mut().find(|(known, _)| *known == why) {
-                Some((_, n)) => *n += 1,
-                None => listed.left.push((why, 1)),
-            },
+            None => listed.found.push(Found {
+                url: url.to_owned(),
+                size: one["size"].as_u64(),
+                language: one["language"].as_str().map(str::to_owned),
+                topics: topics
+                    .iter()
+                    .filter_map(|topic| Some(topic.as_str()?.to_owned()))
+                    .collect(),
+            }),
+            Some(why) => {
+                listed.skipped.push((url.to_owned(), why));
+                match listed.left.iter_mut().find(|(known, _)| *known == why) {
+                    Some((_, n)) => *n += 1,
+                    None => listed.left.push((why, 1)),
+                }
+            }
         }
     }
     Ok(listed)
+}
+
+fn is_fork(one: &Value) -> bool {
+    one["fork"] == true || one["forked_from_project"].is_object()
+}
+
+/// Whether somebody pushed to it after it was made: dates of one form, so their order is that of their texts.
+fn is_touched(one: &Value) -> bool {
+    let at = |key: &str| one[key].as_str().filter(|at| at.ends_with('Z'));
+    at("pushed_at") > at("created_at") && at("created_at").is_some()
 }
 
 /// Whether `language` is the main one of `one`. GitLab says so in an answer of its own.

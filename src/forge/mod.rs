@@ -68,6 +68,8 @@ pub struct Wanted {
     pub archived: bool,
     /// Forks, too.
     pub forks: bool,
+    /// Forks that somebody has pushed to, too, where the forge tells.
+    pub own_forks: bool,
     /// Of this main language only.
     pub language: Option<String>,
     /// With this topic only.
@@ -81,10 +83,25 @@ pub struct Wanted {
 /// What a forge has.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub struct Listed {
-    /// Addresses of those that are wanted, in the forge's order.
-    pub urls: Vec<String>,
+    /// Those that are wanted, in the forge's order.
+    pub found: Vec<Found>,
     /// How many were left out, and why.
     pub left: Vec<(&'static str, usize)>,
+    /// Which these are, and why, as far as they have an address.
+    pub skipped: Vec<(String, &'static str)>,
+}
+
+/// What a forge tells of a repository.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Found {
+    /// Its address.
+    pub url: String,
+    /// Kilobytes on the forge, where that is told.
+    pub size: Option<u64>,
+    /// The main language, where that is told.
+    pub language: Option<String>,
+    /// What its owners say it is about.
+    pub topics: Vec<String>,
 }
 
 /// What happened. [`ForgeError::hint`] says what to do next.

@@ -283,6 +283,32 @@ pub enum Entry {
         /// Full name of the branch that was merged.
         reference: String,
     },
+    /// The branch of a repository is in a file, and no longer in the clone that it was made in.
+    Bundled {
+        /// [`Target::name`].
+        target: String,
+        /// The git dir of that clone.
+        repo: String,
+        /// Full name of the branch.
+        reference: String,
+        /// The file.
+        path: String,
+        /// Id of its last commit.
+        new: String,
+        /// Id of the commit that it starts from.
+        base: String,
+    },
+    /// One who does a part of a run is done with a repository.
+    Reported {
+        /// [`Target::name`].
+        target: String,
+        /// What was to be done: the command's name.
+        command: String,
+        /// It failed in a way that may pass: it is tried again.
+        retry: bool,
+        /// What reports say of it.
+        row: serde_json::Value,
+    },
     /// The run came to its end.
     RunFinished {
         /// Repositories that were staged.

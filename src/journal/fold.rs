@@ -5,8 +5,8 @@
 
 use super::Entry;
 use super::record::{
-    FileRecord, PushRecord, PushState, RefRecord, RefState, RepoRecord, RequestRecord,
-    RevertRecord, RevertState, RunRecord, State, Target,
+    BundleRecord, FileRecord, PushRecord, PushState, RefRecord, RefState, RepoRecord,
+    RequestRecord, RevertRecord, RevertState, RunRecord, State, Target,
 };
 use crate::forge::RequestState;
 
@@ -240,6 +240,26 @@ impl RunRecord {
                 // It was another branch that was verified.
                 one.proof = None;
             }
+            Entry::Bundled {
+                target,
+                repo,
+                reference,
+                path,
+                new,
+                base,
+            } => {
+                self.refs
+                    .retain(|made| made.repo != repo || made.reference != reference);
+                let one = self.repository(&target);
+                (one.state, one.detail) = (State::Staged, Some(format!("in {path}")));
+                one.bundle = Some(BundleRecord {
+                    path,
+                    reference,
+                    new,
+                    base,
+                });
+            }
+            Entry::Reported { .. } => {}
             Entry::Verified { target, proof } => self.repository(&target).proof = Some(proof),
             Entry::OpenRequest {
                 repo,

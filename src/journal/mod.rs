@@ -28,14 +28,16 @@ use time::format_description::well_known::Rfc3339;
 pub use entry::Entry;
 pub use originals::digest;
 pub use record::{
-    FileRecord, IN_PLACE, PushRecord, PushState, RefRecord, RefState, RepoRecord, RequestRecord,
-    RevertRecord, RevertState, RunRecord, State, Target,
+    BundleRecord, FileRecord, IN_PLACE, PushRecord, PushState, RefRecord, RefState, RepoRecord,
+    RequestRecord, RevertRecord, RevertState, RunRecord, State, Target,
 };
 
-/// The journals of all runs of one user.
+/// The journals of all runs of one user; or one file of a run that is done in parts.
 #[derive(Debug, Clone)]
 pub struct Journal {
     dir: PathBuf,
+    /// The file of every run, where it is not one of `dir`.
+    file: Option<PathBuf>,
 }
 
 /// Guard of [`Journal::hold`].
@@ -54,12 +56,16 @@ impl Held {
     }
 }
 
-#[derive(Debug, Serialize, Deserialize)]
-struct Line {
-    at: String,
-    run: String,
+/// An entry as it stands in a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Line {
+    /// When: RFC 3339, UTC.
+    pub at: String,
+    /// Id of the run.
+    pub run: String,
+    /// What is recorded.
     #[serde(flatten)]
-    entry: Entry,
+    pub entry: Entry,
 }
 
 /// What happened, and where. [`JournalError::hint`] says what to do next.
@@ -142,7 +148,19 @@ impl Journal {
         if fs::metadata(&dir).is_ok_and(|data| !data.is_dir()) {
             return Err(fails("use", &dir)(io::ErrorKind::NotADirectory.into()));
         }
-        Ok(Journal { dir })
+        Ok(Journal { dir, file: None })
+    }
+
+    /// The part of a run that `file` is to hold.
+    ///
+    /// # Errors
+    /// [`JournalError::Io`] when a relative path cannot be made absolute.
+    pub fn at(file: &Path) -> Result<Journal, JournalError> {
+        let file = std::path::absolute(file).map_err(fails("find", file))?;
+        Ok(Journal {
+            dir: file.parent().unwrap_or(Path::new("/")).to_owned(),
+            file: Some(file),
+        })
     }
 
     /// `$DEPICKLE_STATE_DIR`, else `$XDG_STATE_HOME/depickle`, else `$HOME/.local/state/depickle`.
@@ -163,12 +181,8 @@ impl Journal {
     /// [`JournalError::BadRunId`], [`JournalError::Io`]; then the announced act must not be done.
     pub fn append(&self, run: &str, entry: Entry) -> Result<(), JournalError> {
         let path = self.path(run)?;
-        let now = OffsetDateTime::now_utc().replace_nanosecond(0);
         let line = Line {
-            at: now
-                .ok()
-                .and_then(|now| now.format(&Rfc3339).ok())
-                .unwrap_or_default(),
+            at: stamp(OffsetDateTime::now_utc()),
             run: run.to_owned(),
             entry,
         };
@@ -275,14 +289,20 @@ impl Journal {
     }
 
     fn runs_dir(&self) -> PathBuf {
-        self.dir.join("runs")
+        match self.file {
+            Some(_) => self.dir.clone(),
+            None => self.dir.join("runs"),
+        }
     }
 
     /// A run id comes from the command line: it must not lead out of the folder.
     fn path(&self, run: &str) -> Result<PathBuf, JournalError> {
         let valid = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'-';
         match !run.is_empty() && run.bytes().all(valid) {
-            true => Ok(self.runs_dir().join(format!("{run}.jsonl"))),
+            true => Ok(self
+                .file
+                .clone()
+                .unwrap_or_else(|| self.runs_dir().join(format!("{run}.jsonl")))),
             false => Err(JournalError::BadRunId {
                 run: run.to_owned(),
             }),
@@ -308,29 +328,66 @@ impl Journal {
     }
 
     fn read(&self, run: &str) -> Result<Option<RunRecord>, JournalError> {
+        Ok(RunRecord::of(run, self.lines(run)?))
+    }
+
+    /// The entries of `run`, in their order; none when there is no file. What a stop left of a line is none.
+    ///
+    /// # Errors
+    /// [`JournalError::BadRunId`], [`JournalError::Io`], [`JournalError::BadLine`].
+    pub fn lines(&self, run: &str) -> Result<Vec<Line>, JournalError> {
         let path = self.path(run)?;
         let bytes = match fs::read(&path) {
             Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
             Err(error) => return Err(fails("read", &path)(error)),
         };
-        let mut record: Option<RunRecord> = None;
+        let mut lines = Vec::new();
         // Only what a line end completes was ever written: no act followed a torn line.
         for (n, bytes) in bytes.split_inclusive(|&byte| byte == b'\n').enumerate() {
             let Some(whole) = bytes.strip_suffix(b"\n") else {
                 break;
             };
-            let line: Line =
-                serde_json::from_slice(whole).map_err(|error| JournalError::BadLine {
-                    path: path.clone(),
-                    line: n + 1,
-                    detail: error.to_string(),
-                })?;
-            let record = record.get_or_insert_with(|| RunRecord::new(run, &line.at));
-            record.fold(line.entry);
+            let line = serde_json::from_slice(whole).map_err(|error| JournalError::BadLine {
+                path: path.clone(),
+                line: n + 1,
+                detail: error.to_string(),
+            })?;
+            lines.push(line);
         }
-        Ok(record)
+        Ok(lines)
     }
+
+    /// Makes `lines` all that is on record of `run`, at once or not at all.
+    ///
+    /// # Errors
+    /// [`JournalError::BadRunId`], [`JournalError::Io`].
+    pub fn put(&self, run: &str, lines: &[Line]) -> Result<(), JournalError> {
+        let path = self.path(run)?;
+        let runs = self.runs_dir();
+        let write = || -> io::Result<()> {
+            fs::create_dir_all(&runs)?;
+            let mut file = tempfile::NamedTempFile::new_in(&runs)?;
+            let mut text = Vec::new();
+            for line in lines {
+                serde_json::to_writer(&mut text, line)?;
+                text.push(b'\n');
+            }
+            file.write_all(&text)?;
+            file.as_file().sync_all()?;
+            file.persist(&path)?;
+            sync_folder(&runs)
+        };
+        write().map_err(fails("write", &path))
+    }
+}
+
+/// `time` to the second, as entries have it.
+pub fn stamp(time: OffsetDateTime) -> String {
+    let time = time.replace_nanosecond(0);
+    time.ok()
+        .and_then(|time| time.format(&Rfc3339).ok())
+        .unwrap_or_default()
 }
 
 fn dir_from(get: impl Fn(&str) -> Option<PathBuf>) -> Result<PathBuf, JournalError> {

@@ -5,6 +5,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::Line;
 use crate::forge::{Kind, RequestState};
 
 /// The key of the settings of a run that wrote into files in place.
@@ -115,6 +116,21 @@ pub struct RepoRecord {
     pub description: Option<(String, String)>,
     /// What `verify` found last, to follow that text.
     pub proof: Option<String>,
+    /// The file that its branch is in, as long as that is in no repository.
+    pub bundle: Option<BundleRecord>,
+}
+
+/// A branch in a file.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BundleRecord {
+    /// The file.
+    pub path: String,
+    /// Full name of the branch: `refs/heads/…`.
+    pub reference: String,
+    /// Id of its last commit.
+    pub new: String,
+    /// Id of the commit that it starts from.
+    pub base: String,
 }
 
 impl RepoRecord {
@@ -130,6 +146,7 @@ impl RepoRecord {
             complete: true,
             description: None,
             proof: None,
+            bundle: None,
         }
     }
 
@@ -320,7 +337,17 @@ pub enum RefState {
 }
 
 impl RunRecord {
-    pub(super) fn new(id: &str, started: &str) -> RunRecord {
+    /// What `lines` tell of `run`; none when there are none.
+    pub fn of(run: &str, lines: impl IntoIterator<Item = Line>) -> Option<RunRecord> {
+        let mut record: Option<RunRecord> = None;
+        for line in lines {
+            let record = record.get_or_insert_with(|| RunRecord::new(run, &line.at));
+            record.fold(line.entry);
+        }
+        record
+    }
+
+    fn new(id: &str, started: &str) -> RunRecord {
         RunRecord {
             id: id.to_owned(),
             started: started.to_owned(),

@@ -133,6 +133,8 @@ impl<'a> Remote<'a> {
                 "push",
                 "--quiet",
                 "--atomic",
+                // A clone of a part lacks what a thin pack would be made against.
+                "--no-thin",
                 "--no-verify",
                 "--no-follow-tags",
                 "--recurse-submodules=no",

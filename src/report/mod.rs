@@ -11,13 +11,14 @@ mod format;
 mod html;
 mod json;
 mod junit;
+mod kept;
 mod markdown;
 mod rows;
 mod sarif;
 mod text;
 mod verified;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use crate::check::ChangedFile;
 use crate::pack::{Model, Trust};
@@ -26,9 +27,13 @@ pub use choices::{Choice, choices};
 pub use csv::line as csv_line;
 pub use diff::unified;
 pub use format::{Format, RenderError, render};
+pub use kept::{keep, kept};
 pub use markdown::request;
 pub use text::{Look, explained, several, text};
 pub use verified::{NewLoad, Verified, VerifiedFinding, VerifiedRow};
+
+/// A word of this program: there are so many and no more.
+pub(crate) type Word = &'static str;
 
 /// The outcome of many projects under one id. Its serde form is the JSON format.
 #[derive(Debug, Clone, Serialize)]
@@ -82,7 +87,7 @@ impl Rule {
 }
 
 /// Where something is in a cell of a notebook.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 pub struct CellRow {
     /// Its 1-based place among all cells.
     pub number: usize,
@@ -115,14 +120,15 @@ pub struct Tool {
 }
 
 /// One project of a run.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct ProjectRow {
     /// Its path, as it was asked for.
     pub root: String,
     /// The commit that was read; absent for a work tree.
     pub commit: Option<String>,
     /// `ok`, `incomplete` or `failed`.
-    pub status: &'static str,
+    #[serde(deserialize_with = "kept::word")]
+    pub status: Word,
     /// What happened and what to do next, for `failed`.
     pub error: Option<String>,
     /// What became of each file.
@@ -151,7 +157,7 @@ pub struct ProjectRow {
 }
 
 /// What became of the Python files of a project.
-#[derive(Debug, Clone, Default, Serialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub struct Files {
     /// Python files seen, skipped ones too.
     pub seen: usize,
@@ -168,7 +174,7 @@ pub struct Files {
 }
 
 /// A file that does not parse.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct UnparsedRow {
     /// Path relative to the project.
     pub file: String,
@@ -179,7 +185,7 @@ pub struct UnparsedRow {
 }
 
 /// A file that was not read.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct SkippedRow {
     /// Path relative to the project.
     pub file: String,
@@ -188,7 +194,7 @@ pub struct SkippedRow {
 }
 
 /// One load.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct FindingRow {
     /// Survives unrelated line moves.
     pub fingerprint: String,
@@ -215,17 +221,21 @@ pub struct FindingRow {
     /// The line of code; empty when it is too long to be shown.
     pub code: String,
     /// See [`Trust`].
-    pub trust: &'static str,
+    #[serde(deserialize_with = "kept::word")]
+    pub trust: Word,
     /// See [`Decision::word`].
-    pub status: &'static str,
+    #[serde(deserialize_with = "kept::word")]
+    pub status: Word,
     /// Code of the [`crate::plan::Reason`].
-    pub reason: Option<&'static str>,
+    #[serde(default, deserialize_with = "kept::maybe")]
+    pub reason: Option<Word>,
     /// In words.
     pub message: String,
     /// From the source to the sink; empty when nothing untrusted arrives.
     pub path: Vec<HopRow>,
     /// What to do next.
-    pub next: Option<&'static str>,
+    #[serde(default, deserialize_with = "kept::maybe")]
+    pub next: Option<Word>,
     /// What else is to be said.
     pub notes: Vec<NoteRow>,
     /// In test code, an example or documentation: not counted unless asked for.
@@ -241,7 +251,7 @@ pub struct FindingRow {
 }
 
 /// A call that leads to a load from code that no framework calls.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct CallerRow {
     /// Dotted name of the function that calls; empty at module level.
     pub function: String,
@@ -254,7 +264,7 @@ pub struct CallerRow {
 }
 
 /// A handler from which a load is reached.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct EntryRow {
     /// Dotted name of the function.
     pub handler: String,
@@ -292,10 +302,11 @@ impl EntryRow {
 }
 
 /// Something to say of a finding beside its decision.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct NoteRow {
     /// What it is about: `writer-moves`, `writer-elsewhere`, or a reason's code.
-    pub code: &'static str,
+    #[serde(deserialize_with = "kept::word")]
+    pub code: Word,
     /// In words.
     pub message: String,
     /// Where to look, relative to the project.
@@ -305,7 +316,7 @@ pub struct NoteRow {
 }
 
 /// One station of a path.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 pub struct HopRow {
     /// Path relative to the project.
     pub file: String,
@@ -317,7 +328,8 @@ pub struct HopRow {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub cell: Option<CellRow>,
     /// `source`, `step`, `call`, `return` or `sink`.
-    pub kind: &'static str,
+    #[serde(deserialize_with = "kept::word")]
+    pub kind: Word,
     /// In words.
     pub note: String,
     /// The line of code; empty when it is too long to be shown.

@@ -526,7 +526,7 @@ fn what_the_environment_says_of_another_repository_does_not_count() {
 
 #[test]
 fn a_forge_lists_what_somebody_has_and_says_what_is_left_out() {
-    let home = serving(&["shop", "cart", "site", "old", "copy"]);
+    let home = serving(&["shop", "cart", "site", "old", "copy", "mine"]);
     let server = forge(&home);
     let at = |kind: &str, owner: &str| format!("{kind}:http://127.0.0.1:{}/{owner}", server.port);
     let names = |args: &[&str]| -> Vec<String> {
@@ -555,7 +555,7 @@ fn a_forge_lists_what_somebody_has_and_says_what_is_left_out() {
         assert_eq!(names(&from), ["shop", "cart", "site"], "{source}");
         assert_eq!(
             names(&[&from[..], &["--archived", "--forks"]].concat()),
-            ["shop", "cart", "site", "old", "copy"]
+            ["shop", "cart", "site", "old", "copy", "mine"]
         );
         assert_eq!(
             names(&[&from[..], &["--language", "python", "--topic", "web"]].concat()),

@@ -16,11 +16,12 @@ STATE = {"waited": False, "later": 0}
 
 ROWS = [
     {"name": "shop", "language": "Python", "topics": ["web"]},
-    {"name": "cart", "language": "Python", "topics": []},
+    {"name": "cart", "language": "Python", "topics": ["flask"], "size": 120},
     {"name": "site", "language": "HTML", "topics": ["web"]},
     {"name": "old", "language": "Python", "topics": [], "archived": True},
-    {"name": "copy", "language": "Python", "topics": [], "fork": True},
+    {"name": "copy", "language": "Python", "topics": [], "fork": True, "created_at": "2026-02-01T00:00:00Z", "pushed_at": "2026-01-01T00:00:00Z"},
     {"name": "none", "language": None, "topics": [], "empty": True},
+    {"name": "mine", "language": "Python", "topics": [], "fork": True, "created_at": "2026-02-01T00:00:00Z", "pushed_at": "2026-03-01T00:00:00Z"},
 ]
 
 

@@ -4,6 +4,7 @@
 
 mod applied;
 mod chosen;
+mod share;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -13,6 +14,7 @@ use chosen::{Made, branch, chosen};
 
 use super::args::{Common, RowFormat};
 use super::config::Terms;
+use super::fleet::{Share, or_retry};
 use super::pinned::Pinned;
 use super::progress::Busy;
 use super::schedule::Place;
@@ -52,6 +54,11 @@ pub struct Args {
     /// What to print
     #[arg(long, value_name = "FMT", default_value = "text")]
     format: RowFormat,
+    /// The branches of a share of what `depickle fleet plan` planned
+    #[arg(long, value_name = "PLAN", hide_short_help = true, conflicts_with_all = ["path", "run"])]
+    plan: Option<PathBuf>,
+    #[command(flatten)]
+    share: Share,
 }
 
 /// `NAME=VALUE`.
@@ -62,6 +69,9 @@ pub(super) fn pair(text: &str) -> Result<(String, String), String> {
 }
 
 pub(super) fn verify(args: &Args) -> anyhow::Result<Exit> {
+    if let Some(path) = &args.plan {
+        return or_retry(share::verify(path, args));
+    }
     let journal = super::journal()?;
     let (run, chosen) = chosen(args.run.as_deref(), args.path.as_deref(), &journal)?;
     let (common, plan) = super::stage::asked_for(&run)?;
@@ -84,14 +94,7 @@ pub(super) fn verify(args: &Args) -> anyhow::Result<Exit> {
     for made in chosen {
         busy.at(&format!("verifying {}", made.target()));
         let row = pool.install(|| work.one(&made));
-        let row = row.unwrap_or_else(|error| VerifiedRow {
-            root: made.target().to_owned(),
-            branch: made.branch().to_owned(),
-            base: made.base().to_owned(),
-            status: "failed",
-            error: Some(error),
-            ..VerifiedRow::default()
-        });
+        let row = row.unwrap_or_else(|error| failed(&made, error));
         let entry = Entry::Verified {
             target: row.root.clone(),
             proof: row.markdown(),
@@ -125,6 +128,18 @@ pub(super) fn verify(args: &Args) -> anyhow::Result<Exit> {
     } else {
         Exit::Done
     })
+}
+
+/// The row of what could not be verified.
+fn failed(made: &Made, error: String) -> VerifiedRow {
+    VerifiedRow {
+        root: made.target().to_owned(),
+        branch: made.branch().to_owned(),
+        base: made.base().to_owned(),
+        status: "failed",
+        error: Some(error),
+        ..VerifiedRow::default()
+    }
 }
 
 /// File, function and text of a load: what makes it the same before and after a change elsewhere.
