@@ -47,12 +47,12 @@ const HEADINGS: [(&str, &[&str]); 5] = [
 
 /// Of these, options that only `--help` lists.
 #[rustfmt::skip]
-const RARE: [&str; 42] = [
+const RARE: [&str; 39] = [
     "exclude", "jobs", "show_suppressed", "submodules", "archived", "forks", "language", "topic", "name", "ssh",
     "include", "no_ignore", "config", "cache_dir", "per_host", "timeout", "message", "log_rejects",
     "finish_dual_read", "author", "committer", "no_gpg_sign", "window", "approvals", "execute", "python",
     "test_timeout", "color", "only", "signoff", "retry_failed", "quiet", "dual_read", "within", "require_approval",
-    "include_tests", "pack", "no_repo_config", "environment", "shard", "results", "bundle",
+    "include_tests", "pack", "no_repo_config", "environment",
 ];
 
 /// What to type, for each command.

@@ -66,7 +66,7 @@ pub struct Args {
     /// Leave the branches of the share there, as bundles
     ///
     /// For `depickle fleet publish`; none stays in the clones.
-    #[arg(long, value_name = "DIR", requires = "plan")]
+    #[arg(long, value_name = "DIR", hide_short_help = true, requires = "plan")]
     bundle: Option<PathBuf>,
     /// Only if somebody in this file approved the plan
     ///

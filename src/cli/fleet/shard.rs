@@ -31,12 +31,12 @@ pub struct Share {
     /// Only this share of a fleet's plan, I from 0
     ///
     /// What the engine's own variable says by default.
-    #[arg(long, value_name = "I/N", requires = "plan")]
+    #[arg(long, value_name = "I/N", hide_short_help = true, requires = "plan")]
     shard: Option<String>,
     /// Where results of shares are written
     ///
     /// `results` beside the plan by default.
-    #[arg(long, value_name = "DIR", requires = "plan")]
+    #[arg(long, value_name = "DIR", hide_short_help = true, requires = "plan")]
     results: Option<PathBuf>,
 }
 
