@@ -3,9 +3,9 @@
 use std::path::PathBuf;
 
 use anyhow::Context;
-use clap::CommandFactory;
 
-use super::{Cli, Exit};
+use super::Exit;
+use super::help::command;
 
 #[derive(Debug, clap::Args)]
 pub struct Args {
@@ -17,7 +17,7 @@ pub struct Args {
 pub(super) fn man(args: &Args) -> anyhow::Result<Exit> {
     let folder = &args.folder;
     std::fs::create_dir_all(folder)
-        .and_then(|()| clap_mangen::generate_to(Cli::command(), folder))
+        .and_then(|()| clap_mangen::generate_to(command(), folder))
         .with_context(|| format!("{}: pages cannot be written", folder.display()))?;
     Ok(Exit::Done)
 }
