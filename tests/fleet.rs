@@ -21,7 +21,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use home::{GUIDE, Home, code, git, stderr, stdout};
+use home::{GUIDE, Home, code, git, refs, stderr, stdout};
 use serde_json::Value;
 
 const BRANCH: &str = "depickle/pickle-to-json";
@@ -103,25 +103,6 @@ fn states(home: &Home) -> BTreeMap<String, String> {
 fn id(home: &Home) -> String {
     let runs = home.json(&["runs", "--format", "json"]);
     runs["runs"][0]["run"].as_str().unwrap().to_owned()
-}
-
-/// Every branch of every repository below `root`, clones too.
-fn refs(root: &Path) -> BTreeMap<PathBuf, String> {
-    let mut found = BTreeMap::new();
-    let mut todo = vec![root.to_owned()];
-    while let Some(folder) = todo.pop() {
-        if folder.join("HEAD").is_file() && folder.join("objects").is_dir() {
-            let listed = git(&folder, &["for-each-ref", "refs/heads", "refs/tags"]);
-            if !listed.is_empty() {
-                found.insert(folder.strip_prefix(root).unwrap().to_owned(), listed);
-            }
-            continue;
-        }
-        let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
-        let paths = entries.map(|entry| entry.path());
-        todo.extend(paths.filter(|path| path.is_dir() && !path.is_symlink()));
-    }
-    found
 }
 
 /// What a report says, in an order of its own: most exposed first is not as listed.

@@ -29,7 +29,7 @@ use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use home::{GUIDE, Home, code, git, stderr, stdout};
+use home::{GUIDE, Home, code, git, refs, stderr, stdout};
 use serde_json::Value;
 
 const BRANCH: &str = "depickle/pickle-to-json";
@@ -53,26 +53,4 @@ fn states(home: &Home) -> Vec<(String, String)> {
     let word = |row: &Value, key: &str| row[key].as_str().unwrap().to_owned();
     rows.map(|row| (word(row, "repository"), word(row, "state")))
         .collect()
-}
-
-/// Every branch and tag of every repository below `root`, clones too. What fetching keeps for itself does not count.
-fn refs(root: &Path) -> BTreeMap<PathBuf, String> {
-    let mut found = BTreeMap::new();
-    let mut todo = vec![root.to_owned()];
-    while let Some(folder) = todo.pop() {
-        if folder.join("HEAD").is_file() && folder.join("objects").is_dir() {
-            let listed = git(&folder, &["for-each-ref", "refs/heads", "refs/tags"]);
-            if !listed.is_empty() {
-                found.insert(folder.strip_prefix(root).unwrap().to_owned(), listed);
-            }
-            continue;
-        }
-        let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
-        todo.extend(
-            entries
-                .map(|entry| entry.path())
-                .filter(|path| path.is_dir() && !path.is_symlink()),
-        );
-    }
-    found
 }

@@ -1,5 +1,6 @@
 //! A home of its own for the program: repositories, a record of runs, a cache of clones.
 
+use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
 use std::process::{Command, Output, Stdio};
@@ -142,6 +143,29 @@ pub fn git(root: &Path, args: &[&str]) -> String {
         String::from_utf8_lossy(&output.stderr)
     );
     String::from_utf8(output.stdout).unwrap()
+}
+
+/// Every branch and tag of every repository below `root`, clones too. What fetching keeps for itself does not count.
+#[allow(dead_code, reason = "for those with many repositories")]
+pub fn refs(root: &Path) -> BTreeMap<PathBuf, String> {
+    let mut found = BTreeMap::new();
+    let mut todo = vec![root.to_owned()];
+    while let Some(folder) = todo.pop() {
+        if folder.join("HEAD").is_file() && folder.join("objects").is_dir() {
+            let listed = git(&folder, &["for-each-ref", "refs/heads", "refs/tags"]);
+            if !listed.is_empty() {
+                found.insert(folder.strip_prefix(root).unwrap().to_owned(), listed);
+            }
+            continue;
+        }
+        let entries = fs::read_dir(&folder).into_iter().flatten().flatten();
+        todo.extend(
+            entries
+                .map(|entry| entry.path())
+                .filter(|path| path.is_dir() && !path.is_symlink()),
+        );
+    }
+    found
 }
 
 pub fn code(output: &Output) -> i32 {
