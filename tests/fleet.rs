@@ -19,7 +19,7 @@ mod engines;
 
 use std::collections::BTreeMap;
 use std::fs;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use home::{GUIDE, Home, code, git, refs, stderr, stdout};
 use serde_json::Value;
