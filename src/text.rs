@@ -4,6 +4,7 @@
 //! fail nor depend on the order in which its edits were found.
 
 use std::cmp::Ordering;
+use std::fmt::Write;
 
 /// A half-open range of byte offsets into one file's decoded text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -283,6 +284,26 @@ impl EditSet {
         EditSet {
             edits: edits.collect(),
         }
+    }
+}
+
+/// Adds `c` within a JSON string, as Python's `json` writes it: beyond ASCII as it is, unless `ascii`.
+pub fn json_character(c: char, ascii: bool, out: &mut String) {
+    match c {
+        '"' => out.push_str("\\\""),
+        '\\' => out.push_str("\\\\"),
+        '\n' => out.push_str("\\n"),
+        '\r' => out.push_str("\\r"),
+        '\t' => out.push_str("\\t"),
+        '\u{8}' => out.push_str("\\b"),
+        '\u{c}' => out.push_str("\\f"),
+        c if c < ' ' || (ascii && !(' '..='~').contains(&c)) => {
+            for unit in c.encode_utf16(&mut [0; 2]) {
+                // Writing to a string does not fail.
+                let _ = write!(out, "\\u{unit:04x}");
+            }
+        }
+        c => out.push(c),
     }
 }
 

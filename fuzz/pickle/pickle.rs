@@ -1,8 +1,12 @@
-//! Any bytes as pickles: `inspect` and `convert`. The module is compiled by itself, and takes the program's name, so that the
+//! Any bytes as pickles: `inspect` and `convert`. The module is compiled with what it uses alone, and takes the program's name, so that the
 //! property is the very text that the tests have.
 #![no_main]
 
 extern crate self as depickle;
+
+#[path = "../../src/text.rs"]
+#[allow(dead_code, reason = "not all of it is fuzzed")]
+pub mod text;
 
 #[path = "../../src/pickle/mod.rs"]
 #[allow(dead_code, reason = "not all of it is fuzzed")]

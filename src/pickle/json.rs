@@ -12,6 +12,7 @@ use rustc_hash::FxHashSet;
 
 use super::machine::{Id, Machine, Value};
 use super::plain::Made;
+use crate::text::json_character;
 
 /// Bytes of JSON written for one pickle at most.
 pub const BOUND: usize = 256 << 20;
@@ -320,7 +321,7 @@ fn quote(text: &[u8], out: &mut String, lost: &mut Lost) {
         };
         let (good, bad) = rest.split_at(valid);
         let good = std::str::from_utf8(good).unwrap_or_default();
-        good.chars().for_each(|c| character(c, out));
+        good.chars().for_each(|c| json_character(c, true, out));
         // What the reader lets through beside UTF-8 are surrogates, three bytes each.
         rest = match bad {
             [0xed, high, low, after @ ..] => {
@@ -333,22 +334,4 @@ fn quote(text: &[u8], out: &mut String, lost: &mut Lost) {
         };
     }
     out.push('"');
-}
-
-fn character(c: char, out: &mut String) {
-    match c {
-        '"' => out.push_str("\\\""),
-        '\\' => out.push_str("\\\\"),
-        '\n' => out.push_str("\\n"),
-        '\r' => out.push_str("\\r"),
-        '\t' => out.push_str("\\t"),
-        '\u{8}' => out.push_str("\\b"),
-        '\u{c}' => out.push_str("\\f"),
-        ' '..='~' => out.push(c),
-        _ => {
-            for unit in c.encode_utf16(&mut [0; 2]) {
-                let _ = write!(out, "\\u{unit:04x}");
-            }
-        }
-    }
 }

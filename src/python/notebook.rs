@@ -7,7 +7,7 @@ use std::ops::Range;
 use serde::Deserialize;
 use serde_json::value::RawValue;
 
-use crate::text::{Edit, EditSet, LineIndex, Position, Span};
+use crate::text::{Edit, EditSet, LineIndex, Position, Span, json_character};
 
 /// A notebook that was read.
 #[derive(Debug)]
@@ -393,25 +393,10 @@ fn step(rest: &str) -> (usize, usize) {
     }
 }
 
-/// `text` within a JSON string, as Python's `json` writes it.
+/// `text` within a JSON string.
 fn escaped(text: &str, ascii: bool) -> String {
     let mut out = String::with_capacity(text.len());
-    for c in text.chars() {
-        match c {
-            '"' => out.push_str("\\\""),
-            '\\' => out.push_str("\\\\"),
-            '\n' => out.push_str("\\n"),
-            '\r' => out.push_str("\\r"),
-            '\t' => out.push_str("\\t"),
-            '\u{8}' => out.push_str("\\b"),
-            '\u{c}' => out.push_str("\\f"),
-            c if c < ' ' || (ascii && !(' '..='~').contains(&c)) => {
-                for unit in c.encode_utf16(&mut [0; 2]) {
-                    out.push_str(&format!("\\u{unit:04x}"));
-                }
-            }
-            c => out.push(c),
-        }
-    }
+    text.chars()
+        .for_each(|c| json_character(c, ascii, &mut out));
     out
 }
