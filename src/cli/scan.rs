@@ -219,6 +219,10 @@ pub(super) fn look_at(
             let mut row = terms.row(&opened.root, &opened, checked);
             let at = (asked, &place, &opened);
             against.hide(at, (args, terms.model(), &terms.order), &run, &mut row)?;
+            // Syntax by the gigabyte takes long to be given back piece by piece; nothing else waits for it.
+            if let [_] = targets {
+                std::mem::forget(opened);
+            }
             Ok(row)
         });
         row.unwrap_or_else(|error| ProjectRow::failed(&asked.name(), error))

@@ -3,7 +3,7 @@
 //!
 //! Invariant: a line with a mask is named, so that nobody edits what is not there.
 
-use super::decode::string_end;
+use super::nesting::string_end;
 use crate::text::Span;
 
 /// Cell magics whose body is run as the rest of the notebook is.

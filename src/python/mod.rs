@@ -5,6 +5,7 @@
 
 mod decode;
 mod magics;
+mod nesting;
 mod notebook;
 mod scope;
 mod style;
@@ -108,7 +109,7 @@ pub struct SourceFile {
     encoding: Encoding,
     module: ModModule,
     strings: Vec<Span>,
-    index: LineIndex,
+    index: OnceLock<LineIndex>,
     scopes: Scopes,
     style: OnceLock<Style>,
     unparsed: Option<Unparsed>,
@@ -163,8 +164,8 @@ impl SourceFile {
     fn text_file(path: &str, bytes: &[u8]) -> SourceFile {
         match decode::decode(bytes) {
             Ok((text, encoding))
-                if decode::too_deep(&text, MAX_BRACKETS, MAX_INDENTS)
-                    || decode::too_long(&text, MAX_OPERATORS) =>
+                if nesting::too_deep(&text, MAX_BRACKETS, MAX_INDENTS)
+                    || nesting::too_long(&text, MAX_OPERATORS) =>
             {
                 SourceFile::hollow(path, text, encoding, Unparsed::Nesting)
             }
@@ -231,9 +232,10 @@ impl SourceFile {
     fn parse(path: &str, text: String, masked: Option<&str>, encoding: Encoding) -> SourceFile {
         let options = ParseOptions::from(rustpython_parser::Mode::Module);
         let parsed = parse_unchecked(masked.unwrap_or(&text), options);
-        let index = LineIndex::new(&text);
         let unparsed = parsed.errors().first().map(|error| {
-            let line = index.position(&text, span(error).start).line;
+            let line = LineIndex::new(&text)
+                .position(&text, span(error).start)
+                .line;
             decode::classify(&text, line, &error.error.to_string())
         });
         let strings = parsed
@@ -256,7 +258,7 @@ impl SourceFile {
             encoding,
             module,
             strings,
-            index,
+            index: OnceLock::new(),
             scopes,
             style: OnceLock::new(),
             unparsed,
@@ -269,7 +271,7 @@ impl SourceFile {
         let module = empty_module();
         SourceFile {
             path: path.to_owned(),
-            index: LineIndex::new(&text),
+            index: OnceLock::new(),
             scopes: Scopes::of(&module),
             text,
             encoding,
@@ -303,7 +305,7 @@ impl SourceFile {
 
     /// Lines of the text.
     pub fn index(&self) -> &LineIndex {
-        &self.index
+        self.index.get_or_init(|| LineIndex::new(&self.text))
     }
 
     /// Why the file could not be read as Python, if so.
@@ -320,7 +322,7 @@ impl SourceFile {
     pub fn position(&self, offset: usize) -> Position {
         match &self.notebook {
             Some(view) => view.notebook.position(offset),
-            None => self.index.position(&self.text, offset),
+            None => self.index().position(&self.text, offset),
         }
     }
 
@@ -332,7 +334,7 @@ impl SourceFile {
 
     /// Whether IPython reads a line of `span` otherwise than Python, as far as is known.
     pub fn in_magic(&self, span: Span) -> bool {
-        let from = self.index.line_start(span.start);
+        let from = self.index().line_start(span.start);
         let mut magics = self.notebook.iter().flat_map(|view| &view.magics);
         magics.any(|magic| magic.start < span.end && from < magic.end)
     }
@@ -354,8 +356,8 @@ impl SourceFile {
 
     /// The comment on the line that holds `offset`, from its `#` to the end of the line.
     pub fn comment(&self, offset: usize) -> Option<Span> {
-        let start = self.index.line_start(offset);
-        let end = self.index.line_end(&self.text, start);
+        let start = self.index().line_start(offset);
+        let end = self.index().line_end(&self.text, start);
         let line = self.slice(Span::new(start, end));
         let mut marks = line.match_indices('#').map(|(at, _)| start + at);
         let at = marks.find(|at| {

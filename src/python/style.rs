@@ -70,6 +70,6 @@ fn margin<'a>(file: &'a SourceFile, stmt: &Stmt) -> Option<&'a str> {
             .map_or(super::span(stmt).start, |d| super::span(d).start),
         _ => super::span(stmt).start,
     };
-    let line = file.text.get(file.index.line_start(start)..start)?;
+    let line = file.text.get(file.index().line_start(start)..start)?;
     line.trim().is_empty().then_some(line)
 }

@@ -6,7 +6,6 @@
 use rustc_hash::FxHashSet;
 
 use super::machine::Frame;
-use super::relevant::Above;
 use super::value::Def;
 use crate::project::FileId;
 
@@ -68,16 +67,18 @@ impl Bounds {
         self.work || self.overlooked || !self.missed.is_empty() || !self.wide.is_empty()
     }
 
-    /// Whether all ways to the load numbered `site` were followed, which `above` leads to.
-    pub fn spare(&self, site: usize, above: &Above) -> bool {
-        let ran = |def: &Def| !self.left.contains(def) && !self.missed.contains(def);
-        !self.lost
-            && !above.cut
-            && !self.wide.contains(&site)
-            && above.functions.iter().all(ran)
-            && above
-                .modules
-                .iter()
-                .all(|file| !self.modules.contains(file))
+    /// Whether `def` ran to its end, in every way that leads to it.
+    pub fn ran(&self, def: Def) -> bool {
+        !self.left.contains(&def) && !self.missed.contains(&def)
+    }
+
+    /// Whether the module level of `file` did.
+    pub fn ran_module(&self, file: FileId) -> bool {
+        !self.modules.contains(&file)
+    }
+
+    /// Whether nothing hides a way to the load numbered `site`, but for what leads there.
+    pub fn spare(&self, site: usize) -> bool {
+        !self.lost && !self.wide.contains(&site)
     }
 }

@@ -1,64 +1,92 @@
 //! What files import, read off their bytes: enough to know which files are worth parsing, at the cost of reading them.
 //!
 //! Invariant: errs towards more. Every word of every import statement is here; words of comments and texts that look
-//! like one may be, too.
+//! like one may be, too, and a word may be taken for another.
+
+use std::hash::Hasher;
 
 use memchr::memmem;
 use rayon::prelude::*;
-use rustc_hash::FxHashMap;
+use rustc_hash::FxHasher;
 
 use crate::project::{FileId, Project};
-use crate::python::ast::name::Name;
+
+/// A word, by its hash: it is only ever compared, and there are millions.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) struct Word(u64);
+
+impl Word {
+    /// The word `text`.
+    pub fn of(text: &[u8]) -> Word {
+        let mut hasher = FxHasher::default();
+        hasher.write(text);
+        Word(hasher.finish())
+    }
+}
 
 /// The words of one file's import statements: parts of module names, and imported names.
 #[derive(Debug, Default)]
 pub(super) struct Words {
     /// Sorted, each once.
-    words: Box<[Name]>,
+    words: Box<[Word]>,
     /// It imports by a text that is made or read at run time: `import_module(name)`.
     pub dynamic: bool,
+    /// It imports all names of a module.
+    pub star: bool,
 }
 
 impl Words {
     /// The words in `bytes`.
     pub fn of(bytes: &[u8]) -> Words {
-        let mut words: Vec<Name> = Vec::new();
-        let mut dynamic = false;
-        let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
-        let is_word = |b: &u8| b.is_ascii_alphanumeric() || *b == b'_' || !b.is_ascii();
-        for at in memmem::find_iter(bytes, b"import") {
-            let before = bytes.get(..at).unwrap_or_default();
-            let rest = bytes.get(at..).unwrap_or_default();
-            let after = rest.get(b"import".len());
-            if before.last().is_some_and(is_word) || after.is_some_and(is_word) {
-                dynamic |= before.ends_with(b"__") || rest.starts_with(b"import_module");
-                continue;
-            }
-            let Some(before) = opening(before) else {
-                continue;
-            };
-            let statement = [before, closing(rest)];
-            let parts = statement.iter().flat_map(|s| s.split(|b| !is_word(b)));
-            for word in parts {
-                if let Ok(word) = std::str::from_utf8(word)
-                    && !matches!(word, "" | "from" | "import" | "as")
-                {
-                    words.push(Name::new(word));
-                }
-            }
-        }
+        let mut words: Vec<Word> = Vec::new();
+        let mut star = false;
+        let dynamic = statements(bytes, |before, rest| {
+            star |= rest.contains(&b'*');
+            let parts = [before, rest];
+            let parts = parts.iter().flat_map(|s| s.split(|b| !is_word(b)));
+            let parts = parts.filter(|part| !matches!(*part, b"" | b"from" | b"import" | b"as"));
+            words.extend(parts.map(Word::of));
+        });
         words.sort_unstable();
         words.dedup();
         Words {
             words: words.into_boxed_slice(),
             dynamic,
+            star,
         }
     }
 
     /// All of them.
-    pub fn iter(&self) -> impl Iterator<Item = &Name> {
-        self.words.iter()
+    pub fn iter(&self) -> impl Iterator<Item = Word> {
+        self.words.iter().copied()
     }
+
+    /// Whether `word` is among them.
+    pub fn contains(&self, word: Word) -> bool {
+        self.words.binary_search(&word).is_ok()
+    }
+}
+
+fn is_word(byte: &u8) -> bool {
+    byte.is_ascii_alphanumeric() || *byte == b'_' || !byte.is_ascii()
+}
+
+/// Shows `each` the import statements in `bytes`: what stands before `import`, and what stands from there on. Whether there are
+/// imports of another kind, too.
+pub(super) fn statements<'b>(bytes: &'b [u8], mut each: impl FnMut(&'b [u8], &'b [u8])) -> bool {
+    let mut dynamic = false;
+    let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
+    for at in memmem::find_iter(bytes, b"import") {
+        let before = bytes.get(..at).unwrap_or_default();
+        let rest = bytes.get(at..).unwrap_or_default();
+        let after = rest.get(b"import".len());
+        if before.last().is_some_and(is_word) || after.is_some_and(is_word) {
+            dynamic |= before.ends_with(b"__") || rest.starts_with(b"import_module");
+        } else if let Some(before) = opening(before) {
+            each(before, closing(rest));
+        }
+    }
+    dynamic
 }
 
 /// What belongs to the statement of an `import` that follows `before`; nothing when none can stand there.
@@ -85,10 +113,8 @@ fn closing(rest: &[u8]) -> &[u8] {
     const LONGEST: usize = 40_000;
     let mut end = memchr::memchr(b'\n', rest).unwrap_or(rest.len());
     let line = rest.get(..end).unwrap_or(rest);
-    if line.contains(&b'(') && !line.contains(&b')') {
-        end = memchr::memchr(b')', rest)
-            .unwrap_or(rest.len())
-            .min(LONGEST);
+    if line.contains(&b'(') {
+        end = bracket(rest).unwrap_or(end).min(LONGEST);
     }
     while rest
         .get(..end)
@@ -100,6 +126,18 @@ fn closing(rest: &[u8]) -> &[u8] {
     rest.get(..end).unwrap_or(rest)
 }
 
+/// Where the bracket closes that opens in the first line of `rest`; comments may hold others.
+fn bracket(rest: &[u8]) -> Option<usize> {
+    let mut from = 0;
+    loop {
+        let at = from + memchr::memchr2(b')', b'#', rest.get(from..)?)?;
+        if rest.get(at) == Some(&b')') {
+            return Some(at);
+        }
+        from = at + memchr::memchr(b'\n', rest.get(at..)?)?;
+    }
+}
+
 /// The words of all files of `project`, in their order.
 pub(super) fn imports(project: &Project) -> Vec<Words> {
     let files: Vec<FileId> = project.ids().collect();
@@ -108,52 +146,63 @@ pub(super) fn imports(project: &Project) -> Vec<Words> {
 }
 
 /// Files by the words of their import statements.
-pub(super) fn by_word(imports: &[Words]) -> FxHashMap<Name, Vec<FileId>> {
-    let mut index: FxHashMap<Name, Vec<FileId>> = FxHashMap::default();
-    for (n, words) in imports.iter().enumerate() {
-        for word in words.iter() {
-            index.entry(word.clone()).or_default().push(FileId(n));
-        }
+#[derive(Debug, Default)]
+pub(super) struct Index(Vec<(Word, FileId)>);
+
+impl Index {
+    /// The files of `imports`, which are in their order.
+    pub fn of(imports: &[Words]) -> Index {
+        let pairs = imports.par_iter().enumerate();
+        let pairs = pairs.flat_map_iter(|(n, words)| words.iter().map(move |w| (w, FileId(n))));
+        let mut pairs: Vec<(Word, FileId)> = pairs.collect();
+        pairs.par_sort_unstable();
+        Index(pairs)
     }
-    index
+
+    /// The files that import `word`, in their order.
+    pub fn importing(&self, word: Word) -> impl Iterator<Item = FileId> {
+        let first = self.0.partition_point(|(other, _)| *other < word);
+        let from = self.0.iter().skip(first);
+        from.take_while(move |(other, _)| *other == word)
+            .map(|(_, file)| *file)
+    }
 }
 
 #[cfg(test)]
 mod tests {
-    use super::Words;
+    use super::{Word, Words};
 
-    fn words(text: &str) -> Vec<String> {
-        let words = Words::of(text.as_bytes());
-        words.iter().map(ToString::to_string).collect()
+    /// Whether the import statements of `text` hold just these words.
+    fn has(text: &str, words: &[&str]) -> bool {
+        let mut wanted: Vec<Word> = words.iter().map(|w| Word::of(w.as_bytes())).collect();
+        wanted.sort_unstable();
+        Words::of(text.as_bytes()).iter().eq(wanted)
     }
 
     #[test]
     fn finds_the_words_of_every_form() {
-        assert_eq!(
-            words("import os.path as p, pickle\n"),
-            ["os", "p", "path", "pickle"]
-        );
-        assert_eq!(words("\u{feff}import pickle"), ["pickle"]);
-        assert_eq!(
-            words("try: import cPickle\nexcept E: from a import b; import c"),
-            ["a", "b", "c", "cPickle"]
-        );
-        assert_eq!(
-            words("from ..a.b import (\n  c,  # why\n  d as e,\n)\nf"),
-            ["a", "b", "c", "d", "e", "why"]
-        );
-        assert_eq!(words("from a \\\n  import b, \\\n  c\nd"), ["a", "b", "c"]);
-        assert_eq!(words("from a import\\\n b"), ["a", "b"]);
-        assert_eq!(words("\tfrom a import*"), ["a"]);
-        assert_eq!(words("x = 1\r\nfrom a import b\r\n"), ["a", "b"]);
+        assert!(has(
+            "import os.path as p, pickle\n",
+            &["os", "p", "path", "pickle"]
+        ));
+        assert!(has("\u{feff}import pickle", &["pickle"]));
+        assert!(has(
+            "try: import cPickle\nexcept E: from a import b; import c",
+            &["a", "b", "c", "cPickle"]
+        ));
+        assert!(has(
+            "from ..a.b import (\n  c,  # (why)\n  d as e,\n)\nf",
+            &["a", "b", "c", "d", "e", "why"]
+        ));
+        assert!(has("from a \\\n  import b, \\\n  c\nd", &["a", "b", "c"]));
+        assert!(has("from a import\\\n b", &["a", "b"]));
+        assert!(has("\tfrom a import*", &["a"]));
+        assert!(has("x = 1\r\nfrom a import b\r\n", &["a", "b"]));
     }
 
     #[test]
     fn leaves_out_what_is_no_statement() {
-        assert_eq!(
-            words("# to import pickle\nimportant = 1\nreimport(x)\n"),
-            [""; 0]
-        );
+        assert!(has("# to import pickle\nimportant = 1\nreimport(x)\n", &[]));
     }
 
     #[test]

@@ -14,6 +14,7 @@ use super::env::{Checked, Env, Scope, Vars, Verdict};
 use super::functions::{Calling, Code, Function, Summary};
 use super::guards::Looked;
 use super::handlers::Handler;
+use super::imports::Words;
 use super::lazy::{Deferred, Yields};
 use super::modules::Names;
 use super::queues::Queues;
@@ -170,6 +171,8 @@ pub(super) enum Owner {
 pub(super) struct Machine<'a> {
     pub project: &'a Project,
     pub model: &'a Model,
+    /// The words of each file's imports.
+    pub imports: &'a [Words],
     pub sites: Vec<Site>,
     by_place: FxHashMap<Place, usize>,
     pub functions: Vec<Rc<Function<'a>>>,
@@ -237,6 +240,7 @@ impl<'a> Machine<'a> {
         project: &'a Project,
         model: &'a Model,
         sites: Vec<Site>,
+        imports: &'a [Words],
         most_each: usize,
     ) -> Machine<'a> {
         let numbered = sites.iter().enumerate();
@@ -244,6 +248,7 @@ impl<'a> Machine<'a> {
         Machine {
             project,
             model,
+            imports,
             sites,
             by_place,
             functions: Vec::new(),

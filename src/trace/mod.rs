@@ -63,6 +63,7 @@ pub use uses::{Doing, Use};
 pub use value::Def;
 pub use writers::{Content, Link, Writing};
 
+use imports::Words;
 use machine::{Machine, Reached};
 use sites::Site;
 use taint::Taint;
@@ -208,8 +209,11 @@ pub fn trace(project: &Project, model: &Model) -> Traced {
 /// The same with another bound on work for each entry point, in expressions and statements: what is told to be complete
 /// must not depend on it.
 pub fn trace_within(project: &Project, model: &Model, most_each: usize) -> Traced {
-    let mut traced = flows(project, model, most_each);
-    traced.findings.extend(settings::settings(project, model));
+    let imports = imports::imports(project);
+    let mut traced = flows(project, model, &imports, most_each);
+    traced
+        .findings
+        .extend(settings::settings(project, model, &imports));
     for finding in &mut traced.findings {
         finding.test = is_test(project.path(finding.place.file));
     }
@@ -219,9 +223,8 @@ pub fn trace_within(project: &Project, model: &Model, most_each: usize) -> Trace
 }
 
 /// Finds every call that loads, and what reaches it.
-fn flows(project: &Project, model: &Model, most_each: usize) -> Traced {
-    let imports = imports::imports(project);
-    let naming = sites::naming_files(project, model, &imports);
+fn flows(project: &Project, model: &Model, imports: &[Words], most_each: usize) -> Traced {
+    let naming = sites::naming_files(project, model, imports);
     let looked: Vec<(FileId, Vec<Site>, relevant::Named)> = naming
         .into_par_iter()
         .filter_map(|file| {
@@ -245,8 +248,8 @@ fn flows(project: &Project, model: &Model, most_each: usize) -> Traced {
         writing_files.extend(names.writes().then_some(file));
         named.push((file, names));
     }
-    let relevant = relevant::relevant(project, named, &sites, &imports);
-    let mut machine = Machine::new(project, model, sites, most_each);
+    let (relevant, ways) = relevant::relevant(project, named, &sites, imports);
+    let mut machine = Machine::new(project, model, sites, imports, most_each);
     machine.leads = relevant.functions.clone();
     machine.to_loads = relevant.to_loads.clone();
     machine.leading = relevant
@@ -262,7 +265,7 @@ fn flows(project: &Project, model: &Model, most_each: usize) -> Traced {
         machine.next_pass();
         reached = interpret(&mut machine, &relevant);
     }
-    let exhausted = machine.bounds.met() || relevant.ways.are_cut();
+    let exhausted = machine.bounds.met() || ways.are_cut();
     let mut by_site: Vec<Vec<&(Option<Handler>, Reached)>> = vec![Vec::new(); machine.sites.len()];
     for one in &reached {
         if let Some(all) = by_site.get_mut(one.1.site) {
@@ -270,7 +273,7 @@ fn flows(project: &Project, model: &Model, most_each: usize) -> Traced {
         }
     }
     machine.elsewhere = machine.writes_elsewhere(&by_site);
-    let mut climb = exhausted.then(|| relevant.ways.climb(project));
+    let mut climb = exhausted.then(|| ways.climb(&machine.bounds));
     let rows = machine.sites.iter().zip(&by_site).enumerate();
     let mut findings: Vec<Finding> = rows
         .map(|(n, (site, reached))| {
@@ -279,7 +282,8 @@ fn flows(project: &Project, model: &Model, most_each: usize) -> Traced {
             finding.complete = climb.as_mut().is_none_or(|climb| {
                 finding.reach == Reach::Untrusted
                     && !reached.iter().any(|(_, reached)| reached.by_state)
-                    && machine.bounds.spare(n, &climb.above(site.place))
+                    && machine.bounds.spare(n)
+                    && climb.is_whole(site.place)
             });
             finding
         })
@@ -441,11 +445,9 @@ fn inside(one: &mut Reached, def: Def) -> bool {
 
 /// Whether the file at `path` holds tests, examples or documentation, which nobody deploys.
 pub fn is_test(path: &str) -> bool {
-    let mut parts: Vec<&str> = path.split('/').collect();
-    let file = parts.pop().unwrap_or_default();
-    let folder = |part: &&str| {
+    let folder = |part: &str| {
         matches!(
-            *part,
+            part,
             "test"
                 | "tests"
                 | "testing"
@@ -459,8 +461,9 @@ pub fn is_test(path: &str) -> bool {
                 | "demos"
         )
     };
+    let (folders, file) = path.rsplit_once('/').unwrap_or(("", path));
     let stem = file.strip_suffix(".py").unwrap_or(file);
-    parts.iter().any(folder)
+    folders.split('/').any(folder)
         || stem.starts_with("test_")
         || stem.ends_with("_test")
         || matches!(stem, "conftest" | "tests" | "test")

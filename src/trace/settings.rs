@@ -5,9 +5,10 @@
 
 use std::collections::BTreeSet;
 
-use aho_corasick::AhoCorasick;
+use aho_corasick::{AhoCorasick, MatchKind};
 use rayon::prelude::*;
 
+use super::imports::{Word, Words};
 use super::sites::Form;
 use super::taint::Place;
 use super::{Finding, Reach};
@@ -17,8 +18,8 @@ use crate::python::ast::visitor::{self, Visitor};
 use crate::python::ast::{Expr, Stmt};
 use crate::python::{SourceFile, span};
 
-/// All settings of `project` that choose what `model` says is dangerous.
-pub(super) fn settings(project: &Project, model: &Model) -> Vec<Finding> {
+/// All settings of `project`, whose files import these words, that choose what `model` says is dangerous.
+pub(super) fn settings(project: &Project, model: &Model, imports: &[Words]) -> Vec<Finding> {
     let rows: Vec<(SinkId, &Setting)> = model.settings().collect();
     let keys: BTreeSet<&str> = rows
         .iter()
@@ -35,14 +36,29 @@ pub(super) fn settings(project: &Project, model: &Model) -> Vec<Finding> {
         names.chain(row.values.iter().cloned())
     });
     let values: BTreeSet<String> = values.collect();
-    let (Ok(search), Ok(chosen)) = (AhoCorasick::new(&keys), AhoCorasick::new(&values)) else {
+    let (Some(search), Some(chosen)) = (any_of(keys), any_of(values.iter().map(String::as_str)))
+    else {
         return Vec::new();
     };
+    let words = |package: &String| {
+        package
+            .split('.')
+            .map(|part| Word::of(part.as_bytes()))
+            .collect()
+    };
+    let packages = rows
+        .iter()
+        .map(|(_, row)| row.packages.iter().map(words).collect());
+    let packages: Vec<Vec<Vec<Word>>> = packages.collect();
+    let imported = |words: &Words| {
+        let all = |package: &Vec<Word>| package.iter().all(|word| words.contains(*word));
+        let mut rows = packages.iter();
+        rows.any(|packages| packages.is_empty() || packages.iter().any(all))
+    };
     let files: Vec<FileId> = project.ids().collect();
-    let said = files.into_par_iter();
-    let said = said.filter(|id| {
+    let said = files.into_par_iter().filter(|id| {
         let bytes = project.bytes(*id);
-        chosen.is_match(bytes) && search.is_match(bytes)
+        imports.get(id.0).is_none_or(imported) && chosen.is_match(bytes) && search.is_match(bytes)
     });
     let said: Vec<FileId> = said.collect();
     let found = said.into_iter().flat_map(|id| {
@@ -64,6 +80,21 @@ pub(super) fn settings(project: &Project, model: &Model) -> Vec<Finding> {
         })
     });
     found.collect()
+}
+
+/// A search for any of `words`.
+fn any_of<'w>(words: impl IntoIterator<Item = &'w str>) -> Option<AhoCorasick> {
+    let words: BTreeSet<&str> = words.into_iter().collect();
+    // Where the longer one is, the shorter one is as well.
+    let longer = |word: &&&str| {
+        let mut others = words.iter();
+        !others.any(|other| other != *word && word.contains(other))
+    };
+    let shortest = words.iter().filter(longer);
+    // The leftmost is what there are vector searches for.
+    let mut search = AhoCorasick::builder();
+    search.match_kind(MatchKind::LeftmostFirst);
+    search.build(shortest).ok()
 }
 
 /// Whether a file with the imports `used` may hold the setting.

@@ -8,7 +8,7 @@ use memchr::memmem::Finder;
 use rayon::prelude::*;
 use rustc_hash::FxHashMap;
 
-use super::imports::Words;
+use super::imports::{Word, Words};
 use super::taint::Place;
 use crate::pack::{Model, SinkId};
 use crate::project::{FileId, Project};
@@ -57,11 +57,11 @@ pub(super) fn naming_files(project: &Project, model: &Model, imports: &[Words]) 
     else {
         return files;
     };
-    let mut by_module: FxHashMap<&str, Vec<Vec<Finder<'_>>>> = FxHashMap::default();
+    let mut by_module: FxHashMap<Word, Vec<Vec<Finder<'_>>>> = FxHashMap::default();
     for set in &with_module {
         if let Some((module, words)) = set.split_first() {
             let words = words.iter().map(|word| Finder::new(word.as_str()));
-            let sets = by_module.entry(module).or_default();
+            let sets = by_module.entry(Word::of(module.as_bytes())).or_default();
             sets.push(words.collect());
         }
     }
@@ -78,7 +78,7 @@ pub(super) fn naming_files(project: &Project, model: &Model, imports: &[Words]) 
         let mut alone = search.find_iter(bytes);
         alone.any(|found| is_used_at(bytes, found.start(), found.end()))
             || words.any(|word| {
-                let sets = by_module.get(word.as_str());
+                let sets = by_module.get(&word);
                 sets.is_some_and(|sets| used(sets, bytes))
             })
             || (imported.dynamic && by_module.values().any(|sets| used(sets, bytes)))

@@ -4,11 +4,14 @@
 
 use std::collections::BTreeSet;
 
-use memchr::memmem;
+use memchr::memmem::Finder;
+use rayon::prelude::*;
 
 use super::calls::At;
+use super::imports::Word;
 use super::is_test;
 use super::machine::{Machine, Owner};
+use super::relevant::stem;
 use super::taint::{Place, Taint};
 use super::value::{Arguments, Atom, Const, Def, Instance, Role, Value};
 use crate::project::FileId;
@@ -279,25 +282,36 @@ impl<'a> Machine<'a> {
 
     /// Files that may read the field `name` of `owner`.
     fn where_read(&self, owner: &Owner, name: &str) -> Vec<FileId> {
+        /// So many are searched at once.
+        const AT_ONCE: usize = 4096;
+        let name = name.trim_matches(['[', ']']);
         let mut files: BTreeSet<FileId> = self.modules.keys().copied().collect();
         match owner {
             Owner::Instance(Instance { class, .. }) => {
                 files.insert(class.file);
             }
-            Owner::Module(_) | Owner::External(_) | Owner::Store(_) => {
-                files.extend(self.project.ids())
+            Owner::Module(home) => {
+                let stem = stem(self.project.path(*home));
+                let words = [stem.as_bytes(), name.as_bytes()].map(Word::of);
+                let imports = self.imports.iter().enumerate();
+                let imports = imports.filter(|(_, imported)| {
+                    imported.dynamic || imported.star || words.iter().any(|w| imported.contains(*w))
+                });
+                files.extend(imports.map(|(n, _)| FileId(n)));
             }
+            Owner::External(_) | Owner::Store(_) => files.extend(self.project.ids()),
         }
-        let name = name.trim_matches(['[', ']']);
-        let spoken = |file: &FileId| {
-            let bytes = self.project.bytes(*file);
-            memmem::find(bytes, name.as_bytes()).is_some()
+        let finder = Finder::new(name.as_bytes());
+        let (project, finder) = (self.project, &finder);
+        let spoken = |file: &&FileId| {
+            !is_test(project.path(**file)) && finder.find(project.bytes(**file)).is_some()
         };
-        files
-            .into_iter()
-            .filter(|file| !is_test(self.project.path(*file)) && spoken(file))
-            .take(MOST_FILES)
-            .collect()
+        let files: Vec<FileId> = files.into_iter().collect();
+        let found = files.chunks(AT_ONCE).flat_map(|files| {
+            let found = files.par_iter().with_min_len(64).filter(spoken).copied();
+            found.collect::<Vec<FileId>>()
+        });
+        found.take(MOST_FILES).collect()
     }
 
     /// Functions of `file` that read the field `name` of an `owner` and were not interpreted.

@@ -1,22 +1,24 @@
 //! What leads to one load: the same way up as the search for all of them, from there.
 
-use std::collections::BTreeMap;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BinaryHeap};
 use std::rc::Rc;
 
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::mentions::{Parsed, Unit};
-use super::{ANYWHERE, Height, Identity, Target, reaches, sees, stem, target_of};
+use super::{ANYWHERE, Files, Height, Identity, Target, sees, stem, target_of};
 use crate::project::{FileId, Project};
 use crate::python::ast::AnyNodeRef;
 use crate::python::ast::name::Name;
 use crate::python::span;
+use crate::trace::bounds::Bounds;
 use crate::trace::taint::Place;
 use crate::trace::value::Def;
 
 /// The files that were searched, as far as callers are found by them.
-#[derive(Default)]
-pub(in crate::trace) struct Ways {
+pub(in crate::trace) struct Ways<'p> {
+    pub(super) files: Files<'p>,
     pub(super) parsed: BTreeMap<FileId, Parsed>,
     /// Those files by the names they mention.
     pub(super) mentioning: FxHashMap<Name, Vec<FileId>>,
@@ -26,63 +28,66 @@ pub(in crate::trace) struct Ways {
     pub(super) dropped: FxHashSet<Identity>,
 }
 
-/// All that leads to a load.
-#[derive(Debug, Default)]
-pub(in crate::trace) struct Above {
-    /// The functions around it, their callers, and so on.
-    pub functions: FxHashSet<Def>,
-    /// Files whose module level is among it.
-    pub modules: FxHashSet<FileId>,
-    /// Callers of some were not looked for.
-    pub cut: bool,
-}
-
-impl Ways {
+impl Ways<'_> {
     /// Whether calls that surely lead to a load were too far up to be followed, or too many: ways may be missing.
     pub fn are_cut(&self) -> bool {
         !self.dropped.is_empty()
     }
 
-    /// Ready to go up from any load.
-    pub fn climb<'w>(&'w self, project: &'w Project) -> Climb<'w> {
-        let mut units: FxHashMap<(&Name, FileId), Vec<&Unit>> = FxHashMap::default();
-        for (file, info) in &self.parsed {
-            for unit in &info.units {
-                for name in unit.mentions.keys() {
-                    units.entry((name, *file)).or_default().push(unit);
-                }
-            }
-        }
+    /// Ready to go up from any load, looking for what met `bounds`.
+    pub fn climb<'w>(&'w self, bounds: &'w Bounds) -> Climb<'w> {
         Climb {
             ways: self,
-            project,
-            units,
+            project: self.files.project,
+            bounds,
+            units: FxHashMap::default(),
+            ids: FxHashMap::default(),
+            targets: Vec::new(),
+            above: FxHashMap::default(),
             known: FxHashMap::default(),
         }
     }
 }
 
-/// The way up from one load after another.
+/// What is directly above a target.
+#[derive(Debug)]
+struct Above {
+    /// All of it is known, and ran to its end.
+    whole: bool,
+    /// Targets by their number, and how much higher they are.
+    up: Vec<(usize, Height)>,
+}
+
+/// The functions of a file by what they mention.
+type ByMention<'w> = FxHashMap<&'w Name, Vec<&'w Unit>>;
+
+/// The way up from one load after another; what is directly above a target is looked for once.
 pub(in crate::trace) struct Climb<'w> {
-    ways: &'w Ways,
+    ways: &'w Ways<'w>,
     project: &'w Project,
-    /// Functions by what they mention.
-    units: FxHashMap<(&'w Name, FileId), Vec<&'w Unit>>,
-    /// What leads to the innermost function around a load, or to the module level of a file.
-    known: FxHashMap<(FileId, Option<Def>), Rc<Above>>,
+    bounds: &'w Bounds,
+    units: FxHashMap<FileId, Rc<ByMention<'w>>>,
+    /// Numbers of targets.
+    ids: FxHashMap<Identity, usize>,
+    targets: Vec<Target>,
+    above: FxHashMap<usize, Rc<Above>>,
+    /// What is known of the innermost function around a load, or of the module level of a file.
+    known: FxHashMap<(FileId, Option<Def>), bool>,
 }
 
 impl<'w> Climb<'w> {
-    /// What leads to the load at `place`.
-    pub fn above(&mut self, place: Place) -> Rc<Above> {
+    /// Whether all that leads to the load at `place` is known, and ran to its end.
+    pub fn is_whole(&mut self, place: Place) -> bool {
         let around = self.around(place);
         let key = (place.file, around.last().map(|unit| unit.def));
         if let Some(known) = self.known.get(&key) {
-            return Rc::clone(known);
+            return *known;
         }
-        let above = Rc::new(self.above_all(place.file, &around));
-        self.known.insert(key, Rc::clone(&above));
-        above
+        let whole = self.bounds.ran_module(place.file)
+            && around.iter().all(|unit| self.bounds.ran(unit.def))
+            && self.is_whole_above(place.file, &around);
+        self.known.insert(key, whole);
+        whole
     }
 
     /// The functions around `place`, outermost first.
@@ -101,77 +106,131 @@ impl<'w> Climb<'w> {
         nodes.into_iter().filter_map(unit).collect()
     }
 
-    /// What leads to any of the functions `around` in `file`.
-    fn above_all(&self, file: FileId, around: &[&Unit]) -> Above {
-        let mut out = Above::default();
-        out.modules.insert(file);
-        let mut heights: FxHashMap<Identity, Height> = FxHashMap::default();
-        let mut open: Vec<Target> = Vec::new();
-        for unit in around {
-            out.functions.insert(unit.def);
-            open.extend(target_of(unit, file, self.project, Height::GROUND));
+    /// Whether that holds for what is above any of the functions `around` in `file`.
+    fn is_whole_above(&mut self, file: FileId, around: &[&Unit]) -> bool {
+        let targets = around
+            .iter()
+            .filter_map(|unit| target_of(unit, file, self.project, Height::GROUND));
+        let targets: Vec<Target> = targets.collect();
+        let ids = targets.into_iter().map(|target| self.id(target));
+        // The lowest first, so that each is come to from below once: by sure steps alone, which lead further, and by others.
+        let mut open: BinaryHeap<Reverse<(Height, usize)>> =
+            ids.map(|id| Reverse((Height::GROUND, id))).collect();
+        let mut passed: FxHashSet<(usize, bool)> = FxHashSet::default();
+        while let Some(Reverse((height, id))) = open.pop() {
+            if !height.is_followed() {
+                if !height.unsure {
+                    return false;
+                }
+                continue;
+            }
+            if passed.contains(&(id, false)) || !passed.insert((id, height.unsure)) {
+                continue;
+            }
+            let above = self.above(id);
+            if !above.whole {
+                return false;
+            }
+            let up = above.up.iter();
+            open.extend(up.map(|(id, step)| Reverse((height.and(*step), *id))));
         }
-        while let Some(target) = open.pop() {
-            let identity = target.identity();
-            if !target.height.is_followed() {
-                out.cut |= !target.height.unsure;
-                continue;
-            }
-            if heights
-                .get(&identity)
-                .is_some_and(|before| *before <= target.height)
-            {
-                continue;
-            }
-            out.cut |= self.ways.dropped.contains(&identity);
-            heights.insert(identity, target.height);
-            if self.ways.rare.contains(&target.name) && target.file != ANYWHERE {
-                open.push(Target {
+        true
+    }
+
+    /// The number of `target`.
+    fn id(&mut self, target: Target) -> usize {
+        let next = self.targets.len();
+        let id = *self.ids.entry(target.identity()).or_insert(next);
+        if id == next {
+            self.targets.push(target);
+        }
+        id
+    }
+
+    /// What is directly above the target numbered `id`.
+    fn above(&mut self, id: usize) -> Rc<Above> {
+        if let Some(known) = self.above.get(&id) {
+            return Rc::clone(known);
+        }
+        let mut whole = true;
+        let mut higher: Vec<Target> = Vec::new();
+        if let Some(target) = self.targets.get(id).cloned() {
+            whole = !self.ways.dropped.contains(&target.identity());
+            let ways = self.ways;
+            if ways.rare.contains(&target.name) && target.file != ANYWHERE {
+                higher.push(Target {
                     file: ANYWHERE,
                     stem: Name::new(""),
                     classes: Vec::new(),
+                    height: Height::GROUND,
                     ..target.clone()
                 });
             }
-            let mentioning = self.ways.mentioning.get(&target.name);
+            let mentioning = ways.mentioning.get(&target.name);
             for file in mentioning.into_iter().flatten() {
-                self.callers(&target, *file, &mut out, &mut open);
+                whole &= self.callers(&target, *file, &mut higher);
             }
         }
-        out
+        let mut up: Vec<(usize, Height)> = Vec::new();
+        for target in higher {
+            let step = target.height;
+            up.push((self.id(target), step));
+        }
+        up.sort_unstable();
+        up.dedup();
+        let above = Rc::new(Above { whole, up });
+        self.above.insert(id, Rc::clone(&above));
+        above
     }
 
-    /// What in `file` mentions `target` and can mean it.
-    fn callers(&self, target: &Target, file: FileId, out: &mut Above, open: &mut Vec<Target>) {
+    /// Adds to `higher` what in `file` mentions `target` and can mean it; whether all of it ran to its end.
+    fn callers(&mut self, target: &Target, file: FileId, higher: &mut Vec<Target>) -> bool {
         let project = self.project;
         let Some(info) = self.ways.parsed.get(&file) else {
-            return;
+            return true;
         };
-        if !reaches(project, target, file) {
-            return;
+        if !self.ways.files.reaches(target, file) {
+            return true;
         }
+        let mut whole = true;
+        let up = |cost| Height::GROUND.up(cost);
         if let Some(how) = info.module.get(&target.name)
             && let Some(cost) = sees(project, file, info, target, *how, &[])
         {
-            out.modules.insert(file);
+            whole &= self.bounds.ran_module(file);
             let named = info.aliases.iter().filter(|(name, _)| *name == target.name);
-            open.extend(named.map(|(_, local)| Target {
+            higher.extend(named.map(|(_, local)| Target {
                 name: local.clone(),
                 file,
                 stem: stem(project.path(file)),
                 classes: Vec::new(),
-                height: target.height.up(cost).up(super::IMPORTED),
+                height: up(cost).up(super::IMPORTED),
             }));
         }
-        let units = self.units.get(&(&target.name, file));
-        for unit in units.into_iter().flatten() {
+        let by_mention = self.by_mention(file, info);
+        for unit in by_mention.get(&target.name).into_iter().flatten() {
             let Some(how) = unit.mentions.get(&target.name) else {
                 continue;
             };
             if let Some(cost) = sees(project, file, info, target, *how, &unit.classes) {
-                out.functions.insert(unit.def);
-                open.extend(target_of(unit, file, project, target.height.up(cost)));
+                whole &= self.bounds.ran(unit.def);
+                higher.extend(target_of(unit, file, project, up(cost)));
             }
         }
+        whole
+    }
+
+    /// The functions of `file` by what they mention.
+    fn by_mention(&mut self, file: FileId, info: &'w Parsed) -> Rc<ByMention<'w>> {
+        let known = self.units.entry(file).or_insert_with(|| {
+            let mut units = ByMention::default();
+            for unit in &info.units {
+                for name in unit.mentions.keys() {
+                    units.entry(name).or_default().push(unit);
+                }
+            }
+            Rc::new(units)
+        });
+        Rc::clone(known)
     }
 }

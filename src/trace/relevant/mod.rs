@@ -5,25 +5,25 @@
 //! imports its module or its class, or the name is so rare that nothing else can be meant.
 
 mod above;
+mod files;
 mod handed;
 mod mentions;
 
 use std::collections::{BTreeMap, BTreeSet};
 
 use aho_corasick::AhoCorasick;
-use memchr::memmem;
 use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::imports::{Words, by_word};
-use super::is_test;
+use super::imports::Words;
 use super::sites::Site;
 use super::value::Def;
 use crate::project::{FileId, Project};
 use crate::python::ast::name::Name;
 use crate::text::Span;
 
-pub(super) use above::{Above, Ways};
+pub(super) use above::Ways;
+use files::Files;
 pub(super) use handed::Named;
 use mentions::{MODULE, Mentions, OTHER, PLAIN, Parsed, SELF, STRING, Unit};
 
@@ -49,8 +49,6 @@ pub(super) struct Relevant {
     pub methods: BTreeMap<Name, Vec<Def>>,
     /// Names of the project's own functions that are called anywhere in the files that were parsed.
     pub called: FxHashSet<String>,
-    /// How they lead there.
-    pub ways: Ways,
 }
 
 /// Where a method is that may be meant everywhere.
@@ -93,6 +91,14 @@ impl Height {
         }
     }
 
+    /// That, and so much higher.
+    fn and(self, step: Height) -> Height {
+        Height {
+            steps: self.steps + step.steps,
+            unsure: self.unsure || step.unsure,
+        }
+    }
+
     /// Whether it is followed in any case.
     fn is_followed(self) -> bool {
         self.steps <= if self.unsure { HIGHEST } else { HIGHEST_SURE }
@@ -122,13 +128,13 @@ impl Target {
     }
 }
 
-/// Finds what has to be interpreted for `sites`.
-pub(super) fn relevant(
-    project: &Project,
+/// Finds what has to be interpreted for `sites`, and how it leads there.
+pub(super) fn relevant<'p>(
+    project: &'p Project,
     named: Vec<(FileId, Named)>,
     sites: &[Site],
-    imports: &[Words],
-) -> Relevant {
+    imports: &'p [Words],
+) -> (Relevant, Ways<'p>) {
     let mut anchors: FxHashMap<FileId, Vec<(Span, usize)>> = FxHashMap::default();
     for site in sites {
         let here: &mut Vec<(Span, usize)> = anchors.entry(site.place.file).or_default();
@@ -162,7 +168,7 @@ pub(super) fn relevant(
     let mut search = Search {
         everywhere: everywhere.clone(),
         project,
-        imports: by_word(imports),
+        files: Files::new(project, imports),
         anchors,
         parsed: BTreeMap::new(),
         mentioning: FxHashMap::default(),
@@ -206,13 +212,14 @@ pub(super) fn relevant(
     let out = &mut search.out;
     out.to_loads.extend(out.functions.difference(&before));
     let anywhere = search.known.into_keys().filter(|known| known.1 == ANYWHERE);
-    search.out.ways = Ways {
+    let ways = Ways {
         rare: anywhere.map(|(name, ..)| name).collect(),
+        files: search.files,
         parsed: search.parsed,
         mentioning: search.mentioning,
         dropped: search.dropped,
     };
-    search.out
+    (search.out, ways)
 }
 
 /// What callers are looked for, by what they mention.
@@ -232,8 +239,7 @@ struct Search<'p> {
     project: &'p Project,
     /// Files in which any function may call a sink.
     everywhere: FxHashMap<FileId, FxHashSet<Name>>,
-    /// Files by the words of their import statements.
-    imports: FxHashMap<Name, Vec<FileId>>,
+    files: Files<'p>,
     /// What is looked for in a file, in its order, and how far above a load each is.
     anchors: FxHashMap<FileId, Vec<(Span, usize)>>,
     parsed: BTreeMap<FileId, Parsed>,
@@ -345,7 +351,7 @@ impl Search<'_> {
     fn hits(&self, file: FileId, info: &Parsed, wanted: &Wanted) -> Hits {
         let anchors = self.anchors.get(&file).map_or(&[][..], Vec::as_slice);
         let nearest = |mentions: &Mentions, classes: &[Name]| {
-            nearest(self.project, file, info, wanted, mentions, classes)
+            nearest(&self.files, file, info, wanted, mentions, classes)
         };
         let alias = |(name, local): &(Name, Name)| {
             let one = Mentions::from_iter([(name.clone(), *info.module.get(name)?)]);
@@ -426,18 +432,9 @@ impl Search<'_> {
                 }
                 continue;
             }
-            let finder = memmem::Finder::new(target.name.as_bytes());
-            let words = target.classes.iter().chain([&target.stem, &target.name]);
-            let files = words.filter_map(|word| self.imports.get(word)).flatten();
-            for file in files.chain([&target.file]) {
-                if reaches(self.project, target, *file)
-                    && !self.parsed.contains_key(file)
-                    && !out.contains(file)
-                    && finder.find(self.project.bytes(*file)).is_some()
-                {
-                    out.insert(*file);
-                }
-            }
+            let known = |file| self.parsed.contains_key(&file) || out.contains(&file);
+            let naming = self.files.naming(target, &known);
+            out.extend(naming);
         }
         (out.into_iter().collect(), unsearched)
     }
@@ -450,7 +447,7 @@ impl Search<'_> {
             .anchors
             .iter()
             .filter(|(file, spans)| {
-                !is_test(project.path(**file)) && spans.iter().any(|(_, depth)| *depth == 0)
+                !self.files.is_test(**file) && spans.iter().any(|(_, depth)| *depth == 0)
             })
             .map(|(file, _)| *file)
             .collect();
@@ -461,7 +458,7 @@ impl Search<'_> {
                 homes
                     .into_iter()
                     .flatten()
-                    .filter(|home| !is_test(project.path(**home))),
+                    .filter(|home| !self.files.is_test(**home)),
             );
         }
         if near.len() > MOST_NEAR {
@@ -517,7 +514,7 @@ impl Search<'_> {
         let files: Vec<FileId> = project.ids().collect();
         let hits: Vec<(FileId, BTreeSet<usize>)> = files
             .into_par_iter()
-            .filter(|file| !is_test(project.path(*file)))
+            .filter(|file| !self.files.is_test(*file))
             .filter_map(|file| {
                 let bytes = project.bytes(file);
                 let mut hits = BTreeSet::new();
@@ -569,7 +566,7 @@ impl Search<'_> {
 
 /// How far above the nearest load `mentions` are, in `file` and one of `classes`, when they mean something wanted.
 fn nearest(
-    project: &Project,
+    files: &Files<'_>,
     file: FileId,
     info: &Parsed,
     wanted: &Wanted,
@@ -579,10 +576,10 @@ fn nearest(
     let means = |name: &Name, how: u8| {
         let targets = wanted.get(name).into_iter().flatten();
         let meant = targets.into_iter().filter_map(|target| {
-            if !reaches(project, target, file) {
+            if !files.reaches(target, file) {
                 return None;
             }
-            let cost = sees(project, file, info, target, how, classes)?;
+            let cost = sees(files.project, file, info, target, how, classes)?;
             Some(target.height.up(cost)).filter(|height| height.is_followed() || !height.unsure)
         });
         meant.min()
@@ -596,21 +593,6 @@ fn nearest(
             .keys()
             .filter_map(|name| means(name, *mentions.get(name)?))
             .min(),
-    }
-}
-
-/// Whether code in `file` counts as a caller: tests say nothing of what runs, but of themselves.
-fn reaches(project: &Project, target: &Target, file: FileId) -> bool {
-    let folder = |path: &str| path.rsplit_once('/').map_or(0, |(folder, _)| folder.len());
-    let there = project.path(file);
-    let here = match target.file {
-        ANYWHERE => "",
-        file => project.path(file),
-    };
-    match (is_test(here), is_test(there)) {
-        (false, false) => true,
-        (true, true) => here.get(..folder(here)) == there.get(..folder(there)),
-        _ => false,
     }
 }
 
@@ -702,7 +684,7 @@ fn sees(
 }
 
 /// `helpers` of `shop/helpers.py`, `shop` of `shop/__init__.py`.
-fn stem(path: &str) -> Name {
+pub(super) fn stem(path: &str) -> Name {
     let path = path.strip_suffix("/__init__.py").unwrap_or(path);
     let path = path.strip_suffix(".py").unwrap_or(path);
     Name::new(path.rsplit('/').next().unwrap_or(path))
