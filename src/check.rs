@@ -15,7 +15,7 @@ use crate::pack::Model;
 use crate::plan::{Changes, DUAL_READ, Decision, Note, Order, Plan, Reason, plan};
 use crate::project::{FileId, Project};
 use crate::python::{SourceFile, is_notebook};
-use crate::trace::{Finding, Form, Place, Traced, enclosing, is_settled, trace};
+use crate::trace::{Finding, Form, Place, Traced, again, enclosing, is_settled, trace};
 
 pub use ignore::ignored;
 
@@ -278,7 +278,7 @@ fn verify<'f>(
     if let Some(file) = broken.next() {
         return Err(touching(*file, Reason::CheckFailed));
     }
-    let again = trace(&after, model);
+    let again = again(&after, model, traced, changes.keys().copied());
     let gone: Vec<&Finding> = rewritten.iter().map(|(finding, _)| *finding).collect();
     // What only the flow of values shows to be a load may be beyond a bound now that was within it before.
     let partly = again.exhausted;

@@ -5,6 +5,8 @@
 use std::collections::HashMap;
 use std::sync::{Arc, OnceLock};
 
+use rustc_hash::FxHashMap;
+
 use crate::python::{SourceFile, is_notebook, view};
 
 /// Index of a file in its project.
@@ -18,7 +20,19 @@ struct ProjectFile {
     bytes: Vec<u8>,
     /// Of a notebook: the text of its cells, if it is one.
     view: OnceLock<Option<Vec<u8>>>,
-    source: OnceLock<SourceFile>,
+    /// Boxed: most files are never parsed.
+    source: OnceLock<Box<SourceFile>>,
+}
+
+impl ProjectFile {
+    fn new(path: String, bytes: Vec<u8>) -> Arc<ProjectFile> {
+        Arc::new(ProjectFile {
+            path,
+            bytes,
+            view: OnceLock::new(),
+            source: OnceLock::new(),
+        })
+    }
 }
 
 /// A file that was seen and not read, and why: a kebab-case code.
@@ -34,7 +48,8 @@ pub struct SkippedFile {
 #[derive(Debug)]
 pub struct Project {
     files: Vec<Arc<ProjectFile>>,
-    by_path: HashMap<String, FileId>,
+    /// Made when it is first asked: most projects have nothing to be asked about.
+    by_path: Arc<OnceLock<FxHashMap<String, FileId>>>,
     skipped: Vec<SkippedFile>,
 }
 
@@ -46,25 +61,13 @@ impl Project {
     ) -> Project {
         let mut files: Vec<_> = files
             .into_iter()
-            .map(|(path, bytes)| {
-                Arc::new(ProjectFile {
-                    path,
-                    bytes,
-                    view: OnceLock::new(),
-                    source: OnceLock::new(),
-                })
-            })
+            .map(|(path, bytes)| ProjectFile::new(path, bytes))
             .collect();
         files.sort_by(|a, b| a.path.cmp(&b.path));
         skipped.sort_by(|a, b| a.file.cmp(&b.file));
-        let by_path = files
-            .iter()
-            .enumerate()
-            .map(|(n, file)| (file.path.clone(), FileId(n)))
-            .collect();
         Project {
             files,
-            by_path,
+            by_path: Arc::default(),
             skipped,
         }
     }
@@ -77,17 +80,12 @@ impl Project {
             .enumerate()
             .map(|(n, file)| match changes.get(&FileId(n)) {
                 None => Arc::clone(file),
-                Some(bytes) => Arc::new(ProjectFile {
-                    path: file.path.clone(),
-                    bytes: bytes.clone(),
-                    view: OnceLock::new(),
-                    source: OnceLock::new(),
-                }),
+                Some(bytes) => ProjectFile::new(file.path.clone(), bytes.clone()),
             })
             .collect();
         Project {
             files,
-            by_path: self.by_path.clone(),
+            by_path: Arc::clone(&self.by_path),
             skipped: self.skipped.clone(),
         }
     }
@@ -129,7 +127,9 @@ impl Project {
     pub fn source(&self, file: FileId) -> &SourceFile {
         static NOTHING: OnceLock<SourceFile> = OnceLock::new();
         match self.files.get(file.0) {
-            Some(f) => f.source.get_or_init(|| SourceFile::read(&f.path, &f.bytes)),
+            Some(f) => f
+                .source
+                .get_or_init(|| Box::new(SourceFile::read(&f.path, &f.bytes))),
             None => NOTHING.get_or_init(|| SourceFile::read("", b"")),
         }
     }
@@ -147,7 +147,7 @@ impl Project {
         let (seen, keep) = look(&source);
         if keep || source.unparsed().is_some() {
             // Somebody else may have been faster; theirs is the same.
-            let _ = known.source.set(source);
+            let _ = known.source.set(Box::new(source));
         }
         seen
     }
@@ -166,7 +166,11 @@ impl Project {
 
     /// The file at `path`.
     pub fn by_path(&self, path: &str) -> Option<FileId> {
-        self.by_path.get(path).copied()
+        let by_path = self.by_path.get_or_init(|| {
+            let paths = self.files.iter().map(|file| file.path.clone());
+            paths.zip((0..).map(FileId)).collect()
+        });
+        by_path.get(path).copied()
     }
 
     /// The file that `import name` in `from` means, if the project has it: `shop.helpers`, `..helpers`.

@@ -9,7 +9,7 @@ use crate::pack::Model;
 use crate::plan::{Decision, Ignore, Note, Order, line_above, plan};
 use crate::project::{FileId, Project};
 use crate::text::{Edit, EditSet};
-use crate::trace::{Finding, trace};
+use crate::trace::{Finding, Traced, again, trace};
 
 /// The findings of `project` that count under `order`, with a comment above each instead of a rewrite.
 pub fn ignored(
@@ -44,7 +44,7 @@ pub fn ignored(
         let Some(after) = commented(project, model, &wanted, &asked.reason) else {
             break HashMap::new();
         };
-        match failing(project, model, order, &wanted, &after) {
+        match failing((project, &traced), model, order, &wanted, &after) {
             None => break after,
             Some(file) => wanted.retain(|finding| finding.place.file != file),
         }
@@ -137,14 +137,14 @@ fn commented(
 
 /// A file in which the comments of `after` do not do what they are for, or anything else.
 fn failing(
-    project: &Project,
+    (project, traced): (&Project, &Traced),
     model: &Model,
     order: &Order,
     wanted: &[&Finding],
     after: &HashMap<FileId, Vec<u8>>,
 ) -> Option<FileId> {
     let changed = project.with(after);
-    let again = trace(&changed, model);
+    let again = again(&changed, model, traced, after.keys().copied());
     let decided = plan(&changed, model, &again, order).decisions;
     let rows = again.findings.iter().zip(&decided);
     let suppressed = rows.filter(|(_, decision)| **decision == Decision::Suppressed);

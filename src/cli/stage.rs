@@ -22,7 +22,7 @@ use crate::fetch::Url;
 use crate::journal::{Entry, IN_PLACE, Journal, RepoRecord, RunRecord, State, Target};
 use crate::pack::Model;
 use crate::plan::Order;
-use crate::repo::Repo;
+use crate::repo::{Repo, RepoError};
 use crate::report::{Format, ProjectRow, Rule, Run};
 use crate::stage::settle;
 
@@ -470,11 +470,18 @@ impl Work {
         let plan = self.settings.plan.as_ref();
         terms.order.skipped = plan.map(|plan| plan.skipped(asked)).unwrap_or_default();
         let model = terms.model();
-        let checked = crate::migrate(&opened.project, model, &terms.order, base);
+        let (project, order) = (&opened.project, &terms.order);
+        let (root, prefix) = (repo.root(), &opened.prefix);
+        let mut dirty = Ok(Vec::new());
+        let checked = rayon::in_place_scope(|meanwhile| {
+            // Libgit2 looks at every file of the work tree.
+            meanwhile.spawn(|_| dirty = Repo::open(root).and_then(|repo| repo.dirty(prefix)));
+            crate::migrate(project, model, order, base)
+        });
         let mut changeset = checked.changeset.clone();
         let wanted = self.settings.tests.wanted(&opened.project, model, &checked);
         let mut row = terms.row(&name, &opened, checked);
-        unseen(repo, &opened.prefix, &mut row);
+        row.notes.extend(unseen(dirty));
         row.notes
             .extend(plan.iter().flat_map(|plan| plan.notes(asked)));
         if let Some(wanted) = wanted.filter(|_| !changeset.files().is_empty()) {
@@ -641,17 +648,14 @@ pub(super) fn inputs_at(
     inputs
 }
 
-/// Notes which changed files of the work tree were not read: `stage` reads the commit.
-fn unseen(repo: &Repo, prefix: &str, row: &mut ProjectRow) {
-    match repo.dirty(prefix) {
-        Ok(files) if files.is_empty() => {}
-        Ok(files) => row.notes.push(format!(
+/// Says which changed files of the work tree were not read: `stage` reads the commit.
+fn unseen(dirty: Result<Vec<String>, RepoError>) -> Option<String> {
+    match dirty {
+        Ok(files) if files.is_empty() => None,
+        Ok(files) => Some(format!(
             "read from the commit; these changed files of the work tree were not seen: {}",
             files.join(", ")
         )),
-        Err(error) => {
-            let note = format!("the state of the work tree is not known: {error}");
-            row.notes.push(note);
-        }
+        Err(error) => Some(format!("the state of the work tree is not known: {error}")),
     }
 }

@@ -409,7 +409,7 @@ fn fitted(
         by,
         notes,
         together: planner.together,
-        unused: suppress::unused(project, model, findings),
+        unused: suppress::unused(project, model, traced),
         changes: accepted.changes,
         suggested,
     })

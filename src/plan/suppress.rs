@@ -4,8 +4,6 @@
 
 use std::collections::BTreeSet;
 
-use memchr::memmem;
-
 use super::Planner;
 use super::groups::Note;
 use crate::pack::{Model, Transform};
@@ -13,10 +11,7 @@ use crate::project::Project;
 use crate::python::SourceFile;
 use crate::python::ast::StmtRef;
 use crate::text::Span;
-use crate::trace::{Finding, Place};
-
-/// What depickle's own comments begin with.
-const OWN: &str = "depickle:";
+use crate::trace::{Finding, OWN, Place, Traced};
 
 impl Planner<'_> {
     /// The comment that leaves `finding` alone.
@@ -28,14 +23,11 @@ impl Planner<'_> {
     }
 }
 
-/// Comments of depickle's own that leave no load of `findings` alone.
-pub(super) fn unused(project: &Project, model: &Model, findings: &[Finding]) -> Vec<Place> {
+/// Comments of depickle's own that leave no load alone.
+pub(super) fn unused(project: &Project, model: &Model, traced: &Traced) -> Vec<Place> {
     let mut unused = Vec::new();
     let mut used: Option<BTreeSet<Place>> = None;
-    for file in project.ids() {
-        if memmem::find(project.bytes(file), OWN.as_bytes()).is_none() {
-            continue;
-        }
+    for file in traced.spoken_to.iter().copied() {
         let source = project.source(file);
         for (at, _) in source.text().match_indices(OWN) {
             let Some(span) = source.comment(at).filter(|span| span.start <= at) else {
@@ -43,7 +35,7 @@ pub(super) fn unused(project: &Project, model: &Model, findings: &[Finding]) -> 
             };
             let place = Place { file, span };
             let used = used.get_or_insert_with(|| {
-                let each = findings.iter();
+                let each = traced.findings.iter();
                 each.filter_map(|f| comment_for(project, model, f))
                     .collect()
             });

@@ -5,6 +5,7 @@
 use std::fs;
 
 use git2::{ObjectType, Oid, Status, StatusOptions};
+use rayon::prelude::*;
 use sha2::{Digest, Sha256};
 
 use super::attributes::Attributes;
@@ -18,6 +19,12 @@ use super::{Base, Filter, Listing, Repo, RepoError, SkipReason};
 
 /// Larger executables are no scripts, in bytes.
 const LARGEST_SCRIPT: u64 = 1 << 20;
+
+/// Fewer files are read on one thread.
+const FEW: usize = 500;
+
+/// A file's path below what is listed, its path in the repository, and what it is there.
+type Wanted = (String, String, Entry);
 
 /// Mode of a submodule.
 const SUBMODULE: u32 = 0o160_000;
@@ -87,6 +94,7 @@ impl Repo {
             tree = entry.id.clone();
             here = format!("{here}{part}/");
         }
+        let mut wanted = Vec::new();
         // A list and not recursion: trees can be nested deeper than any stack.
         let mut todo = vec![(tree, here.clone(), true)];
         while let Some((id, folder, utf8)) = todo.pop() {
@@ -114,7 +122,11 @@ impl Repo {
                 } else if entry.mode() != SUBMODULE {
                     let admitted = globs.admit(&below);
                     let content = match kind(bytes) {
-                        Kind::Python if admitted => Some(at.read(&path, &entry)),
+                        Kind::Python if admitted && utf8 => {
+                            wanted.push((below, path, entry));
+                            continue;
+                        }
+                        Kind::Python if admitted => Some(Err(SkipReason::NotUtf8Name)),
                         Kind::Unnamed if admitted && entry.mode() == EXECUTABLE => {
                             at.script(&path, &entry)
                         }
@@ -135,6 +147,9 @@ impl Repo {
                     }
                 }
             }
+        }
+        for (below, content) in at.read_all(wanted) {
+            listing.add(below, content);
         }
         Ok(listing.sorted())
     }
@@ -338,15 +353,44 @@ impl AtCommit<'_> {
     }
 
     fn read(&self, path: &str, entry: &Entry) -> Result<Vec<u8>, SkipReason> {
+        self.attributes.read(&self.repo.store, path, entry)
+    }
+
+    /// Many at once, on all threads: each then has a repository of its own, which no two may use at a time.
+    fn read_all(&self, wanted: Vec<Wanted>) -> Vec<(String, Result<Vec<u8>, SkipReason>)> {
+        let (store, attributes) = (&self.repo.store, &self.attributes);
+        let share = wanted.len().div_ceil(rayon::current_num_threads()).max(FEW);
+        let mut stores: Vec<Store> = Vec::new();
+        if wanted.len() > share {
+            stores.extend(wanted.chunks(share).map_while(|_| store.another()));
+        }
+        if stores.len() < wanted.chunks(share).len() {
+            let read =
+                |(below, path, entry): Wanted| (below, attributes.read(store, &path, &entry));
+            return wanted.into_iter().map(read).collect();
+        }
+        let shares = wanted.par_chunks(share).zip(stores);
+        let read = shares.flat_map_iter(|(wanted, store)| {
+            let read = move |(below, path, entry): &Wanted| {
+                (below.clone(), attributes.read(&store, path, entry))
+            };
+            wanted.iter().map(read)
+        });
+        read.collect()
+    }
+}
+
+impl Attributes {
+    /// The file at `path`, unless a filter makes it another one.
+    fn read(&self, objects: &Store, path: &str, entry: &Entry) -> Result<Vec<u8>, SkipReason> {
         match entry.mode() {
             0o120_000 => return Err(SkipReason::Symlink),
             SUBMODULE => return Err(SkipReason::Submodule),
             _ => {}
         }
-        if self.attributes.filtered(path) {
+        if self.filtered(path) {
             return Err(SkipReason::FilteredByAttribute);
         }
-        let objects = &self.repo.store;
         if objects
             .header(&entry.id)
             .is_some_and(|(_, size)| size > MAX_BYTES)

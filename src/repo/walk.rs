@@ -6,7 +6,7 @@
 //! line-end conversion).
 
 use std::collections::HashSet;
-use std::fs::{self, File};
+use std::fs::{self, File, FileType};
 use std::io::Read;
 use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -14,6 +14,7 @@ use std::sync::{Arc, mpsc};
 
 use globset::{Glob, GlobSet, GlobSetBuilder};
 use ignore::{DirEntry, WalkBuilder, WalkState};
+use rayon::prelude::*;
 
 use super::{Repo, RepoError, canonical};
 
@@ -120,9 +121,16 @@ impl Listing {
     }
 
     pub(super) fn sorted(mut self) -> Listing {
-        self.files.sort_by(|a, b| a.path.cmp(&b.path));
+        self.files.par_sort_by(|a, b| a.path.cmp(&b.path));
         self.skipped.sort_by(|a, b| a.path.cmp(&b.path));
         self
+    }
+
+    /// Whether it has `path`, once it is sorted.
+    fn has(&self, path: &str) -> bool {
+        let file = |one: &Found| one.path.as_str().cmp(path);
+        let skipped = |one: &Skipped| one.path.as_str().cmp(path);
+        self.files.binary_search_by(file).is_ok() || self.skipped.binary_search_by(skipped).is_ok()
     }
 }
 
@@ -189,25 +197,18 @@ pub fn files_in(root: &Path, filter: &Filter) -> Result<Listing, RepoError> {
         })
         .threads(rayon::current_num_threads())
         .build_parallel();
-    let (looked, each) = mpsc::channel();
+    let (all, each) = mpsc::channel();
     walk.run(|| {
-        let (looked, root, globs) = (looked.clone(), &root, &globs);
+        let (mut own, root, globs) = (Looked::new(&all), &root, &globs);
         Box::new(move |entry| {
-            if let Some(one) = look(root, globs, entry) {
-                // As above.
-                let _ = looked.send(one);
-            }
+            own.seen.extend(look(root, globs, entry));
             WalkState::Continue
         })
     });
-    drop(looked);
-    let mut seen = HashSet::new();
-    for (path, content) in each {
+    drop(all);
+    for (path, content) in each.iter().flatten() {
         match content {
-            Seen::Read(content) => {
-                seen.insert(path.clone());
-                listing.add(path, content);
-            }
+            Seen::Read(content) => listing.add(path, content),
             Seen::LeftOut => listing.left_out += 1,
             Seen::Stub => listing.stubs += 1,
         }
@@ -218,14 +219,14 @@ pub fn files_in(root: &Path, filter: &Filter) -> Result<Listing, RepoError> {
     for folder in nested.try_iter() {
         let (path, _) = relative(&root, &folder);
         if globs.admit(&path) {
-            seen.insert(path.clone());
             listing.add(path, Err(SkipReason::Submodule));
         }
     }
-    if checkout && !filter.no_ignore {
-        tracked_but_ignored(&root, &globs, seen, &mut listing);
-    }
-    Ok(listing.sorted())
+    let listing = listing.sorted();
+    Ok(match checkout && !filter.no_ignore {
+        true => tracked_but_ignored(&root, &globs, listing),
+        false => listing,
+    })
 }
 
 /// Whether what `folder` says is ignored cannot be read: a FIFO never ends, nor does a link to `/dev/zero`. Git follows
@@ -258,6 +259,26 @@ enum Seen {
     Stub,
 }
 
+/// What one thread of the walk came to, which is sent at its end: a message for each file would cost as much as its search.
+struct Looked {
+    seen: Vec<(String, Seen)>,
+    all: mpsc::Sender<Vec<(String, Seen)>>,
+}
+
+impl Looked {
+    fn new(all: &mpsc::Sender<Vec<(String, Seen)>>) -> Looked {
+        let (seen, all) = (Vec::new(), all.clone());
+        Looked { seen, all }
+    }
+}
+
+impl Drop for Looked {
+    fn drop(&mut self) {
+        // The receiver lives as long as the walk; were it gone, nobody would ask.
+        let _ = self.all.send(std::mem::take(&mut self.seen));
+    }
+}
+
 /// What the walk of `root` came to, and its path, if it is of interest.
 fn look(
     root: &Path,
@@ -272,10 +293,10 @@ fn look(
             return globs.admit(&path).then_some((path, Seen::Read(Err(why))));
         }
     };
-    let folder = entry.file_type().is_none_or(|kind| kind.is_dir());
+    let file_type = entry.file_type().filter(|kind| !kind.is_dir())?;
     let kind = kind(entry.file_name().as_encoded_bytes());
     let script = || kind == Kind::Unnamed && is_script(entry.path());
-    if folder || !(matches!(kind, Kind::Python | Kind::Stub) || script()) {
+    if !(matches!(kind, Kind::Python | Kind::Stub) || script()) {
         return None;
     }
     let (path, utf8) = relative(root, entry.path());
@@ -283,26 +304,23 @@ fn look(
         (true, Kind::Stub) => Seen::Stub,
         (false, Kind::Stub) => return None,
         (false, _) => Seen::LeftOut,
-        (true, _) if utf8 => Seen::Read(read(entry.path())),
+        (true, _) if utf8 => Seen::Read(read_as(entry.path(), file_type)),
         (true, _) => Seen::Read(Err(SkipReason::NotUtf8Name)),
     };
     Some((path, seen))
 }
 
-/// Git goes on tracking a file that it was told to ignore later, and [`Repo::files_at`] sees it.
-/// A repository that cannot be opened has no such files, as far as can be told.
-fn tracked_but_ignored(
-    root: &Path,
-    globs: &Globs,
-    mut seen: HashSet<String>,
-    listing: &mut Listing,
-) {
+/// `listing`, which is sorted, with what git goes on tracking though it was told to ignore it later: [`Repo::files_at`]
+/// sees it. A repository that cannot be opened has no such files, as far as can be told.
+fn tracked_but_ignored(root: &Path, globs: &Globs, listing: Listing) -> Listing {
     let Ok(repo) = Repo::discover(root) else {
-        return;
+        return listing;
     };
     let (Ok(prefix), Ok(index)) = (repo.prefix(root), repo.store.index()) else {
-        return;
+        return listing;
     };
+    let mut seen = HashSet::new();
+    let mut more: Vec<(String, Result<Vec<u8>, SkipReason>)> = Vec::new();
     for (mode, path) in &index {
         let submodule = *mode == 0o160_000;
         let path = std::str::from_utf8(path).ok();
@@ -315,11 +333,12 @@ fn tracked_but_ignored(
         let wanted = (submodule || kind == Kind::Python || script())
             && !is_git_internal(below)
             && globs.admit(below);
-        if !wanted || !seen.insert(below.to_owned()) {
+        // In a conflict the index has a file three times.
+        if !wanted || listing.has(below) || !seen.insert(below) {
             continue;
         }
         if submodule {
-            listing.add(below.to_owned(), Err(SkipReason::Submodule));
+            more.push((below.to_owned(), Err(SkipReason::Submodule)));
             continue;
         }
         let on_disk = |part: &Path| fs::symlink_metadata(root.join(part));
@@ -333,37 +352,62 @@ fn tracked_but_ignored(
             .all(|part| on_disk(part).is_ok_and(|data| data.is_dir()))
             && on_disk(Path::new(below)).is_ok()
         {
-            listing.add(below.to_owned(), read(&root.join(below)));
+            more.push((below.to_owned(), read(&root.join(below))));
         }
     }
+    if more.is_empty() {
+        return listing;
+    }
+    let mut listing = listing;
+    for (path, content) in more {
+        listing.add(path, content);
+    }
+    listing.sorted()
 }
 
 /// The bytes of a regular file; never waits for a FIFO and never follows a symlink.
 fn read(path: &Path) -> Result<Vec<u8>, SkipReason> {
-    let unreadable = |error: std::io::Error| SkipReason::Unreadable(error.to_string());
-    let data = fs::symlink_metadata(path).map_err(unreadable)?;
-    if data.is_symlink() {
+    let data = fs::symlink_metadata(path).map_err(|error| unreadable(&error))?;
+    read_as(path, data.file_type())
+}
+
+/// The same, of what is known to be of this `kind`.
+fn read_as(path: &Path, kind: FileType) -> Result<Vec<u8>, SkipReason> {
+    if kind.is_symlink() {
         return Err(SkipReason::Symlink);
     }
-    if !data.is_file() {
+    if !kind.is_file() {
         return Err(SkipReason::NotAFile);
     }
-    // As large as it is now: it is read at once.
-    let mut bytes = Vec::with_capacity(data.len().min(MAX_BYTES) as usize);
-    if data.len() <= MAX_BYTES {
-        let file = open(path).map_err(unreadable)?;
-        // It may have become something else meanwhile.
-        if !file.metadata().map_err(unreadable)?.is_file() {
-            return Err(SkipReason::NotAFile);
-        }
-        file.take(MAX_BYTES + 1)
-            .read_to_end(&mut bytes)
-            .map_err(unreadable)?;
+    read_file(path).map_err(|error| unreadable(&error))?
+}
+
+fn unreadable(error: &std::io::Error) -> SkipReason {
+    SkipReason::Unreadable(error.to_string())
+}
+
+fn read_file(path: &Path) -> std::io::Result<Result<Vec<u8>, SkipReason>> {
+    let mut file = open(path)?;
+    let data = file.metadata()?;
+    // It may have become something else meanwhile.
+    if !data.is_file() {
+        return Ok(Err(SkipReason::NotAFile));
     }
-    match data.len().max(bytes.len() as u64) > MAX_BYTES {
+    if data.len() > MAX_BYTES {
+        return Ok(Err(SkipReason::TooLarge));
+    }
+    // One more than it says: when no more than that comes, nothing is left, and nobody needs to ask again.
+    let size = data.len() as usize;
+    let mut bytes = vec![0; size + 1];
+    let read = file.read(&mut bytes)?;
+    bytes.truncate(read);
+    if read != size {
+        file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
+    }
+    Ok(match bytes.len() as u64 > MAX_BYTES {
         true => Err(SkipReason::TooLarge),
         false => not_a_pointer(bytes),
-    }
+    })
 }
 
 #[cfg(unix)]
@@ -483,11 +527,11 @@ pub(super) fn is_git_internal(path: &str) -> bool {
 /// `path` below `root`, and whether its name is UTF-8.
 fn relative(root: &Path, path: &Path) -> (String, bool) {
     let below = path.strip_prefix(root).unwrap_or(path);
-    let parts: Vec<_> = below.iter().map(|part| part.to_string_lossy()).collect();
-    let path = if parts.is_empty() {
-        ".".to_owned()
-    } else {
-        parts.join("/")
+    let text = below.to_string_lossy();
+    let path = match (text.as_ref(), std::path::MAIN_SEPARATOR) {
+        ("", _) => ".".to_owned(),
+        (text, '/') => text.to_owned(),
+        (text, separator) => text.replace(separator, "/"),
     };
     (path, below.to_str().is_some())
 }
@@ -529,7 +573,7 @@ impl Globs {
     pub fn admit(&self, path: &str) -> bool {
         let hit = |set: &GlobSet| {
             let folders = path.match_indices('/').map(|(end, _)| &path[..end]);
-            folders.chain([path]).any(|part| set.is_match(part))
+            !set.is_empty() && folders.chain([path]).any(|part| set.is_match(part))
         };
         self.include.as_ref().is_none_or(hit) && !hit(&self.exclude)
     }

@@ -4,12 +4,13 @@
 //! like one may be, too, and a word may be taken for another.
 
 use std::hash::Hasher;
+use std::sync::{Arc, LazyLock};
 
-use memchr::memmem;
+use memchr::memmem::Finder;
 use rayon::prelude::*;
 use rustc_hash::FxHasher;
 
-use crate::project::{FileId, Project};
+use crate::project::FileId;
 
 /// A word, by its hash: it is only ever compared, and there are millions.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -25,10 +26,10 @@ impl Word {
 }
 
 /// The words of one file's import statements: parts of module names, and imported names.
-#[derive(Debug, Default)]
+#[derive(Debug, Clone)]
 pub(super) struct Words {
-    /// Sorted, each once.
-    words: Box<[Word]>,
+    /// Sorted, each once; shared with what is known after a change elsewhere.
+    words: Arc<[Word]>,
     /// It imports by a text that is made or read at run time: `import_module(name)`.
     pub dynamic: bool,
     /// It imports all names of a module.
@@ -50,7 +51,7 @@ impl Words {
         words.sort_unstable();
         words.dedup();
         Words {
-            words: words.into_boxed_slice(),
+            words: words.into(),
             dynamic,
             star,
         }
@@ -74,9 +75,10 @@ fn is_word(byte: &u8) -> bool {
 /// Shows `each` the import statements in `bytes`: what stands before `import`, and what stands from there on. Whether there are
 /// imports of another kind, too.
 pub(super) fn statements<'b>(bytes: &'b [u8], mut each: impl FnMut(&'b [u8], &'b [u8])) -> bool {
+    static IMPORT: LazyLock<Finder<'static>> = LazyLock::new(|| Finder::new("import"));
     let mut dynamic = false;
     let bytes = bytes.strip_prefix("\u{feff}".as_bytes()).unwrap_or(bytes);
-    for at in memmem::find_iter(bytes, b"import") {
+    for at in IMPORT.find_iter(bytes) {
         let before = bytes.get(..at).unwrap_or_default();
         let rest = bytes.get(at..).unwrap_or_default();
         let after = rest.get(b"import".len());
@@ -136,13 +138,6 @@ fn bracket(rest: &[u8]) -> Option<usize> {
         }
         from = at + memchr::memchr(b'\n', rest.get(at..)?)?;
     }
-}
-
-/// The words of all files of `project`, in their order.
-pub(super) fn imports(project: &Project) -> Vec<Words> {
-    let files: Vec<FileId> = project.ids().collect();
-    let words = |file| Words::of(project.bytes(file));
-    files.into_par_iter().map(words).collect()
 }
 
 /// Files by the words of their import statements.

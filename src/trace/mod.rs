@@ -36,6 +36,7 @@ mod patterns;
 mod queues;
 mod relevant;
 mod restricted;
+mod search;
 mod settings;
 mod sites;
 mod statements;
@@ -57,14 +58,15 @@ use crate::text::Span;
 
 pub use handlers::Handler;
 pub use machine::CallAt;
+pub use search::OWN;
 pub use sites::Form;
 pub use taint::{Hop, HopKind, Place};
 pub use uses::{Doing, Use};
 pub use value::Def;
 pub use writers::{Content, Link, Writing};
 
-use imports::Words;
 use machine::{Machine, Reached};
+use search::Searched;
 use sites::Site;
 use taint::Taint;
 
@@ -196,6 +198,9 @@ pub struct Traced {
     pub writing_files: Vec<FileId>,
     /// Whether a bound on work was met.
     pub exhausted: bool,
+    /// Files that may hold a comment of depickle's own.
+    pub spoken_to: Vec<FileId>,
+    searched: Searched,
 }
 
 /// Passes over a project: another one when a field got a value after it was read.
@@ -209,11 +214,28 @@ pub fn trace(project: &Project, model: &Model) -> Traced {
 /// The same with another bound on work for each entry point, in expressions and statements: what is told to be complete
 /// must not depend on it.
 pub fn trace_within(project: &Project, model: &Model, most_each: usize) -> Traced {
-    let imports = imports::imports(project);
-    let mut traced = flows(project, model, &imports, most_each);
+    traced(project, model, most_each, Searched::of(project, model))
+}
+
+/// The same for `project` after the files `changed` were: the others are not searched again.
+pub fn again(
+    project: &Project,
+    model: &Model,
+    before: &Traced,
+    changed: impl IntoIterator<Item = FileId>,
+) -> Traced {
+    let searched = before.searched.again(project, model, changed);
+    traced(project, model, machine::MOST_WORK_EACH, searched)
+}
+
+fn traced(project: &Project, model: &Model, most_each: usize, searched: Searched) -> Traced {
+    let mut traced = flows(project, model, most_each, &searched);
+    let setting = searched.setting();
     traced
         .findings
-        .extend(settings::settings(project, model, &imports));
+        .extend(settings::settings(project, model, setting));
+    traced.spoken_to = searched.spoken_to();
+    traced.searched = searched;
     for finding in &mut traced.findings {
         finding.test = is_test(project.path(finding.place.file));
     }
@@ -223,9 +245,10 @@ pub fn trace_within(project: &Project, model: &Model, most_each: usize) -> Trace
 }
 
 /// Finds every call that loads, and what reaches it.
-fn flows(project: &Project, model: &Model, imports: &[Words], most_each: usize) -> Traced {
-    let naming = sites::naming_files(project, model, imports);
-    let looked: Vec<(FileId, Vec<Site>, relevant::Named)> = naming
+fn flows(project: &Project, model: &Model, most_each: usize, searched: &Searched) -> Traced {
+    let imports = searched.imports();
+    let looked: Vec<(FileId, Vec<Site>, relevant::Named)> = searched
+        .naming()
         .into_par_iter()
         .filter_map(|file| {
             project.glance(file, |source| {
@@ -298,6 +321,8 @@ fn flows(project: &Project, model: &Model, imports: &[Words], most_each: usize) 
         writings,
         writing_files,
         exhausted,
+        spoken_to: Vec::new(),
+        searched: Searched::default(),
     }
 }
 

@@ -5,10 +5,6 @@
 
 use std::collections::BTreeSet;
 
-use aho_corasick::{AhoCorasick, MatchKind};
-use rayon::prelude::*;
-
-use super::imports::{Word, Words};
 use super::sites::Form;
 use super::taint::Place;
 use super::{Finding, Reach};
@@ -18,50 +14,10 @@ use crate::python::ast::visitor::{self, Visitor};
 use crate::python::ast::{Expr, Stmt};
 use crate::python::{SourceFile, span};
 
-/// All settings of `project`, whose files import these words, that choose what `model` says is dangerous.
-pub(super) fn settings(project: &Project, model: &Model, imports: &[Words]) -> Vec<Finding> {
+/// All settings in `files` of `project` that choose what `model` says is dangerous.
+pub(super) fn settings(project: &Project, model: &Model, files: Vec<FileId>) -> Vec<Finding> {
     let rows: Vec<(SinkId, &Setting)> = model.settings().collect();
-    let keys: BTreeSet<&str> = rows
-        .iter()
-        .flat_map(|(_, row)| &row.keys)
-        .map(String::as_str)
-        .collect();
-    // What a file must say besides: few speak of pickles, and many have a key such as `accept`.
-    let values = rows.iter().flat_map(|(_, row)| {
-        let last = |name: &String| {
-            let name = name.trim_end_matches("()");
-            name.rsplit('.').next().unwrap_or(name).to_owned()
-        };
-        let names = row.names.iter().map(last);
-        names.chain(row.values.iter().cloned())
-    });
-    let values: BTreeSet<String> = values.collect();
-    let (Some(search), Some(chosen)) = (any_of(keys), any_of(values.iter().map(String::as_str)))
-    else {
-        return Vec::new();
-    };
-    let words = |package: &String| {
-        package
-            .split('.')
-            .map(|part| Word::of(part.as_bytes()))
-            .collect()
-    };
-    let packages = rows
-        .iter()
-        .map(|(_, row)| row.packages.iter().map(words).collect());
-    let packages: Vec<Vec<Vec<Word>>> = packages.collect();
-    let imported = |words: &Words| {
-        let all = |package: &Vec<Word>| package.iter().all(|word| words.contains(*word));
-        let mut rows = packages.iter();
-        rows.any(|packages| packages.is_empty() || packages.iter().any(all))
-    };
-    let files: Vec<FileId> = project.ids().collect();
-    let said = files.into_par_iter().filter(|id| {
-        let bytes = project.bytes(*id);
-        imports.get(id.0).is_none_or(imported) && chosen.is_match(bytes) && search.is_match(bytes)
-    });
-    let said: Vec<FileId> = said.collect();
-    let found = said.into_iter().flat_map(|id| {
+    let found = files.into_iter().flat_map(|id| {
         project.glance(id, |file| {
             let used: Vec<&str> = file.scopes().imports().map(|i| i.target.as_str()).collect();
             let mut look = Look {
@@ -80,21 +36,6 @@ pub(super) fn settings(project: &Project, model: &Model, imports: &[Words]) -> V
         })
     });
     found.collect()
-}
-
-/// A search for any of `words`.
-fn any_of<'w>(words: impl IntoIterator<Item = &'w str>) -> Option<AhoCorasick> {
-    let words: BTreeSet<&str> = words.into_iter().collect();
-    // Where the longer one is, the shorter one is as well.
-    let longer = |word: &&&str| {
-        let mut others = words.iter();
-        !others.any(|other| other != *word && word.contains(other))
-    };
-    let shortest = words.iter().filter(longer);
-    // The leftmost is what there are vector searches for.
-    let mut search = AhoCorasick::builder();
-    search.match_kind(MatchKind::LeftmostFirst);
-    search.build(shortest).ok()
 }
 
 /// Whether a file with the imports `used` may hold the setting.

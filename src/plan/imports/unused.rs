@@ -2,6 +2,8 @@
 
 use std::collections::BTreeSet;
 
+use memchr::memmem;
+
 use super::Imports;
 use crate::python::ast::{self, Expr, Stmt};
 use crate::python::{Bound, Import, span};
@@ -75,19 +77,19 @@ impl Imports<'_> {
             .or(path.strip_suffix(".py"));
         let module = stem.unwrap_or(path).rsplit('/').next().unwrap_or(path);
         let dotted = format!("{module}.{local}");
+        // Made once for all files.
+        let words = [local, module, &dotted].map(memmem::Finder::new);
+        let [local_word, module_word, dotted_word] = &words;
         self.project
             .ids()
             .filter(|other| *other != self.id)
             .any(|other| {
                 let bytes = self.project.bytes(other);
-                let has = |word: &str| {
-                    let word = word.as_bytes();
-                    bytes.windows(word.len()).any(|window| window == word)
-                };
-                if !has(local) || !has(module) {
+                let has = |word: &memmem::Finder<'_>| word.find(bytes).is_some();
+                if !has(local_word) || !has(module_word) {
                     return false;
                 }
-                has(&dotted)
+                has(dotted_word)
                     || self.project.source(other).scopes().imports().any(|import| {
                         let (home, name) = import.target.rsplit_once('.').unwrap_or(("", ""));
                         let home = if home.is_empty() { "." } else { home };

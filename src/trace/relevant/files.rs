@@ -192,7 +192,7 @@ mod tests {
     use super::{Files, imported};
     use crate::project::{FileId, Project};
     use crate::python::ast::name::Name;
-    use crate::trace::imports::imports;
+    use crate::trace::imports::Words;
     use crate::trace::relevant::{Height, Target};
 
     #[test]
@@ -214,7 +214,8 @@ mod tests {
                 .map(|(path, text)| ((*path).into(), text.as_bytes().to_vec())),
             Vec::new(),
         );
-        let words = imports(&project);
+        let words = project.ids().map(|id| Words::of(project.bytes(id)));
+        let words: Vec<Words> = words.collect();
         let known = Files::new(&project, &words);
         let first = files.first().and_then(|(path, _)| project.by_path(path));
         let file = first.unwrap_or(FileId(0));

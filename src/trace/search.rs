@@ -1,0 +1,248 @@
+//! What one look at the bytes of every file says: what it imports, whether it may name a load or choose pickle by a setting.
+//!
+//! Invariant: bytes first. A file that neither names a sink's module nor is reached from one that does is never parsed;
+//! a file that might hide something from a search by bytes (NUL bytes) is. What was seen of a file holds as long as its bytes do.
+
+use std::collections::BTreeSet;
+
+use aho_corasick::{AhoCorasick, MatchKind};
+use memchr::memmem::Finder;
+use rayon::prelude::*;
+use rustc_hash::FxHashMap;
+
+use super::imports::{Word, Words};
+use crate::pack::Model;
+use crate::project::{FileId, Project};
+
+/// What depickle's own comments begin with.
+pub const OWN: &str = "depickle:";
+
+/// What the bytes of one file say, besides what it imports.
+#[derive(Debug, Clone, Copy)]
+struct Said {
+    /// It imports a sink's module and uses its name, or uses a module that is about pickles alone.
+    names: bool,
+    /// It has the key of a setting and a value for it.
+    sets: bool,
+    /// It has [`OWN`].
+    spoken_to: bool,
+}
+
+/// What the bytes of all files say, in their order.
+#[derive(Debug, Default)]
+pub(super) struct Searched {
+    imports: Vec<Words>,
+    said: Vec<Said>,
+}
+
+impl Searched {
+    /// The search of all files.
+    pub fn of(project: &Project, model: &Model) -> Searched {
+        let search = Search::new(model);
+        let files: Vec<FileId> = project.ids().collect();
+        let seen = files.into_par_iter();
+        let seen = seen.map(|file| search.see(project.bytes(file)));
+        let (imports, said) = seen.unzip();
+        Searched { imports, said }
+    }
+
+    /// The same for `project`, in which nothing but the files `changed` is otherwise.
+    pub fn again(
+        &self,
+        project: &Project,
+        model: &Model,
+        changed: impl IntoIterator<Item = FileId>,
+    ) -> Searched {
+        let search = Search::new(model);
+        let (mut imports, mut said) = (self.imports.clone(), self.said.clone());
+        for file in changed {
+            if let (Some(imports), Some(said)) = (imports.get_mut(file.0), said.get_mut(file.0)) {
+                (*imports, *said) = search.see(project.bytes(file));
+            }
+        }
+        Searched { imports, said }
+    }
+
+    /// What each file imports.
+    pub fn imports(&self) -> &[Words] {
+        &self.imports
+    }
+
+    /// Files that name a sink.
+    pub fn naming(&self) -> Vec<FileId> {
+        self.files(|said| said.names)
+    }
+
+    /// Files that may hold a setting.
+    pub fn setting(&self) -> Vec<FileId> {
+        self.files(|said| said.sets)
+    }
+
+    /// Files that may hold a comment of depickle's own.
+    pub fn spoken_to(&self) -> Vec<FileId> {
+        self.files(|said| said.spoken_to)
+    }
+
+    fn files(&self, wanted: impl Fn(&Said) -> bool) -> Vec<FileId> {
+        let said = self.said.iter().enumerate();
+        let wanted = said.filter(|(_, said)| wanted(said));
+        wanted.map(|(n, _)| FileId(n)).collect()
+    }
+}
+
+/// What is looked for.
+struct Search {
+    /// All of it that is looked for by its text alone; most files have nothing of that.
+    any: Option<AhoCorasick>,
+    own: Finder<'static>,
+    /// Modules that are about pickles alone.
+    alone: Option<AhoCorasick>,
+    /// Other words that must be used, by the module that must be imported.
+    by_module: FxHashMap<Word, Vec<Vec<Finder<'static>>>>,
+    /// Keys of settings, values, and the packages of each setting.
+    keys: Option<AhoCorasick>,
+    values: Option<AhoCorasick>,
+    packages: Vec<Vec<Vec<Word>>>,
+}
+
+impl Search {
+    fn new(model: &Model) -> Search {
+        let (alone, with_module): (Vec<_>, Vec<_>) = model
+            .sink_words()
+            .into_iter()
+            .partition(|set| set.len() == 1);
+        let alone: Vec<String> = alone.into_iter().flatten().collect();
+        let mut by_module: FxHashMap<Word, Vec<Vec<Finder<'static>>>> = FxHashMap::default();
+        for set in &with_module {
+            if let Some((module, words)) = set.split_first() {
+                let words = words.iter().map(|word| Finder::new(word).into_owned());
+                let sets = by_module.entry(Word::of(module.as_bytes())).or_default();
+                sets.push(words.collect());
+            }
+        }
+        // What a file must say besides a key: few speak of pickles, and many have a key such as `accept`.
+        let values = model.settings().flat_map(|(_, row)| {
+            let last = |name: &String| {
+                let name = name.trim_end_matches("()");
+                name.rsplit('.').next().unwrap_or(name).to_owned()
+            };
+            let names = row.names.iter().map(last);
+            names.chain(row.values.iter().cloned())
+        });
+        let values: Vec<String> = values.collect();
+        let keys = model.settings().flat_map(|(_, row)| &row.keys);
+        let words = |package: &String| {
+            let parts = package.split('.');
+            parts.map(|part| Word::of(part.as_bytes())).collect()
+        };
+        let packages = model.settings();
+        let packages = packages.map(|(_, row)| row.packages.iter().map(words).collect());
+        let mut longest = AhoCorasick::builder();
+        longest.match_kind(MatchKind::LeftmostLongest);
+        let texts = || alone.iter().chain(&values).map(String::as_str);
+        Search {
+            any: any_of(texts().chain([OWN])),
+            own: Finder::new(OWN),
+            alone: longest.build(&alone).ok(),
+            by_module,
+            keys: any_of(keys.map(String::as_str)),
+            values: any_of(values.iter().map(String::as_str)),
+            packages: packages.collect(),
+        }
+    }
+
+    fn see(&self, bytes: &[u8]) -> (Words, Said) {
+        let imports = Words::of(bytes);
+        let any = is_in(self.any.as_ref(), bytes);
+        let used = |sets: &Vec<Vec<Finder<'_>>>| {
+            let mut sets = sets.iter();
+            sets.any(|words| words.iter().all(|word| is_used(word, bytes)))
+        };
+        let with_module = || {
+            let mut words = imports.iter();
+            words.any(|word| self.by_module.get(&word).is_some_and(used))
+        };
+        let alone = |search: &AhoCorasick| {
+            let mut found = search.find_iter(bytes);
+            found.any(|found| is_used_at(bytes, found.start(), found.end()))
+        };
+        let names = (any && self.alone.as_ref().is_none_or(alone))
+            || with_module()
+            || (imports.dynamic && self.by_module.values().any(used))
+            // What a search by bytes could miss.
+            || memchr::memchr(0, bytes).is_some();
+        let imported = |packages: &Vec<Vec<Word>>| {
+            let all = |package: &Vec<Word>| package.iter().all(|word| imports.contains(*word));
+            packages.is_empty() || packages.iter().any(all)
+        };
+        let sets = any
+            && self.packages.iter().any(imported)
+            && is_in(self.values.as_ref(), bytes)
+            && is_in(self.keys.as_ref(), bytes);
+        let spoken_to = any && self.own.find(bytes).is_some();
+        let said = Said {
+            names,
+            sets,
+            spoken_to,
+        };
+        (imports, said)
+    }
+}
+
+/// A search for any of `words`, by the shortest: where the longer one is, the shorter one is as well.
+fn any_of<'w>(words: impl IntoIterator<Item = &'w str>) -> Option<AhoCorasick> {
+    let words: BTreeSet<&str> = words.into_iter().collect();
+    let is_least = |word: &&&str| {
+        let mut others = words.iter();
+        !others.any(|other| other != *word && word.contains(other))
+    };
+    // The leftmost is what there are vector searches for.
+    AhoCorasick::builder()
+        .match_kind(MatchKind::LeftmostFirst)
+        .build(words.iter().filter(is_least))
+        .ok()
+}
+
+/// Whether one of the words is in `bytes`; it may be, if they are too many for a search.
+fn is_in(words: Option<&AhoCorasick>, bytes: &[u8]) -> bool {
+    words.is_none_or(|words| words.is_match(bytes))
+}
+
+/// Whether `word` stands in `bytes` as an attribute, or as a name of its own that is imported or passed.
+fn is_used(word: &Finder<'_>, bytes: &[u8]) -> bool {
+    let length = word.needle().len();
+    word.find_iter(bytes)
+        .any(|at| is_used_at(bytes, at, at + length))
+}
+
+/// Whether the word from `start` to `end` of `bytes` stands there so: comments speak of pickles, too.
+fn is_used_at(bytes: &[u8], start: usize, end: usize) -> bool {
+    let is_word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+    let before = start.checked_sub(1).and_then(|at| bytes.get(at)).copied();
+    let after = bytes.get(end).copied();
+    if after.is_some_and(is_word) {
+        return false;
+    }
+    match before {
+        Some(b'.') => true,
+        // `from yaml import load`, `allow_pickle=True`, `"loads"`.
+        None
+        | Some(
+            b' ' | b'\t' | b'\n' | b'(' | b'[' | b'{' | b',' | b'=' | b':' | b';' | b'"' | b'\'',
+        ) => {
+            let next = bytes.get(end + 1..end + 4);
+            let beyond = bytes.get(end + 1).copied();
+            match after {
+                None
+                | Some(b',' | b'\n' | b'\r' | b')' | b'=' | b'"' | b'\'' | b';' | b'#' | b'\\') => {
+                    true
+                }
+                // `pickle.loads`, not the end of a sentence.
+                Some(b'.') => beyond.is_some_and(is_word),
+                Some(b' ') => next == Some(b"as ") || next == Some(b"imp"),
+                _ => false,
+            }
+        }
+        _ => false,
+    }
+}
