@@ -11,6 +11,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use memchr::memmem;
 
+use crate::defect::{caught, strike};
 use crate::pack::Model;
 use crate::plan::{Changes, DUAL_READ, Decision, Note, Order, Plan, Reason, plan};
 use crate::project::{FileId, Project};
@@ -233,8 +234,32 @@ fn finished(project: &Project, finding: &Finding, by: &str, notes: &[Note]) -> F
     }
 }
 
-/// The changed files of `plan`, or the findings whose changes fail, never none.
+/// The changed files of `plan`, or the findings whose changes fail, never none: all of them when the check panics.
 fn verify<'f>(
+    project: &Project,
+    model: &Model,
+    traced: &'f Traced,
+    plan: &Plan,
+    order: &Order,
+) -> Result<Vec<ChangedFile>, Vec<(&'f Finding, Reason)>> {
+    let held = caught(|| {
+        plan.changes
+            .keys()
+            .for_each(|file| strike("check", project.path(*file)));
+        held(project, model, traced, plan, order)
+    });
+    held.unwrap_or_else(|said| {
+        let files = plan.changes.keys();
+        files.for_each(|file| project.failed(*file, said.clone()));
+        let rows = traced.findings.iter().zip(&plan.decisions);
+        let rewritten = rows.filter(|(_, decision)| matches!(decision, Decision::Rewrite(_)));
+        Err(rewritten
+            .map(|(finding, _)| (finding, Reason::AnalysisFailed))
+            .collect())
+    })
+}
+
+fn held<'f>(
     project: &Project,
     model: &Model,
     traced: &'f Traced,
@@ -315,6 +340,12 @@ fn verify<'f>(
     );
     if let Some(file) = second.changes.keys().next() {
         return Err(blamed(*file, Reason::CheckFailed));
+    }
+    let mut defects = after.defects().into_iter();
+    let known = project.defects();
+    if let Some((file, said)) = defects.find(|(file, _)| !known.contains_key(file)) {
+        project.failed(file, said);
+        return Err(blamed(file, Reason::AnalysisFailed));
     }
     if order.dual_read {
         let plain = Order {

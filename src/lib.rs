@@ -15,6 +15,7 @@
 
 pub mod check;
 pub mod cli;
+pub mod defect;
 pub mod fetch;
 pub mod forge;
 pub mod hunt;
@@ -39,6 +40,7 @@ use project::Project;
 
 /// The pipeline up to what may be written: pure, values in and values out. A dry run is this and nothing more.
 pub fn migrate(project: &Project, model: &Model, order: &Order, base: Option<String>) -> Checked {
+    defect::strike("migrate", project.path(project::FileId(0)));
     if let Some(asked) = &order.ignore {
         return check::ignored(project, model, order, asked, base);
     }

@@ -1,5 +1,6 @@
 //! The program: parse, call, exit code.
 
+use std::io::Write;
 use std::process::ExitCode;
 
 // Syntax trees are made and dropped by the thousand on all threads: a third of the time less (benches/README.md).
@@ -15,7 +16,9 @@ fn main() -> ExitCode {
     match worker.map(std::thread::JoinHandle::join) {
         Ok(Ok(code)) => code,
         _ => {
-            eprintln!(
+            // A full or closed standard error is no reason for another panic.
+            let _ = writeln!(
+                std::io::stderr(),
                 "error: depickle stopped unexpectedly; please report this with the command that you ran"
             );
             ExitCode::from(2)

@@ -153,6 +153,9 @@ fn held(program: &Program, model: &Model) -> Result<(), String> {
         }
     }
     let traced = trace(&project, model);
+    if let Some((_, said)) = project.defects().pop_first() {
+        return Err(said);
+    }
     let mut at: BTreeMap<(String, usize), Vec<&Finding>> = BTreeMap::new();
     for finding in traced.findings.iter().filter(|f| f.form != Form::Base) {
         let source = project.source(finding.place.file);

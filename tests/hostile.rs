@@ -10,6 +10,10 @@
 #[allow(dead_code, reason = "shared with other tests")]
 mod home;
 
+#[path = "hostile/defects.rs"]
+mod defects;
+#[path = "hostile/full.rs"]
+mod full;
 #[path = "hostile/inputs.rs"]
 mod inputs;
 #[path = "hostile/links.rs"]
@@ -20,3 +24,5 @@ mod programs;
 mod promises;
 #[path = "hostile/racing.rs"]
 mod racing;
+#[path = "hostile/stress.rs"]
+mod stress;

@@ -121,6 +121,7 @@ fn project(files: &Files) -> Project {
 fn migrate(files: &Files, model: &Model, order: &Order) -> (Project, Checked) {
     let project = project(files);
     let checked = depickle::migrate(&project, model, order, None);
+    assert!(project.defects().is_empty(), "{:?}", project.defects());
     (project, checked)
 }
 
@@ -576,8 +577,9 @@ fn compiles(cases: &[Case]) -> Law {
 /// Every reason is shown by a case, but those that no case can show.
 fn reasons(cases: &[Case]) -> Law {
     // Cases parse (law 1), are UTF-8, and pass the checks; the other levels need other options or sinks.
-    const ELSEWHERE: [Reason; 7] = [
+    const ELSEWHERE: [Reason; 8] = [
         Reason::AnalysisBound,
+        Reason::AnalysisFailed,
         Reason::FileNotParsed,
         Reason::NotEncodable,
         Reason::CheckFailed,

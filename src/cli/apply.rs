@@ -7,7 +7,7 @@ use super::args::{Common, Ignoring};
 use super::config::Terms;
 use super::output::print;
 use super::scan::exit;
-use super::schedule::{Place, each};
+use super::schedule::{Place, caught, each};
 use super::target::{Reading, begun, read};
 use super::{Exit, hinted};
 use crate::fetch::Url;
@@ -89,16 +89,17 @@ pub(super) fn apply(args: &Args) -> anyhow::Result<Exit> {
     let closed = work
         .journal
         .append(&work.id, Entry::RunFinished { staged: 0, failed });
-    print(&work.common, &run, Format::Text)?;
+    let printed = print(&work.common, &run, Format::Text);
     let record = super::recorded(&work.journal, Some(&work.id))?;
     if record.is_some_and(|record| !record.files.is_empty()) && !work.common.quiet {
-        anstream::eprintln!("run {0}; to undo it: depickle rollback {0}", work.id);
+        errln!("run {0}; to undo it: depickle rollback {0}", work.id);
     }
     if let Err(error) = closed {
         let error = hinted(&error.to_string(), error.hint());
-        anstream::eprintln!("error: {}", crate::text::printable(&error));
+        errln!("error: {}", crate::text::printable(&error));
         return Ok(Exit::Incomplete);
     }
+    printed?;
     Ok(exit(&run, |_, _| false))
 }
 
@@ -106,7 +107,9 @@ impl Work<'_> {
     /// One target. Whatever happens is a row, and on record.
     fn one(&self, asked: &Target, place: Result<Place, String>) -> ProjectRow {
         let mut row = ProjectRow::default();
-        let done = place.and_then(|place| self.written(asked, &place, &mut row));
+        let done = place.and_then(|place| {
+            caught(|| self.written(asked, &place, &mut row)).and_then(|done| done)
+        });
         if let Err(error) = done {
             // The row says it in any case; the record is a second witness.
             let _ = self.journal.append(

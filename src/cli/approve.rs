@@ -13,6 +13,7 @@ use anyhow::Context;
 
 use super::Exit;
 use super::pinned::Pinned;
+use crate::cli::save::save;
 use crate::journal::digest;
 use crate::text::printable;
 
@@ -51,18 +52,17 @@ pub(super) fn approve(args: &Args) -> anyhow::Result<Exit> {
     let mut text = std::fs::read_to_string(&path).unwrap_or_default();
     if !text.contains(new.trim()) {
         text += &new;
-        std::fs::write(&path, text).with_context(|| {
-            format!(
-                "{}: cannot be written; check the permissions of its folder",
-                path.display()
-            )
-        })?;
+        save(
+            &path,
+            text.as_bytes(),
+            "check the permissions of its folder",
+        )?;
     }
     for one in &plan.repositories {
         let line = format!("  {} at {}", one.target.name(), one.commit);
-        anstream::println!("{}", printable(&line));
+        outln!("{}", printable(&line));
     }
-    anstream::println!("approved sha256 {}: {}", digest(&bytes), path.display());
+    outln!("approved sha256 {}: {}", digest(&bytes), path.display());
     Ok(Exit::Done)
 }
 

@@ -14,6 +14,7 @@ use super::scan::{exit, look};
 use super::schedule::{Place, url};
 use super::target::{Opened, Reading, project};
 use super::{Exit, hinted};
+use crate::cli::save::save;
 use crate::journal::Target;
 use crate::pack::{Model, Trust};
 use crate::plan::Order;
@@ -89,12 +90,12 @@ pub(super) fn baseline(args: &Args) -> anyhow::Result<Exit> {
             .as_deref()
             .unwrap_or("some of it was not read; `depickle scan` says what");
         let line = format!("warning: {}: {why}", row.root);
-        anstream::eprintln!("{}", crate::text::printable(&line));
+        errln!("{}", crate::text::printable(&line));
     }
     let change = before.renewed(&path, &run, &targets, args.prune)?;
     if !common.quiet {
         let line = format!("{}: {change}", path.display());
-        anstream::println!("{}", crate::text::printable(&line));
+        outln!("{}", crate::text::printable(&line));
     }
     Ok(exit(&run, |_, _| false))
 }
@@ -204,8 +205,7 @@ impl Baseline {
         self.schema = SCHEMA.to_owned();
         self.repositories.extend(repositories);
         let text = serde_json::to_string_pretty(&self)? + "\n";
-        std::fs::write(path, text)
-            .with_context(|| format!("{}: cannot be written; -o names another", path.display()))?;
+        save(path, text.as_bytes(), "-o names another")?;
         let after = self.counts();
         let more = |one: &BTreeMap<_, usize>, other: &BTreeMap<_, usize>| -> usize {
             let each = one.iter();

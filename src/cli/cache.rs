@@ -71,7 +71,7 @@ pub(super) fn cache(args: &Args) -> anyhow::Result<Exit> {
         None | Some(Act::List) => {
             let entries = cache.entries()?;
             if entries.is_empty() {
-                anstream::println!("no clone is kept");
+                outln!("no clone is kept");
             }
             entries.iter().for_each(show);
             Ok(Exit::Done)
@@ -85,7 +85,7 @@ pub(super) fn cache(args: &Args) -> anyhow::Result<Exit> {
                 limits.size = bytes(text)?;
             }
             for entry in cache.prune(limits)? {
-                anstream::println!("removed {}", printable(&entry.url));
+                outln!("removed {}", printable(&entry.url));
             }
             Ok(Exit::Done)
         }
@@ -94,16 +94,14 @@ pub(super) fn cache(args: &Args) -> anyhow::Result<Exit> {
             for entry in cache.entries()? {
                 let url = printable(&entry.url);
                 match cache.remove(&entry)? {
-                    None => anstream::println!("removed {url}"),
+                    None => outln!("removed {url}"),
                     Some(Kept::Busy) => {
                         exit = Exit::Incomplete;
-                        anstream::println!("kept {url}: another depickle uses it");
+                        outln!("kept {url}: another depickle uses it");
                     }
                     Some(Kept::Staged) => {
                         exit = Exit::Incomplete;
-                        anstream::println!(
-                            "kept {url}: a run staged a branch in it; roll the run back first"
-                        );
+                        outln!("kept {url}: a run staged a branch in it; roll the run back first");
                     }
                 }
             }
@@ -123,5 +121,5 @@ fn show(entry: &Entry) {
         [] => String::new(),
         branches => format!("  staged: {}", printable(&branches.join(", "))),
     };
-    anstream::println!("{url}  {size} MiB  unused for {days} d{staged}\n  {path}");
+    outln!("{url}  {size} MiB  unused for {days} d{staged}\n  {path}");
 }

@@ -1,7 +1,5 @@
 //! `completions`: what a shell needs to complete the command line.
 
-use std::io::Write;
-
 use clap::CommandFactory;
 
 use super::{Cli, Exit};
@@ -16,6 +14,6 @@ pub struct Args {
 pub(super) fn completions(args: &Args) -> anyhow::Result<Exit> {
     let mut script = Vec::new();
     clap_complete::generate(args.shell, &mut Cli::command(), "depickle", &mut script);
-    std::io::stdout().write_all(&script)?;
+    out!("{}", String::from_utf8_lossy(&script));
     Ok(Exit::Done)
 }

@@ -36,7 +36,7 @@ pub(super) fn explain(args: &Args) -> anyhow::Result<Exit> {
             None => finding(&model, id, &args.project)?,
         },
     };
-    anstream::print!("{text}");
+    out!("{text}");
     Ok(Exit::Done)
 }
 
@@ -246,6 +246,7 @@ mod tests {
             "web-client",
             "file-not-parsed",
             "analysis-bound",
+            "analysis-failed",
             "not-encodable",
             "check-failed",
         ];

@@ -9,6 +9,7 @@ use super::Exit;
 use super::args::RowFormat;
 use super::convert::find::{Kind, find};
 use super::progress::Busy;
+use crate::defect::{caught, strike};
 use crate::pickle::{
     Arg, Entry, Machine, Op, Part, Unwrapped, Verdict, float, run_seen, shelf, unwrap,
 };
@@ -41,7 +42,7 @@ pub(super) fn inspect(args: &Args) -> anyhow::Result<Exit> {
     let mut rows = Vec::new();
     let mut others = 0;
     let mut show = |row: Json| match args.format {
-        RowFormat::Text => anstream::print!("{}", text(&row)),
+        RowFormat::Text => out!("{}", text(&row)),
         RowFormat::Json => rows.push(row),
     };
     for (asked, name) in args.files.iter().enumerate() {
@@ -71,8 +72,15 @@ pub(super) fn inspect(args: &Args) -> anyhow::Result<Exit> {
                     found.parts.is_empty() && found.notes.is_empty()
                 }
             };
-            let shown = !(item.within && read.as_ref().is_ok_and(none));
-            let row = shown.then(|| row_of(&item.name, &read, args.ops, &mut exit));
+            let looked = caught(|| {
+                strike("inspect", &item.name);
+                let shown = !(item.within && read.as_ref().is_ok_and(none));
+                shown.then(|| row_of(&item.name, &read, args.ops, &mut exit))
+            });
+            let row = looked.unwrap_or_else(|said| {
+                let why = format!("depickle failed on it ({said}); please report this");
+                Some(row_of(&item.name, &Err(why), args.ops, &mut exit))
+            });
             drop(busy);
             match row {
                 Some(row) => show(row),
@@ -83,10 +91,10 @@ pub(super) fn inspect(args: &Args) -> anyhow::Result<Exit> {
     match args.format {
         RowFormat::Json => {
             let document = json!({"files": rows, "without-pickle": others});
-            anstream::println!("{}", serde_json::to_string_pretty(&document)?);
+            outln!("{}", serde_json::to_string_pretty(&document)?);
         }
         RowFormat::Text if others > 0 => {
-            anstream::println!("{others} files in folders hold no pickle");
+            outln!("{others} files in folders hold no pickle");
         }
         RowFormat::Text => {}
     }

@@ -6,6 +6,21 @@
     reason = "is where arguments, files and the environment come in"
 )]
 
+/// Text for standard output. What cannot be written stops nothing that is under way, and is told at the end.
+macro_rules! out {
+    ($($text:tt)*) => { $crate::cli::output::put(format_args!($($text)*)) };
+}
+
+/// A line for standard output.
+macro_rules! outln {
+    ($($text:tt)*) => { out!("{}\n", format_args!($($text)*)) };
+}
+
+/// A line for standard error; where nobody can be told, nobody is.
+macro_rules! errln {
+    ($($text:tt)*) => { $crate::cli::output::tell(format_args!("{}\n", format_args!($($text)*))) };
+}
+
 mod apply;
 mod approve;
 mod args;
@@ -32,6 +47,7 @@ mod push;
 mod review;
 mod rollback;
 mod runs;
+mod save;
 mod scan;
 mod schedule;
 mod stage;
@@ -140,6 +156,7 @@ enum Command {
 
 /// Runs the command line `args`, program name first, and returns its exit code.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
+    crate::defect::listen();
     let matches = match help::command().try_get_matches_from(args) {
         Ok(matches) => matches,
         Err(error) => {
@@ -151,6 +168,10 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
         Ok(cli) => run(cli.command),
         Err(error) => Err(error.into()),
     };
+    let outcome = outcome.and_then(|exit| match output::lost() {
+        Some(error) => Err(error),
+        None => Ok(exit),
+    });
     match outcome {
         Ok(exit) => ExitCode::from(exit as u8),
         Err(error) => {
@@ -161,10 +182,10 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             });
             if let Some(mistake) = error.downcast_ref::<crate::pack::PackError>() {
                 // Its lines are its own, and what is shown in them is printable.
-                anstream::eprintln!("error: {mistake}");
+                errln!("error: {mistake}");
             } else if !broken {
                 let what = hinted(&format!("{error:#}"), hint(&error));
-                anstream::eprintln!("error: {}", crate::text::printable(&what));
+                errln!("error: {}", crate::text::printable(&what));
             }
             ExitCode::from(Exit::Error as u8)
         }
@@ -223,7 +244,7 @@ fn recorded(journal: &Journal, id: Option<&str>) -> anyhow::Result<Option<RunRec
 fn print_rows(run: &RunRecord, rows: &[serde_json::Value]) -> anyhow::Result<()> {
     let document = serde_json::json!({ "schema": "depickle/1", "run": run.id, "rows": rows });
     let text = serde_json::to_string_pretty(&document)?;
-    anstream::println!("{text}");
+    outln!("{text}");
     Ok(())
 }
 

@@ -4,13 +4,19 @@ use std::collections::HashSet;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::str::FromStr;
+use std::sync::OnceLock;
 
 use anyhow::Context;
 use clap::ValueEnum;
 
 use super::args::{Color, Common};
+use super::save::save;
+use crate::defect::{caught, strike};
 use crate::report::{Format, Look, Run, explained, render};
 use crate::text::printable;
+
+/// What is to be looked at when a file cannot be written.
+const NAME: &str = "check its name";
 
 /// `--report`.
 #[derive(Debug, Clone)]
@@ -59,7 +65,7 @@ impl Report {
 
     fn write(&self, run: &Run, look: Look) -> anyhow::Result<()> {
         if !self.folder {
-            return save(&self.path, &rendered(run, self.format, look)?);
+            return save(&self.path, &rendered(run, self.format, look)?, NAME);
         }
         std::fs::create_dir_all(&self.path).with_context(|| {
             format!(
@@ -79,7 +85,7 @@ impl Report {
             let path = self
                 .path
                 .join(format!("{name}.{}", self.format.extension()));
-            save(&path, &rendered(&one, self.format, look)?)?;
+            save(&path, &rendered(&one, self.format, look)?, NAME)?;
         }
         Ok(())
     }
@@ -117,18 +123,25 @@ fn free_name(root: &str, taken: &mut HashSet<String>) -> String {
     free
 }
 
+/// `run` in `format`; a panic on the way costs this report alone.
+fn drawn(run: &Run, format: Format, look: Look) -> anyhow::Result<Vec<u8>> {
+    let name = format.extension();
+    let drawn = caught(|| {
+        strike("report", name);
+        render(run, format, look)
+    });
+    let failed =
+        |said| anyhow::anyhow!("depickle failed on the {name} report ({said}); please report this");
+    Ok(drawn.map_err(failed)??)
+}
+
 /// `run` for a file: without the styles of terminals.
 fn rendered(run: &Run, format: Format, look: Look) -> anyhow::Result<Vec<u8>> {
-    let bytes = render(run, format, look)?;
+    let bytes = drawn(run, format, look)?;
     Ok(match format {
         Format::Text => anstream::adapter::strip_bytes(&bytes).into_vec(),
         _ => bytes,
     })
-}
-
-fn save(path: &Path, bytes: &[u8]) -> anyhow::Result<()> {
-    std::fs::write(path, bytes)
-        .with_context(|| format!("{}: cannot be written; check its name", path.display()))
 }
 
 /// Prints `run`, and writes the reports that were asked for. A report that cannot be written does not keep the others
@@ -158,8 +171,8 @@ pub(super) fn print(args: &Common, run: &Run, default: Format) -> anyhow::Result
         styled(std::io::stderr(), args.color).write_all(text.as_bytes())?;
     }
     let shown = match &args.output {
-        Some(path) => rendered(run, format, look).and_then(|bytes| save(path, &bytes)),
-        None => to_terminal(&render(run, format, look)?, format, args.color),
+        Some(path) => rendered(run, format, look).and_then(|bytes| save(path, &bytes, NAME)),
+        None => drawn(run, format, look).and_then(|bytes| to_terminal(&bytes, format, args.color)),
     };
     let mut failed: Vec<String> = Vec::new();
     for report in &args.report {
@@ -181,11 +194,11 @@ pub(super) fn print(args: &Common, run: &Run, default: Format) -> anyhow::Result
 fn warn(args: &Common, run: &Run, format: Format) {
     for row in &run.projects {
         if let Some(error) = &row.error {
-            anstream::eprintln!("error: {}: {}", printable(&row.root), printable(error));
+            errln!("error: {}: {}", printable(&row.root), printable(error));
         }
         if format == Format::Diff && !args.quiet {
             for file in &row.files.unparsed {
-                anstream::eprintln!(
+                errln!(
                     "warning: {}: {}",
                     printable(&file.file),
                     printable(&file.message)
@@ -219,14 +232,48 @@ pub(super) fn columns(stream: &impl IsTerminal) -> Option<usize> {
 /// `bytes` to standard output, with styles where they belong.
 fn to_terminal(bytes: &[u8], format: Format, color: Color) -> anyhow::Result<()> {
     let stdout = std::io::stdout();
-    if format != Format::Text {
-        let mut out = stdout.lock();
-        out.write_all(bytes)?;
-        return Ok(out.flush()?);
+    let written = match format {
+        Format::Text => {
+            let mut out = styled(stdout, color);
+            out.write_all(bytes).and_then(|()| out.flush())
+        }
+        _ => {
+            let mut out = stdout.lock();
+            out.write_all(bytes).and_then(|()| out.flush())
+        }
+    };
+    written.context(UNWRITTEN)
+}
+
+/// What is said of standard output that takes no more.
+const UNWRITTEN: &str = "standard output: cannot be written; give it room, or a file by --output";
+
+/// The first error of writing to standard output.
+static LOST: OnceLock<std::io::Error> = OnceLock::new();
+
+/// Writes `text` to standard output; see [`lost`].
+pub(super) fn put(text: std::fmt::Arguments<'_>) {
+    if let Err(error) = anstream::stdout().lock().write_fmt(text) {
+        LOST.get_or_init(|| error);
     }
-    let mut out = styled(stdout, color);
-    out.write_all(bytes)?;
-    Ok(out.flush()?)
+}
+
+/// Writes `text` to standard error.
+pub(super) fn tell(text: std::fmt::Arguments<'_>) {
+    // There is nobody left to be told.
+    let _ = anstream::stderr().lock().write_fmt(text);
+}
+
+/// Why not all that was said came to standard output.
+pub(super) fn lost() -> Option<anyhow::Error> {
+    let flushed = std::io::stdout().flush();
+    let error = match LOST.get() {
+        Some(error) => Some(std::io::Error::new(error.kind(), error.to_string())),
+        None => flushed.err(),
+    };
+    error.map(|error| {
+        anyhow::Error::new(error).context("standard output: cannot be written; give it room")
+    })
 }
 
 impl Common {

@@ -59,7 +59,7 @@ impl Progress {
                 );
                 let _ = err.flush();
             }
-            false => anstream::eprintln!("[{}/{}] {name} {word}", counts.done, self.total),
+            false => errln!("[{}/{}] {name} {word}", counts.done, self.total),
         }
     }
 }

@@ -133,16 +133,16 @@ pub(super) fn push_run(
     };
     let text = args.format == RowFormat::Text;
     if text {
-        anstream::println!("run {}", run.id);
+        outln!("run {}", run.id);
         if run.refs.is_empty() {
-            anstream::println!("  it staged nothing; there is nothing to push");
+            outln!("  it staged nothing; there is nothing to push");
         }
     }
     let (mut failed, mut rows) = (0, Vec::new());
     publish(journal, &run, &order, |row| {
         failed += usize::from(row.outcome.is_err());
         match text {
-            true => anstream::println!("  {}", printable(&as_text(&row))),
+            true => outln!("  {}", printable(&as_text(&row))),
             false => rows.push(as_json(&row)),
         }
     });
@@ -150,7 +150,7 @@ pub(super) fn push_run(
         super::print_rows(&run, &rows)?;
     }
     if !run.finished {
-        anstream::eprintln!(
+        errln!(
             "the run is not finished; to go on: depickle stage --resume {}",
             run.id
         );

@@ -54,10 +54,10 @@ pub(super) fn rollback(args: &Args) -> anyhow::Result<Exit> {
     };
     let text = args.format == RowFormat::Text;
     if text {
-        anstream::println!("run {}", run.id);
+        outln!("run {}", run.id);
         let bundled = run.repositories.iter().any(|one| one.bundle.is_some());
         if run.refs.is_empty() && run.files.is_empty() && !bundled {
-            anstream::println!("  it staged nothing; there is nothing to undo");
+            outln!("  it staged nothing; there is nothing to undo");
         }
     }
     let refs = undo(&journal, &run, &order).into_iter();
@@ -148,13 +148,13 @@ impl One {
         let (place, word) = (printable(&place), self.word());
         match &self.outcome {
             Outcome::Reverted { by } => {
-                anstream::println!("  {place}: {word}; to be reverted by {}", printable(by));
+                outln!("  {place}: {word}; to be reverted by {}", printable(by));
             }
             Outcome::Refused { reason, next } => {
                 let (reason, next) = (printable(reason), printable(next));
-                anstream::println!("  {place}: {word}: {reason}\n    next: {next}");
+                outln!("  {place}: {word}: {reason}\n    next: {next}");
             }
-            _ => anstream::println!("  {place}: {word}"),
+            _ => outln!("  {place}: {word}"),
         }
     }
 

@@ -54,22 +54,22 @@ pub(super) fn runs(args: &Args) -> anyhow::Result<Exit> {
         Format::Json => {
             let rows: Vec<_> = runs.iter().map(as_json).collect();
             let document = json!({ "schema": "depickle/1", "runs": rows });
-            anstream::println!("{}", serde_json::to_string_pretty(&document)?);
+            outln!("{}", serde_json::to_string_pretty(&document)?);
         }
         Format::Csv => {
-            anstream::println!("run,repository,state,commit,branch,findings,complete,detail");
+            outln!("run,repository,state,commit,branch,findings,complete,detail");
             for run in &runs {
                 for one in &run.repositories {
-                    anstream::println!("{}", as_csv(run, one));
+                    outln!("{}", as_csv(run, one));
                 }
             }
         }
         Format::Text => {
             if runs.is_empty() {
-                anstream::println!("no run is on record");
+                outln!("no run is on record");
             }
             for run in &runs {
-                anstream::println!("{}  {}", run.id, summary(run));
+                outln!("{}  {}", run.id, summary(run));
                 if args.run.is_some() {
                     table(run);
                 }
@@ -91,14 +91,14 @@ fn table(run: &RunRecord) {
         if let Some(detail) = &one.detail {
             line += &format!("  {detail}");
         }
-        anstream::println!("{}", printable(&line));
+        outln!("{}", printable(&line));
     }
     if run.is_in_place() && !run.files.is_empty() {
-        anstream::println!("  to undo: depickle rollback {}", run.id);
+        outln!("  to undo: depickle rollback {}", run.id);
     } else if !run.finished {
-        anstream::println!("  to go on: depickle stage --resume {}", run.id);
+        outln!("  to go on: depickle stage --resume {}", run.id);
     } else if run.count(State::Failed) > 0 {
-        anstream::println!(
+        outln!(
             "  to try the failed again: depickle stage --retry-failed {}",
             run.id
         );

@@ -3,8 +3,6 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use anyhow::Context;
-
 use super::Exit;
 use super::args::{Common, DECIDED, Ignoring};
 use super::baseline::{Against, Baseline};
@@ -15,6 +13,7 @@ use super::fleet::{Shard, Share, or_retry};
 use super::output::print;
 use super::pinned::{Pinned, PinnedRepo};
 use super::review::{Review, review};
+use super::save::save;
 use super::schedule::each;
 use super::stage::looking;
 use super::target::{Opened, Reading, read, run_id, run_time};
@@ -138,13 +137,12 @@ pub(super) fn diff(asked: &DiffArgs) -> anyhow::Result<Exit> {
         let commits = asked.commits.clone().or(args.commits.clone());
         let plan = Pinned::new(&args, &commits, run_time(), planned.collect());
         let text = serde_json::to_string_pretty(&plan)? + "\n";
-        std::fs::write(path, text)
-            .with_context(|| format!("{}: cannot be written; check its name", path.display()))?;
+        save(path, text.as_bytes(), "check its name")?;
     }
     print(&args, &run, Format::Diff)?;
     if let (Some(path), true) = (&asked.save, asked.interactive) {
         let path = crate::text::printable(&path.display().to_string());
-        anstream::eprintln!("{path}: the plan; next: depickle stage --plan {path}");
+        errln!("{path}: the plan; next: depickle stage --plan {path}");
     }
     Ok(exit(&run, |_, row| !row.changes.is_empty()))
 }

@@ -176,8 +176,8 @@ pub(super) fn tips(
 
 /// What `work` gives; its panic is the failure of one repository.
 pub(super) fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
-    std::panic::catch_unwind(std::panic::AssertUnwindSafe(work)).map_err(|_| {
-        "depickle failed on it; please report this. The other projects are not affected".to_owned()
+    crate::defect::caught(work).map_err(|said| {
+        format!("depickle failed on it ({said}); please report this. The other projects are not affected")
     })
 }
 

@@ -13,7 +13,7 @@ use super::fleet::{Plan, Shard, Share, or_retry};
 use super::output::{Report, print};
 use super::pinned::Pinned;
 use super::scan::exit;
-use super::schedule::{Place, each};
+use super::schedule::{Place, caught, each};
 use super::target::{Reading, begun, read, run_time};
 use super::window::Window;
 use super::with_tests::{WithTests, added, command};
@@ -207,7 +207,7 @@ fn begin(args: &Args, journal: Journal) -> anyhow::Result<Exit> {
             let who = approvers(path, &bytes, allowed, args.approvals.into())?;
             if !now.quiet {
                 let who = Vec::from_iter(who).join(", ");
-                anstream::eprintln!("approved by {}", crate::text::printable(&who));
+                errln!("approved by {}", crate::text::printable(&who));
             }
         }
         plan.options.known.holds(&now.known, "the plan")?;
@@ -243,7 +243,7 @@ fn begin(args: &Args, journal: Journal) -> anyhow::Result<Exit> {
         },
     )?;
     if targets.len() > 1 && !work.settings.common.quiet {
-        anstream::eprintln!("run {0}; if it stops: depickle stage --resume {0}", work.id);
+        errln!("run {0}; if it stops: depickle stage --resume {0}", work.id);
     }
     let rows = each(&targets, &work.settings.common, |asked, place| {
         work.one(asked, place.as_ref().map_err(Clone::clone), None)
@@ -277,7 +277,7 @@ fn go_on(id: &str, args: &Args, journal: &Journal) -> anyhow::Result<Exit> {
         );
     }
     if record.tool_version != env!("CARGO_PKG_VERSION") && !args.common.quiet {
-        anstream::eprintln!(
+        errln!(
             "warning: the run was begun by depickle {}, whose changes may differ",
             crate::text::printable(&record.tool_version)
         );
@@ -427,6 +427,17 @@ impl Work {
     /// One repository, from its place to its branch. Whatever happens is a row, and on record. A branch that was
     /// `staged` before a stop is not made again: then there is only the row to be given.
     fn one(
+        &self,
+        asked: &Target,
+        place: Result<&Place, String>,
+        staged: Option<&str>,
+    ) -> ProjectRow {
+        caught(|| self.tried(asked, place, staged)).unwrap_or_else(|error| {
+            self.refused(ProjectRow::failed(&asked.name(), String::new()), error)
+        })
+    }
+
+    fn tried(
         &self,
         asked: &Target,
         place: Result<&Place, String>,
@@ -587,20 +598,21 @@ impl Work {
         let closed = self
             .journal
             .append(&run.run, Entry::RunFinished { staged, failed });
-        print(common, &run, Format::Text)?;
+        let printed = print(common, &run, Format::Text);
         if staged > 0 && !common.quiet {
-            anstream::eprintln!("run {0}; to undo it: depickle rollback {0}", run.run);
+            errln!("run {0}; to undo it: depickle rollback {0}", run.run);
         }
         if let Err(error) = closed {
             // All that was done is on record; only that it came to an end is not.
             let error = hinted(&error.to_string(), error.hint());
-            anstream::eprintln!(
+            errln!(
                 "error: {}; then: depickle stage --resume {}",
                 crate::text::printable(&error),
                 run.run
             );
             return Ok(Exit::Incomplete);
         }
+        printed?;
         Ok(exit(&run, |_, _| false))
     }
 }

@@ -121,7 +121,7 @@ impl Common {
                 .iter()
                 .map(|(why, n)| format!(", {n} {why} left out"));
             let left: String = left.collect();
-            anstream::eprintln!("{source}: {} repositories{left}", listed.found.len());
+            errln!("{source}: {} repositories{left}", listed.found.len());
         }
         let targets = listed.found.iter().map(|one| Target::new(&one.url));
         let targets = targets.collect();

@@ -250,7 +250,7 @@ impl WithTests {
             "runs the application of {name} and tests of it, before and after the change, with {}",
             python.display()
         );
-        anstream::eprintln!("{}", crate::text::printable(&line));
+        errln!("{}", crate::text::printable(&line));
     }
 }
 

@@ -20,7 +20,7 @@ use std::time::Duration;
 use sha2::{Digest, Sha256};
 use thiserror::Error;
 
-use crate::repo::{Filter, Repo, RepoError};
+use crate::repo::{FULL, Filter, Repo, RepoError, is_full};
 
 pub use bundle::tip;
 pub use cache::{Cache, Entry, Kept, Limits};
@@ -105,24 +105,22 @@ impl FetchError {
     pub fn hint(&self) -> Option<String> {
         let git = |said: &str| {
             let has = |word: &str| said.contains(word);
-            Some(
-                if has("could not read Username")
-                    || has("could not read Password")
-                    || has("Authentication failed")
-                {
-                    "give git its credentials by a credential helper or GIT_ASKPASS".to_owned()
-                } else if has("Permission denied") || has("Host key verification failed") {
-                    "see that `ssh` reaches the host without asking".to_owned()
-                } else if has("find remote ref HEAD") {
-                    "it has no commit yet, or its HEAD names no branch; name one with --base"
-                        .to_owned()
-                } else if has("find remote ref") {
-                    "no branch, tag or commit of the repository goes by the name of the base"
-                        .to_owned()
-                } else {
-                    "`git ls-remote` with the same address shows what git needs".to_owned()
-                },
-            )
+            Some(if is_full(said) || has("may be full") {
+                format!("{FULL}; `depickle cache prune` removes clones")
+            } else if has("could not read Username")
+                || has("could not read Password")
+                || has("Authentication failed")
+            {
+                "give git its credentials by a credential helper or GIT_ASKPASS".to_owned()
+            } else if has("Permission denied") || has("Host key verification failed") {
+                "see that `ssh` reaches the host without asking".to_owned()
+            } else if has("find remote ref HEAD") {
+                "it has no commit yet, or its HEAD names no branch; name one with --base".to_owned()
+            } else if has("find remote ref") {
+                "no branch, tag or commit of the repository goes by the name of the base".to_owned()
+            } else {
+                "`git ls-remote` with the same address shows what git needs".to_owned()
+            })
         };
         match self {
             FetchError::Refused { hint, .. } => Some((*hint).to_owned()),
@@ -132,6 +130,7 @@ impl FetchError {
                 Some("install git, or name folders instead of URLs".to_owned())
             }
             FetchError::Repo(error) => error.hint(),
+            FetchError::Io { source, .. } if is_full(&source.to_string()) => Some(FULL.to_owned()),
             FetchError::Io { .. } => Some("--cache-dir names another folder for clones".to_owned()),
         }
     }

@@ -22,6 +22,8 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 use thiserror::Error;
+
+use crate::repo::{FULL, is_full};
 use time::OffsetDateTime;
 use time::format_description::well_known::Rfc3339;
 
@@ -131,6 +133,7 @@ impl JournalError {
             JournalError::BadLine { .. } => {
                 "a newer depickle may have written it; else mend or remove the line by hand".into()
             }
+            JournalError::Io { source, .. } if is_full(&source.to_string()) => FULL.into(),
             JournalError::Io { .. } => {
                 "DEPICKLE_STATE_DIR names another folder for the journal".into()
             }

@@ -34,6 +34,7 @@ mod writers;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use crate::defect::{caught, strike};
 use crate::pack::{Model, Trust};
 use crate::project::{FileId, Project};
 use crate::python::Bound;
@@ -282,11 +283,30 @@ impl Joined {
 /// Decides what happens to each finding of `traced`.
 pub fn plan(project: &Project, model: &Model, traced: &Traced, order: &Order) -> Plan {
     let mut order = order.clone();
+    let open = |order: &Order| {
+        let mut findings = traced.findings.iter();
+        findings.any(|finding| !order.taken_back.contains_key(&finding.fingerprint))
+    };
     loop {
-        match fitted(project, model, traced, &order) {
-            Ok(plan) => return plan,
+        let fitted = || fitted(project, model, traced, &order);
+        // With nothing left to be rewritten a panic is not for this project to bear.
+        let fitted = match open(&order) {
+            true => caught(fitted),
+            false => Ok(fitted()),
+        };
+        match fitted {
+            Ok(Ok(plan)) => return plan,
             // Without these the others, and what is bound to them, are decided anew.
-            Err(failed) => order.taken_back.extend(failed),
+            Ok(Err(failed)) => order.taken_back.extend(failed),
+            Err(said) => {
+                for finding in &traced.findings {
+                    if !order.taken_back.contains_key(&finding.fingerprint) {
+                        project.failed(finding.place.file, said.clone());
+                        let failed = (finding.fingerprint.clone(), Reason::AnalysisFailed);
+                        order.taken_back.extend([failed]);
+                    }
+                }
+            }
         }
     }
 }
@@ -305,6 +325,7 @@ fn fitted(
         model,
         order,
         findings,
+        unsure: !project.defects().is_empty(),
         seen: guard::Seen::default(),
         writings: &traced.writings,
         writing_files: &traced.writing_files,
@@ -317,7 +338,20 @@ fn fitted(
     let mut drafts = Vec::with_capacity(findings.len());
     for finding in findings {
         let own = model.sink_row(finding.sink).map(|(t, _)| t.id.clone());
-        let draft = planner.draft(finding);
+        let file = finding.place.file;
+        let draft = project.caught(file, || {
+            strike("plan", project.path(file));
+            planner.draft(finding)
+        });
+        let draft = match draft {
+            Some(draft) => draft,
+            // What it left behind is not built upon.
+            None if !order.taken_back.contains_key(&finding.fingerprint) => {
+                let failed = (finding.fingerprint.clone(), Reason::AnalysisFailed);
+                return Err(vec![failed]);
+            }
+            None => Err(Decision::Refuse(Reason::AnalysisFailed)),
+        };
         let other = draft.as_ref().ok().and_then(|draft| draft.by.clone());
         by.push(other.or(own).unwrap_or_default());
         drafts.push(draft);
@@ -463,6 +497,8 @@ struct Planner<'p> {
     model: &'p Model,
     order: &'p Order,
     findings: &'p [Finding],
+    /// depickle failed on some of the code.
+    unsure: bool,
     seen: guard::Seen,
     writings: &'p [Writing],
     writing_files: &'p [FileId],
@@ -491,6 +527,10 @@ impl Planner<'_> {
         }
         match finding.reach {
             _ if self.order.every => {}
+            // Not even that it does no harm is known.
+            _ if self.unsure && !finding.complete => {
+                return Err(Decision::Refuse(Reason::AnalysisFailed));
+            }
             Reach::Guarded => return Err(Decision::Guarded(Reason::SignatureChecked)),
             Reach::Constant => return Err(Decision::Trusted(Reason::ConstantInput)),
             Reach::OwnRoundTrip => return Err(Decision::Trusted(Reason::OwnRoundTrip)),

@@ -121,6 +121,8 @@ pub enum Reason {
     ValueIsLossy,
     /// The analysis met its bound on work.
     AnalysisBound,
+    /// depickle failed on the load, or on code that may lead to it.
+    AnalysisFailed,
     /// The data goes through a call that nothing is known of.
     UnknownCall,
     /// The client names the file or address that is read.
@@ -137,7 +139,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Reason; 65] = [
+    pub const ALL: [Reason; 66] = [
         Reason::ConstantInput,
         Reason::OwnRoundTrip,
         Reason::SignatureChecked,
@@ -197,6 +199,7 @@ impl Reason {
         Reason::WriterUntraced,
         Reason::ValueIsLossy,
         Reason::AnalysisBound,
+        Reason::AnalysisFailed,
         Reason::UnknownCall,
         Reason::ClientNamesTheSource,
         Reason::MixedOrigins,
@@ -521,6 +524,11 @@ impl Reason {
                 "analysis-bound",
                 "the project is so large that the analysis met its bound before all ways to the load were seen",
                 "scan the application's own folder alone",
+            ),
+            Reason::AnalysisFailed => (
+                "analysis-failed",
+                "depickle failed on the load, or on code that may lead to it, which is a defect of its own",
+                "report this with what is said of the file; look at this load by hand",
             ),
             Reason::UnknownCall => (
                 "unknown-call",

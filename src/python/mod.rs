@@ -23,6 +23,7 @@ use ast::{AnyNodeRef, Expr, ModModule, Stmt};
 use rustpython_parser::{ParseOptions, parse_unchecked};
 use rustpython_text_size::{TextRange, TextSize};
 
+use crate::defect::{caught, strike};
 use crate::text::{EditSet, LineIndex, Position, Span};
 use notebook::Notebook;
 
@@ -49,7 +50,7 @@ pub enum Unparsed {
     /// More nesting than CPython accepts; parsing it could exhaust the stack.
     Nesting,
     /// Reading it panicked, which is a defect of depickle's or of its parser's.
-    Panicked,
+    Panicked(String),
     /// A notebook that cannot be read as one.
     Notebook(String),
     /// A cell of a notebook that does not parse; the others are read. Its number, the line in it, and what the parser said.
@@ -67,7 +68,7 @@ impl Unparsed {
             Unparsed::Syntax(..) => "syntax-error",
             Unparsed::Encoding(_) => "encoding",
             Unparsed::Nesting => "nested-too-deep",
-            Unparsed::Panicked => "parser-failed",
+            Unparsed::Panicked(_) => "parser-failed",
             Unparsed::Notebook(_) => "not-a-notebook",
             Unparsed::Cell(..) => "cell-not-parsed",
             Unparsed::Cython => "cython",
@@ -93,9 +94,8 @@ impl Unparsed {
                 "nested too deep: more than 200 brackets, 100 indents or 5000 operators in a row"
                     .into()
             }
-            Unparsed::Panicked => {
-                "depickle failed to read it; please report this. The other files are not affected"
-                    .into()
+            Unparsed::Panicked(said) => {
+                format!("depickle failed to read it ({said}); please report this. The other files are not affected")
             }
         }
     }
@@ -110,7 +110,7 @@ pub struct SourceFile {
     module: ModModule,
     strings: Vec<Span>,
     index: OnceLock<LineIndex>,
-    scopes: OnceLock<Scopes>,
+    scopes: Scopes,
     style: OnceLock<Style>,
     unparsed: Option<Unparsed>,
     /// What the text is a view of.
@@ -178,9 +178,17 @@ impl SourceFile {
 
     /// What `parse` gives; its panic costs this file alone.
     fn unless_panicked(path: &str, parse: impl FnOnce() -> SourceFile) -> SourceFile {
-        let parse = std::panic::AssertUnwindSafe(parse);
-        std::panic::catch_unwind(parse).unwrap_or_else(|_| {
-            SourceFile::hollow(path, String::new(), Encoding::Utf8, Unparsed::Panicked)
+        let parse = || {
+            strike("parse", path);
+            parse()
+        };
+        caught(parse).unwrap_or_else(|said| {
+            SourceFile::hollow(
+                path,
+                String::new(),
+                Encoding::Utf8,
+                Unparsed::Panicked(said),
+            )
         })
     }
 
@@ -251,6 +259,7 @@ impl SourceFile {
             ast::Mod::Module(module) => module,
             ast::Mod::Expression(_) => empty_module(),
         };
+        let scopes = Scopes::of(&module);
         SourceFile {
             path: path.to_owned(),
             text,
@@ -258,7 +267,7 @@ impl SourceFile {
             module,
             strings,
             index: OnceLock::new(),
-            scopes: OnceLock::new(),
+            scopes,
             style: OnceLock::new(),
             unparsed,
             notebook: None,
@@ -271,7 +280,7 @@ impl SourceFile {
         SourceFile {
             path: path.to_owned(),
             index: OnceLock::new(),
-            scopes: OnceLock::new(),
+            scopes: Scopes::of(&module),
             text,
             encoding,
             module,
@@ -299,7 +308,7 @@ impl SourceFile {
 
     /// Scopes, bindings and references.
     pub fn scopes(&self) -> &Scopes {
-        self.scopes.get_or_init(|| Scopes::of(&self.module))
+        &self.scopes
     }
 
     /// Lines of the text.
@@ -438,7 +447,7 @@ impl SourceFile {
     /// Qualified names `expr` can stand for when read in `scope`: see [`Scopes::resolve`].
     pub fn names(&self, scope: ScopeId, expr: &Expr) -> Vec<String> {
         match dotted(expr) {
-            Some(parts) => self.scopes().resolve(scope, &parts),
+            Some(parts) => self.scopes.resolve(scope, &parts),
             None => Vec::new(),
         }
     }
@@ -478,7 +487,8 @@ mod tests {
     #[expect(clippy::panic, reason = "what is to be caught")]
     fn a_panic_while_one_file_is_read_is_that_files() {
         let file = SourceFile::unless_panicked("app.py", || panic!("a defect"));
-        assert_eq!(file.unparsed(), Some(&Unparsed::Panicked));
+        let said = "a defect".to_owned();
+        assert_eq!(file.unparsed(), Some(&Unparsed::Panicked(said)));
         assert_eq!((file.path(), file.module().body.len()), ("app.py", 0));
     }
 }

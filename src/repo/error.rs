@@ -225,6 +225,10 @@ impl RepoError {
             RepoError::Outside { .. } => "name a path inside of it".into(),
             RepoError::NotUtf8Path { .. } => "rename it".into(),
             RepoError::NotARegularFile { .. } => "name a file or folder that is in it".into(),
+            RepoError::Git { detail, .. } if is_full(detail) => FULL.into(),
+            RepoError::Git { detail, .. } if is_closed(detail) => {
+                "see to the permissions there, and run it again".into()
+            }
             RepoError::Git { path, .. } => format!(
                 "see what git says of it: git -C {} fsck",
                 quoted(&path.display().to_string())
@@ -258,6 +262,30 @@ impl RepoError {
         }
     }
 }
+
+/// Whether `detail`, in the words of an operating system or of git, says that a disk takes no more.
+pub(crate) fn is_full(detail: &str) -> bool {
+    let full = [
+        "No space left",
+        "no storage space",
+        "not enough space",
+        "Out of diskspace",
+        "File too large",
+        "file too large",
+        "quota exceeded",
+    ];
+    full.iter().any(|words| detail.contains(words))
+}
+
+/// Whether it says that nothing may be written there.
+fn is_closed(detail: &str) -> bool {
+    ["Read-only file system", "ermission denied"]
+        .iter()
+        .any(|words| detail.contains(words))
+}
+
+/// What to do about a full disk.
+pub(crate) const FULL: &str = "make room on its disk, and run it again";
 
 /// `text` as one word of a POSIX shell.
 pub(crate) fn quoted(text: &str) -> String {

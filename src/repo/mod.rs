@@ -28,7 +28,7 @@ use git2::{ErrorCode, RepositoryOpenFlags, Signature, Time};
 pub use branch::is_branch_name;
 pub use commit::{NewCommit, Person};
 pub use error::RepoError;
-pub(crate) use error::quoted;
+pub(crate) use error::{FULL, is_full, quoted};
 pub use owners::Owners;
 use program::Program;
 pub(crate) use program::git;

@@ -1,6 +1,7 @@
 //! Comma-separated values: a line for each finding, and one for each project without any.
 
 use super::{FindingRow, ProjectRow, Run};
+use crate::text::printable;
 
 const HEAD: [&str; 18] = [
     "run",
@@ -68,12 +69,12 @@ fn row(out: &mut String, run: &Run, project: &ProjectRow, finding: Option<&Findi
 pub fn line(cells: &[&str]) -> String {
     let cell = |text: &&str| {
         let formula = text.starts_with(['=', '+', '-', '@', '\t', '\r']);
-        let text = if formula {
-            format!("'{text}")
-        } else {
-            (*text).to_owned()
+        // It may be printed, and it holds names of a repository.
+        let text = match formula {
+            true => format!("'{}", printable(text)),
+            false => printable(text),
         };
-        match text.contains([',', '"', '\n', '\r']) {
+        match text.contains([',', '"']) {
             true => format!("\"{}\"", text.replace('"', "\"\"")),
             false => text,
         }

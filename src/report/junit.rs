@@ -43,7 +43,11 @@ fn suite(out: &mut String, run: &Run, project: &ProjectRow) {
             let path = finding.path.iter().map(|hop| {
                 format!(
                     "{} {}:{}:{} {}\n",
-                    hop.kind, hop.file, hop.line, hop.column, hop.note
+                    hop.kind,
+                    printable(&hop.file),
+                    hop.line,
+                    hop.column,
+                    printable(&hop.note)
                 )
             });
             tag("failure", &finding.message, &path.collect::<String>())

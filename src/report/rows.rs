@@ -6,7 +6,7 @@ use super::{
 };
 use crate::check::{ChangedFile, Checked};
 use crate::pack::{Model, Trust};
-use crate::plan::{Decision, Note, OtherCaller, other_callers};
+use crate::plan::{Decision, Note, OtherCaller, Reason, other_callers};
 use crate::project::Project;
 use crate::python::SourceFile;
 use crate::text::Span;
@@ -43,7 +43,8 @@ impl ProjectRow {
             .map(|((f, (d, by)), notes)| finding_row(project, model, f, d, by, notes))
             .collect();
         let mut notes = Vec::new();
-        if checked.exhausted {
+        // A defect is told with its file.
+        if checked.exhausted && project.defects().is_empty() {
             notes.push("the analysis met its bound on work; loads it did not get to are listed as not-reached".to_owned());
         }
         for place in &checked.unused {
@@ -103,8 +104,19 @@ fn patch(files: &[ChangedFile]) -> Option<String> {
 fn files(project: &Project) -> Files {
     let mut unparsed = Vec::new();
     let mut seen = project.skipped().len();
+    let defects = project.defects();
     for id in project.ids() {
         seen += 1;
+        if let Some(said) = defects.get(&id) {
+            unparsed.push(UnparsedRow {
+                file: project.path(id).to_owned(),
+                reason: Reason::AnalysisFailed.code().to_owned(),
+                message: format!(
+                    "depickle failed on it ({said}); please report this. What it may lead to is left as it is"
+                ),
+            });
+            continue;
+        }
         if !project.is_parsed(id) && !project.is_no_notebook(id) {
             continue;
         }

@@ -77,9 +77,13 @@ fn project_text(out: &mut String, run: &Run, project: &ProjectRow, look: Look) {
         }
     }
     for file in &project.files.unparsed {
+        let what = match file.reason.as_str() {
+            "analysis-failed" => "analysed in part",
+            _ => "not parsed",
+        };
         let _ = writeln!(
             out,
-            "\n  {}: not parsed ({}): {}",
+            "\n  {}: {what} ({}): {}",
             printable(&file.file),
             file.reason,
             printable(&file.message)

@@ -22,6 +22,8 @@ pub(super) struct Bounds {
     missed: FxHashSet<Def>,
     /// Loads, by number, that a value arrives at which is too wide to be kept apart.
     wide: FxHashSet<usize>,
+    /// The analysis panicked.
+    failed: bool,
     /// Something was not followed that may load by another name.
     overlooked: bool,
     /// Something was not followed that may lead to any load.
@@ -32,12 +34,28 @@ impl Bounds {
     /// The bound on work is met while `frames` run: none of them comes to its end.
     pub fn cut(&mut self, frames: &[Frame]) {
         self.work = true;
-        for frame in frames {
-            match frame.def {
+        self.leave(frames.iter().map(|frame| (frame.file, frame.def)));
+    }
+
+    /// The analysis panicked while `frames` ran, which began at `entry`: none of them comes to its end.
+    pub fn fail(&mut self, frames: &[Frame], entry: (FileId, Option<Def>)) {
+        self.failed = true;
+        let frames = frames.iter().map(|frame| (frame.file, frame.def));
+        self.leave(frames.chain([entry]));
+    }
+
+    fn leave(&mut self, running: impl Iterator<Item = (FileId, Option<Def>)>) {
+        for (file, def) in running {
+            match def {
                 Some(def) => self.left.insert(def),
-                None => self.modules.insert(frame.file),
+                None => self.modules.insert(file),
             };
         }
+    }
+
+    /// Whether the analysis panicked.
+    pub fn failed(&self) -> bool {
+        self.failed
     }
 
     /// `def` may be called with something else than was seen.
@@ -64,7 +82,11 @@ impl Bounds {
 
     /// Whether any bound was met that may hide a way to a load.
     pub fn met(&self) -> bool {
-        self.work || self.overlooked || !self.missed.is_empty() || !self.wide.is_empty()
+        self.work
+            || self.failed
+            || self.overlooked
+            || !self.missed.is_empty()
+            || !self.wide.is_empty()
     }
 
     /// Whether `def` ran to its end, in every way that leads to it.

@@ -11,6 +11,7 @@ use super::taint::{Hop, HopKind, Place};
 use super::value::{
     Arguments, Atom, Const, Container, Def, FunctionId, Instance, Kind, Role, Value,
 };
+use crate::defect::strike;
 use crate::pack::{Shape, Trust};
 use crate::project::FileId;
 use crate::python::ast::name::Name;
@@ -358,6 +359,7 @@ impl<'a> Machine<'a> {
             ..Frame::new(function.def.file)
         });
         self.reached.push(Vec::new());
+        strike("run", function.name());
         let before = caller.checked().len();
         let raised_before = std::mem::take(&mut self.raised);
         let mut env = Env::new(caller.checked().to_vec());

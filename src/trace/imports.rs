@@ -34,9 +34,21 @@ pub(super) struct Words {
     pub dynamic: bool,
     /// It imports all names of a module.
     pub star: bool,
+    /// They are not known.
+    pub failed: bool,
 }
 
 impl Words {
+    /// Those of a file that depickle failed on.
+    pub fn unknown() -> Words {
+        Words {
+            dynamic: true,
+            star: true,
+            failed: true,
+            ..Words::of(b"")
+        }
+    }
+
     /// The words in `bytes`.
     pub fn of(bytes: &[u8]) -> Words {
         let mut words: Vec<Word> = Vec::new();
@@ -54,6 +66,7 @@ impl Words {
             words: words.into(),
             dynamic,
             star,
+            failed: false,
         }
     }
 
@@ -68,8 +81,7 @@ impl Words {
     }
 }
 
-/// Whether `byte` is part of a name.
-pub(super) fn is_word(byte: &u8) -> bool {
+fn is_word(byte: &u8) -> bool {
     byte.is_ascii_alphanumeric() || *byte == b'_' || !byte.is_ascii()
 }
 

@@ -43,6 +43,7 @@ mod statements;
 mod stores;
 mod taint;
 mod unknown;
+mod unwind;
 mod uses;
 mod value;
 mod writers;
@@ -51,6 +52,7 @@ use std::collections::BTreeSet;
 
 use rayon::prelude::*;
 
+use crate::defect::strike;
 use crate::pack::{Model, Shape, SinkId, Trust};
 use crate::project::{FileId, Project};
 use crate::python::ast::AnyNodeRef;
@@ -244,18 +246,25 @@ fn traced(project: &Project, model: &Model, most_each: usize, searched: Searched
     traced
 }
 
+/// The loads of a file by name, and what else it says.
+type Looked = (Vec<Site>, relevant::Named);
+
 /// Finds every call that loads, and what reaches it.
 fn flows(project: &Project, model: &Model, most_each: usize, searched: &Searched) -> Traced {
     let imports = searched.imports();
-    let looked: Vec<(FileId, Vec<Site>, relevant::Named)> = searched
+    let looked: Vec<(FileId, Option<Looked>)> = searched
         .naming()
         .into_par_iter()
         .filter_map(|file| {
             project.glance(file, |source| {
-                let sites = sites::sites_of(project, model, file, source);
-                let named = relevant::Named::of(model, source);
-                let matters = !sites.is_empty() || named.matters();
-                (matters.then_some((file, sites, named)), matters)
+                let looked = project.caught(file, || {
+                    strike("sites", project.path(file));
+                    let sites = sites::sites_of(project, model, file, source);
+                    (sites, relevant::Named::of(model, source))
+                });
+                let matters = |(sites, named): &Looked| !sites.is_empty() || named.matters();
+                let matters = looked.as_ref().is_none_or(matters);
+                (matters.then_some((file, looked)), matters)
             })
         })
         .collect();
@@ -266,12 +275,18 @@ fn flows(project: &Project, model: &Model, most_each: usize, searched: &Searched
     let mut sites: Vec<Site> = Vec::new();
     let mut named: Vec<(FileId, relevant::Named)> = Vec::new();
     let mut writing_files = Vec::new();
-    for (file, mine, names) in looked {
+    let unknown = imports.iter().enumerate().filter(|(_, words)| words.failed);
+    let mut unread: Vec<FileId> = unknown.map(|(n, _)| FileId(n)).collect();
+    for (file, looked) in looked {
+        let Some((mine, names)) = looked else {
+            unread.push(file);
+            continue;
+        };
         sites.extend(mine);
         writing_files.extend(names.writes().then_some(file));
         named.push((file, names));
     }
-    let (relevant, ways) = relevant::relevant(project, named, &sites, imports);
+    let (relevant, ways) = relevant::relevant(project, named, &sites, imports, unread);
     let mut machine = Machine::new(project, model, sites, imports, most_each);
     machine.leads = relevant.functions.clone();
     machine.to_loads = relevant.to_loads.clone();
@@ -296,6 +311,7 @@ fn flows(project: &Project, model: &Model, most_each: usize, searched: &Searched
         }
     }
     machine.elsewhere = machine.writes_elsewhere(&by_site);
+    let failed = !project.defects().is_empty();
     let mut climb = exhausted.then(|| ways.climb(&machine.bounds));
     let rows = machine.sites.iter().zip(&by_site).enumerate();
     let mut findings: Vec<Finding> = rows
@@ -303,7 +319,7 @@ fn flows(project: &Project, model: &Model, most_each: usize, searched: &Searched
             let mut finding = finding::finding(site, reached, &machine);
             // What was not followed to its end may hide ways: nothing may be rewritten on half the evidence.
             finding.complete = climb.as_mut().is_none_or(|climb| {
-                finding.reach == Reach::Untrusted
+                (finding.reach == Reach::Untrusted || failed)
                     && !reached.iter().any(|(_, reached)| reached.by_state)
                     && machine.bounds.spare(n)
                     && climb.is_whole(site.place)
@@ -312,8 +328,11 @@ fn flows(project: &Project, model: &Model, most_each: usize, searched: &Searched
         })
         .collect();
     let writings = machine.writings();
+    let before = project.defects().len();
     machine.enter_readers();
+    let unsure = project.defects().len() > before;
     for finding in &mut findings {
+        finding.complete &= !unsure;
         finding.uses = machine.uses_of(finding.place);
     }
     Traced {
@@ -333,7 +352,7 @@ fn interpret(
 ) -> Vec<(Option<Handler>, Reached)> {
     let mut all = Vec::new();
     for file in &relevant.files {
-        machine.whole_module(*file);
+        machine.guard(*file, None, |machine| machine.whole_module(*file));
         let reached = machine.take_reached();
         all.extend(reached.into_iter().map(|r| (None, r)));
     }
@@ -353,8 +372,10 @@ fn interpret(
         let Some(id) = machine.by_def.get(&def).copied() else {
             continue;
         };
-        let arguments = machine.outside_arguments(id);
-        machine.enter(id, None, &arguments);
+        machine.guard(def.file, Some(def), |machine| {
+            let arguments = machine.outside_arguments(id);
+            machine.enter(id, None, &arguments);
+        });
         let reached = machine.take_reached();
         uncalled.extend(reached.into_iter().map(|r| (def, r)));
         handlers(machine, relevant, &mut all);
@@ -362,7 +383,7 @@ fn interpret(
     // What was registered meanwhile is called by its framework alone.
     uncalled.retain(|(def, _)| machine.known_handlers.get(def) != Some(&false));
     all.extend(uncalled.into_iter().map(|(_, reached)| (None, reached)));
-    if machine.bounds.met_work() {
+    if machine.bounds.met_work() || machine.bounds.failed() {
         late(machine, relevant, &mut all);
     }
     all
@@ -399,8 +420,10 @@ fn late(
         if !entered.insert(id) {
             continue;
         }
-        let arguments = machine.outside_arguments(id);
-        machine.enter_late(id, &arguments);
+        machine.guard(file, around.copied(), |machine| {
+            let arguments = machine.outside_arguments(id);
+            machine.enter_late(id, &arguments);
+        });
         let reached = machine.take_reached();
         all.extend(reached.into_iter().map(|r| (None, r)));
     }
@@ -422,13 +445,19 @@ fn handlers(
         let Some(id) = machine.by_def.get(&handler.def).copied() else {
             continue;
         };
-        let arguments = machine.handler_arguments(&handler);
+        let (file, def) = (handler.def.file, Some(handler.def));
+        let arguments = machine.guard(file, def, |machine| machine.handler_arguments(&handler));
+        let Some(arguments) = arguments else {
+            continue;
+        };
         let mut reached = Vec::new();
         // Somebody else may have called it with what the framework does not give.
         machine.visited.remove(&handler.def);
         if let Some(wrapper) = handler.wrapper() {
-            let answer = machine.enter(wrapper, handler.instance(), &arguments);
-            machine.answers(&handler, &answer);
+            machine.guard(file, def, |machine| {
+                let answer = machine.enter(wrapper, handler.instance(), &arguments);
+                machine.answers(&handler, &answer);
+            });
             reached = machine.take_reached();
         }
         // What a decorator calls is not the handler's own way; what it loads itself is.
@@ -444,8 +473,10 @@ fn handlers(
         });
         all.append(&mut by_decorator);
         if !machine.visited.contains(&handler.def) {
-            let answer = machine.enter(id, handler.instance(), &arguments);
-            machine.answers(&handler, &answer);
+            machine.guard(file, def, |machine| {
+                let answer = machine.enter(id, handler.instance(), &arguments);
+                machine.answers(&handler, &answer);
+            });
             reached = machine.take_reached();
         }
         all.extend(reached.into_iter().map(|r| (Some(handler.clone()), r)));

@@ -6,13 +6,13 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
-use memchr::memmem;
 use rustc_hash::FxHashMap;
 
 use super::env::{Env, Vars};
 use super::machine::{Frame, Machine, Owner};
 use super::taint::Place;
 use super::value::{Arguments, Atom, Value};
+use crate::defect::strike;
 use crate::project::FileId;
 use crate::python::Bound;
 use crate::python::ast::name::Name;
@@ -198,6 +198,7 @@ impl<'a> Machine<'a> {
         self.begin_entry();
         self.modules.entry(file).or_default();
         self.frames.push(Frame::new(file));
+        strike("module", project.path(file));
         let mut env = Env::default();
         for stmt in &project.source(file).module().body {
             env.dead = false;
@@ -309,12 +310,6 @@ impl<'a> Machine<'a> {
                 continue;
             };
             let key = (home, Name::new(format!("* {name}")));
-            // A package may have hundreds of them.
-            let imports = self.imports.get(home.0);
-            let says = || memmem::find(self.project.bytes(home), name.as_bytes()).is_some();
-            if imports.is_some_and(|imports| !imports.star) && !says() {
-                continue;
-            }
             if home == file
                 || !self.names_of(home).exports(name)
                 || !self.defining.insert(key.clone())

@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 use super::sites::Form;
 use super::taint::Place;
 use super::{Finding, Reach};
+use crate::defect::strike;
 use crate::pack::{Model, Setting, SinkId};
 use crate::project::{FileId, Project};
 use crate::python::ast::visitor::{self, Visitor};
@@ -31,8 +32,11 @@ pub(super) fn settings(project: &Project, model: &Model, files: Vec<FileId>) -> 
                     .collect(),
                 found: Vec::new(),
             };
-            look.visit_body(&file.module().body);
-            (look.found, false)
+            let looked = project.caught(id, || {
+                strike("settings", project.path(id));
+                look.visit_body(&file.module().body);
+            });
+            (looked.map_or(Vec::new(), |()| look.found), false)
         })
     });
     found.collect()

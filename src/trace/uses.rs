@@ -261,13 +261,19 @@ impl<'a> Machine<'a> {
                             continue;
                         };
                         entered += 1;
-                        let (bound, arguments) = match self.all_handlers.get(&def).cloned() {
-                            Some(handler) => (handler.instance(), self.handler_arguments(&handler)),
-                            None => (None, self.outside_arguments(id)),
-                        };
-                        self.grant();
-                        let value = self.enter(id, bound, &arguments);
+                        let handler = self.all_handlers.get(&def).cloned();
+                        let value = self.guard(def.file, Some(def), |machine| {
+                            let (bound, arguments) = match handler {
+                                Some(handler) => {
+                                    (handler.instance(), machine.handler_arguments(&handler))
+                                }
+                                None => (None, machine.outside_arguments(id)),
+                            };
+                            machine.grant();
+                            machine.enter(id, bound, &arguments)
+                        });
                         self.take_reached();
+                        let value = value.unwrap_or_default();
                         let is_loaded = |atom: &Atom| matches!(atom, Atom::Untrusted(taint) if taint.loaded.is_some());
                         if let (true, Some(function)) =
                             (value.any_atom(&is_loaded), self.function(id))
@@ -333,7 +339,7 @@ impl<'a> Machine<'a> {
             .filter(|def| !self.visited.contains(def))
             .collect();
         if new.iter().any(|def| !self.by_def.contains_key(def)) {
-            self.whole_module(file);
+            self.guard(file, None, |machine| machine.whole_module(file));
             self.take_reached();
         }
         new

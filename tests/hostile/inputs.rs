@@ -264,6 +264,10 @@ fn what_is_no_file_or_has_a_strange_name_is_told_and_never_printed_raw() {
             .success()
     );
     let _socket = UnixListener::bind(at(b"socket.py")).unwrap();
+    // /dev/zero under another name, which never ends; that needs root.
+    let mut made = Command::new("mknod");
+    let made = made.arg(at(b"device.py")).args(["c", "1", "5"]).output();
+    let device = made.is_ok_and(|made| made.status.success());
     fs::create_dir(at(b"folder.py")).unwrap();
     for output in [
         home.run(&["scan", "shop", "-v", "--color", "never"]),
@@ -284,8 +288,31 @@ fn what_is_no_file_or_has_a_strange_name_is_told_and_never_printed_raw() {
     for name in ["loop.py", "dangling.py", "passwd.py"] {
         assert_eq!(why(name), Some("symlink"), "{name}");
     }
-    for name in ["fifo.py", "socket.py"] {
+    for name in ["fifo.py", "socket.py"]
+        .into_iter()
+        .chain(device.then_some("device.py"))
+    {
         assert_eq!(why(name), Some("not-a-file"), "{name}");
+    }
+    for format in [
+        "html", "markdown", "csv", "junit", "github", "gitlab", "sarif", "codetf", "jsonl", "json",
+        "diff", "text",
+    ] {
+        let text = stdout(&home.run(&["scan", "shop", "--format", format]));
+        assert!(text.contains("good.py"), "{format}: {text}");
+        assert!(!text.contains(['\u{1b}', '\u{7}']), "{format}: {text}");
+        // A tag, an address or a line of its own that the name would begin.
+        assert!(!text.contains("new\nline"), "{format}: {text}");
+        if format == "sarif" {
+            let document: Value = serde_json::from_str(&text).unwrap();
+            let mut uris = Vec::new();
+            addresses(&document, &mut uris);
+            let plain = |c: char| c.is_ascii_alphanumeric() || "-._~/%:+".contains(c);
+            assert!(
+                uris.len() > 7 && uris.iter().all(|uri| uri.chars().all(plain)),
+                "{uris:?}"
+            );
+        }
     }
     assert_eq!(why("not\u{fffd}\u{fffd}utf8.py"), Some("not-utf8-name"));
     assert_eq!(loads.len(), 7, "{loads:?}");
@@ -293,6 +320,22 @@ fn what_is_no_file_or_has_a_strange_name_is_told_and_never_printed_raw() {
         loads.iter().all(|(_, decision)| decision == "rewrite"),
         "{loads:?}"
     );
+}
+
+/// Every `uri` in `value`.
+fn addresses(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::Object(fields) => {
+            for (name, value) in fields {
+                match value.as_str().filter(|_| name == "uri") {
+                    Some(uri) => found.push(uri.to_owned()),
+                    None => addresses(value, found),
+                }
+            }
+        }
+        Value::Array(values) => values.iter().for_each(|value| addresses(value, found)),
+        _ => {}
+    }
 }
 
 /// Nobody is kept from reading who runs as root.

@@ -200,3 +200,118 @@ fn names_that_differ_in_case_alone_are_two_files() {
         "App.py\napp.py\n"
     );
 }
+
+#[test]
+fn a_lock_of_gits_index_is_no_obstacle_and_stays() {
+    let home = Home::new();
+    let root = home.repo("shop", &[("app.py", GUIDE)]);
+    let lock = home.path("shop/.git/index.lock");
+    fs::write(&lock, "").unwrap();
+    for args in [&["scan", "shop"][..], &["diff", "shop"]] {
+        assert_eq!(code(&home.run(args)), 1, "{args:?}");
+    }
+    for command in ["stage", "rollback"] {
+        let args = [command, "shop"];
+        let args = if command == "stage" {
+            &args[..]
+        } else {
+            &args[..1]
+        };
+        let output = home.run(args);
+        assert_eq!(code(&output), 0, "{}{}", stdout(&output), stderr(&output));
+        assert!(lock.exists());
+    }
+    fs::remove_file(&lock).unwrap();
+    assert_eq!(git(&root, &["status", "--porcelain"]), "");
+}
+
+#[test]
+fn the_callers_git_variables_lead_to_no_other_repository() {
+    for format in ["sha1", "sha256"] {
+        let home = Home::new();
+        git(
+            home.0.path(),
+            &[
+                "init",
+                "-q",
+                "-b",
+                "main",
+                "--object-format",
+                format,
+                "shop",
+            ],
+        );
+        let root = home.repo("shop", &[("app.py", GUIDE)]);
+        let victim = home.repo("victim", &[("app.py", "x = 1\n")]);
+        let other = |below: &str| victim.join(below).display().to_string();
+        let (dir, tree, index) = (other(".git"), other(""), other(".git/index"));
+        let objects = other(".git/objects");
+        let variables = [
+            ("GIT_DIR", dir.as_str()),
+            ("GIT_COMMON_DIR", &dir),
+            ("GIT_WORK_TREE", &tree),
+            ("GIT_INDEX_FILE", &index),
+            ("GIT_OBJECT_DIRECTORY", &objects),
+            ("GIT_ALTERNATE_OBJECT_DIRECTORIES", &objects),
+            ("GIT_CEILING_DIRECTORIES", &dir),
+            ("GIT_NAMESPACE", "elsewhere"),
+            ("GIT_PREFIX", "elsewhere/"),
+            ("GIT_LITERAL_PATHSPECS", "1"),
+        ];
+        let before = (
+            git(&victim, &["for-each-ref"]),
+            git(&victim, &["count-objects", "-v"]),
+        );
+        for (args, expected) in [
+            (&["scan", "shop"][..], 1),
+            (&["diff", "shop"], 1),
+            (&["stage", "shop"], 0),
+            (&["rollback"], 0),
+            (&["stage", "shop"], 0),
+        ] {
+            let output = home.run_with(args, &variables);
+            assert_eq!(
+                code(&output),
+                expected,
+                "{format} {args:?}: {}{}",
+                stdout(&output),
+                stderr(&output)
+            );
+        }
+        git(&root, &["rev-parse", "refs/heads/depickle/pickle-to-json"]);
+        let after = (
+            git(&victim, &["for-each-ref"]),
+            git(&victim, &["count-objects", "-v"]),
+        );
+        assert_eq!(after, before, "{format}");
+    }
+}
+
+#[test]
+fn what_is_to_be_typed_next_runs_nothing_that_a_name_says() {
+    let home = Home::new();
+    let name = "it's $(touch ran)`touch ran`;touch ran;\"&|";
+    home.repo(name, &[("app.py", GUIDE)]);
+    assert_eq!(code(&home.run(&["stage", name])), 0);
+    let again = home.run(&["stage", name]);
+    assert_eq!(code(&again), 3);
+    let said = stdout(&again) + &stderr(&again);
+    let typed = said
+        .split("look at it first: ")
+        .nth(1)
+        .expect("a next step");
+    let typed = typed.lines().next().unwrap();
+    assert!(typed.starts_with("git -C "), "{typed}");
+    let mut shell = Command::new("sh");
+    let done = shell
+        .args(["-c", typed])
+        .current_dir(home.0.path())
+        .output()
+        .unwrap();
+    assert!(
+        done.status.success(),
+        "{typed}: {}",
+        String::from_utf8_lossy(&done.stderr)
+    );
+    assert!(!home.path("ran").exists() && !home.path(name).join("ran").exists());
+}

@@ -27,6 +27,7 @@ fn rewritten_once(bytes: &[u8], model: &Model) {
             checked.decisions.len(),
             "a decision for each finding"
         );
+        assert!(project.defects().is_empty(), "{:?}", project.defects());
         let files = checked.changeset.files().iter();
         let changes: HashMap<FileId, Vec<u8>> =
             files.map(|file| (FileId(0), file.after.clone())).collect();

@@ -57,9 +57,9 @@ pub(super) fn bench(args: &Args) -> anyhow::Result<Exit> {
         "schema": "depickle-bench/1", "python": measured["python"], "rows": measured["rows"], "notes": notes,
     });
     match args.format {
-        Format::Json => anstream::println!("{}", serde_json::to_string_pretty(&document)?),
-        Format::Markdown => anstream::print!("{}", table(&document, true)),
-        Format::Text => anstream::print!("{}", table(&document, false)),
+        Format::Json => outln!("{}", serde_json::to_string_pretty(&document)?),
+        Format::Markdown => out!("{}", table(&document, true)),
+        Format::Text => out!("{}", table(&document, false)),
     }
     Ok(if whole { Exit::Done } else { Exit::Incomplete })
 }

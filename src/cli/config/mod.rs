@@ -191,7 +191,7 @@ impl Common {
         let model = self.known.model(&[])?;
         if !self.quiet {
             for said in model.redefined().iter().map(Redefined::sentence) {
-                anstream::eprintln!("warning: {}", crate::text::printable(&said));
+                errln!("warning: {}", crate::text::printable(&said));
             }
         }
         Ok(model)

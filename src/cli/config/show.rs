@@ -45,7 +45,7 @@ struct Held {
 pub(in crate::cli) fn config(args: &Args) -> anyhow::Result<Exit> {
     if args.schema {
         let schema = schemars::schema_for!(Config);
-        anstream::println!("{}", serde_json::to_string_pretty(&schema)?);
+        outln!("{}", serde_json::to_string_pretty(&schema)?);
         return Ok(Exit::Done);
     }
     if !args.path.exists() {
@@ -107,7 +107,7 @@ pub(in crate::cli) fn config(args: &Args) -> anyhow::Result<Exit> {
                 "not_heeded": ignored,
                 "redefined": redefined,
             });
-            anstream::println!("{}", serde_json::to_string_pretty(&document)?);
+            outln!("{}", serde_json::to_string_pretty(&document)?);
         }
         RowFormat::Text => {
             let none = |file: Option<String>| file.unwrap_or_else(|| "none".to_owned());
@@ -128,7 +128,7 @@ pub(in crate::cli) fn config(args: &Args) -> anyhow::Result<Exit> {
             }
             lines.extend(redefined);
             for line in lines {
-                anstream::println!("{}", printable(line.trim_end()));
+                outln!("{}", printable(line.trim_end()));
             }
         }
     }

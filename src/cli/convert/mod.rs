@@ -14,6 +14,7 @@ use super::args::RowFormat;
 use super::progress::Busy;
 use super::target::begun;
 use super::{Exit, hinted};
+use crate::defect::{caught, strike};
 use crate::journal::{Entry, Journal, State, Target, digest};
 use crate::pickle::{Document, Lost, Obstacle, document, shelf_document};
 use crate::stage::{Data, write};
@@ -93,7 +94,15 @@ pub(super) fn convert(args: &Args) -> anyhow::Result<Exit> {
         looked.others += found.others;
         for item in found.items {
             busy.at(&format!("reading {}", item.name));
-            look(item, args, &mut looked, &mut taken);
+            let name = item.name.clone();
+            let done = caught(|| {
+                strike("convert", &name);
+                look(item, args, &mut looked, &mut taken);
+            });
+            let failed = |said| format!("depickle failed on it ({said}); please report this");
+            looked
+                .unseen
+                .extend(done.err().map(|said| (name, failed(said))));
         }
     }
     let writes = (args.write || args.in_place || args.output.is_some()) && !args.dry_run;
@@ -104,14 +113,14 @@ pub(super) fn convert(args: &Args) -> anyhow::Result<Exit> {
     }
     drop(busy);
     match args.format {
-        RowFormat::Text => anstream::print!("{}", show::text(&looked, writes, args.lossy)),
+        RowFormat::Text => out!("{}", show::text(&looked, writes, args.lossy)),
         RowFormat::Json => {
             let json = show::json(&looked, undo.as_deref());
-            anstream::println!("{}", serde_json::to_string_pretty(&json)?);
+            outln!("{}", serde_json::to_string_pretty(&json)?);
         }
     }
     if let Some(run) = undo {
-        anstream::eprintln!("run {run}; to undo it: depickle rollback {run}");
+        errln!("run {run}; to undo it: depickle rollback {run}");
     }
     let done = |row: &Row| match row.outcome {
         Outcome::Convertible | Outcome::Same | Outcome::Written => true,

@@ -42,9 +42,9 @@ pub(super) fn demo(args: &Args) -> anyhow::Result<Exit> {
         email: "shop@localhost".to_owned(),
     };
     Repo::create(&shop, &author, SHOP_TIME, "A small shop")?;
-    let say = |text: &str| anstream::println!("\n{text}");
+    let say = |text: &str| outln!("\n{text}");
 
-    anstream::println!(
+    outln!(
         "A small Flask shop, in a git repository of its own: {}",
         shop.display()
     );
@@ -74,7 +74,7 @@ pub(super) fn demo(args: &Args) -> anyhow::Result<Exit> {
 
 /// Runs one command as the user would type it, in the demo's folder and with a record of runs of its own.
 fn step(words: &[&str], home: &Path) -> anyhow::Result<()> {
-    anstream::println!("\n$ depickle {}", words.join(" "));
+    outln!("\n$ depickle {}", words.join(" "));
     std::io::stdout().flush()?;
     let program = std::env::current_exe()
         .context("this program's own file is not known; start it by its full path")?;

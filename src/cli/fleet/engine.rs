@@ -1,6 +1,5 @@
 //! `fleet submit`: the file by which an engine runs the shards; Slurm takes it at once.
 
-use std::io::Write;
 use std::path::{Path, PathBuf};
 
 use anyhow::Context;
@@ -9,6 +8,7 @@ use clap::ValueEnum;
 use super::plan::Plan;
 use super::slurm;
 use crate::cli::Exit;
+use crate::cli::save::save;
 use crate::repo::quoted;
 
 const SLURM: &str = include_str!("slurm.sh");
@@ -88,9 +88,8 @@ pub(super) fn submit(args: &Args) -> anyhow::Result<Exit> {
         Engine::Gitlab => matrix(args, &plan, GITLAB, 200)?,
     };
     match &args.output {
-        Some(path) => std::fs::write(path, text)
-            .with_context(|| format!("{}: cannot be written", path.display()))?,
-        None => std::io::stdout().write_all(text.as_bytes())?,
+        Some(path) => save(path, text.as_bytes(), "check its name")?,
+        None => out!("{text}"),
     }
     Ok(Exit::Done)
 }

@@ -203,14 +203,14 @@ fn whole(args: &Args, plan: &Plan, parts: &Parts, command: &str) -> anyhow::Resu
     )?;
     let total = plan.repositories.len();
     let gone: usize = missing.values().map(Vec::len).sum();
-    anstream::eprintln!(
+    errln!(
         "run {}: {} of {total} repositories are here",
         plan.run,
         total - gone
     );
     if missing.is_empty() {
         if command == "stage" && staged > 0 {
-            anstream::eprintln!("to undo it: depickle rollback {}", plan.run);
+            errln!("to undo it: depickle rollback {}", plan.run);
         }
         return Ok(exit(&run, |run, row| match command {
             "scan" => row.findings.iter().any(|f| run.counts(f)),
@@ -219,13 +219,13 @@ fn whole(args: &Args, plan: &Plan, parts: &Parts, command: &str) -> anyhow::Resu
         }));
     }
     for name in missing.values().flatten().take(NAMED) {
-        anstream::eprintln!("missing: {}", printable(name));
+        errln!("missing: {}", printable(name));
     }
     if gone > NAMED {
-        anstream::eprintln!("missing: {} more", gone - NAMED);
+        errln!("missing: {} more", gone - NAMED);
     }
     let indexes: Vec<usize> = missing.into_keys().collect();
-    anstream::eprintln!("to run again: {}", ranges(&indexes));
+    errln!("to run again: {}", ranges(&indexes));
     Ok(Exit::Incomplete)
 }
 
@@ -290,18 +290,18 @@ fn proofs(args: &Args, plan: &Plan, parts: &Parts) -> anyhow::Result<Exit> {
             let document = json!({
                 "schema": "depickle/1", "run": plan.run, "executed": is("executed"), "projects": projects,
             });
-            anstream::println!("{}", serde_json::to_string_pretty(&document)?);
+            outln!("{}", serde_json::to_string_pretty(&document)?);
         }
         _ => {
             for row in &rows {
                 let text = row["text"].as_str().unwrap_or_default();
-                anstream::print!("{}", printable_lines(text));
+                out!("{}", printable_lines(text));
             }
         }
     }
     if !missing.is_empty() {
         let indexes: Vec<usize> = missing.into_iter().collect();
-        anstream::eprintln!("to verify again: {}", ranges(&indexes));
+        errln!("to verify again: {}", ranges(&indexes));
         return Ok(Exit::Incomplete);
     }
     Ok(match (is("disproven"), is("incomplete")) {

@@ -1,14 +1,12 @@
 //! `fleet plan`: which repositories at which commits, who of them comes first, and which shard does which.
 
 use std::collections::HashMap;
-use std::io::Write;
-
-use anyhow::Context;
 
 use super::plan::{Plan, Planned, Skipped, Unplanned, id};
 use crate::cli::Exit;
 use crate::cli::args::Common;
 use crate::cli::commit::{Committing, How, identity};
+use crate::cli::save::save;
 use crate::cli::schedule::tips;
 use crate::cli::stage::{Settings, inputs_at};
 use crate::cli::target::{run_id, run_time};
@@ -103,12 +101,11 @@ pub(super) fn plan(args: &Args) -> anyhow::Result<Exit> {
     share_out(&mut plan.repositories, plan.shards);
     let text = serde_json::to_string_pretty(&plan)? + "\n";
     match &common.output {
-        Some(path) => std::fs::write(path, text)
-            .with_context(|| format!("{}: cannot be written", path.display()))?,
-        None => std::io::stdout().write_all(text.as_bytes())?,
+        Some(path) => save(path, text.as_bytes(), "check its name")?,
+        None => out!("{text}"),
     }
     if !common.quiet {
-        anstream::eprintln!(
+        errln!(
             "run {}: {count} repositories in {} shards, {} skipped, {} without a commit",
             plan.run,
             plan.shards,
@@ -118,7 +115,7 @@ pub(super) fn plan(args: &Args) -> anyhow::Result<Exit> {
     }
     for one in &plan.failed {
         let said = format!("error: {}: {}", one.target.name(), one.error);
-        anstream::eprintln!("{}", crate::text::printable(&said));
+        errln!("{}", crate::text::printable(&said));
     }
     Ok(match plan.failed.is_empty() {
         true => Exit::Done,

@@ -50,7 +50,7 @@ pub(super) fn publish(args: &Args) -> anyhow::Result<Exit> {
     let failed = bring_all(args, bundles.as_deref(), &plan, &run, &journal)?;
     for row in &failed {
         let error = row.error.as_deref().unwrap_or_default();
-        anstream::eprintln!("error: {}: {}", printable(&row.root), printable(error));
+        errln!("error: {}: {}", printable(&row.root), printable(error));
     }
     let pushed = push_run(&args.how.patiently(), &plan.run, &journal, &lock)?;
     Ok(match failed.is_empty() {

@@ -261,7 +261,7 @@ impl Shard {
         if let Err(error) = self.journal.append(&self.plan.run, entry) {
             self.lost.store(true, Ordering::Relaxed);
             let error = hinted(&error.to_string(), None);
-            anstream::eprintln!(
+            errln!(
                 "error: {}: {}",
                 printable(&target.name()),
                 printable(&error)
@@ -282,7 +282,7 @@ impl Shard {
             .filter(|one| !done.contains(&one.target.name()))
             .count();
         if missing > 0 || self.lost.load(Ordering::Relaxed) {
-            anstream::eprintln!(
+            errln!(
                 "shard {}: {missing} of {} repositories are left; run it again",
                 self.index,
                 mine().count()
@@ -307,7 +307,7 @@ impl Shard {
             row.is_some_and(|row| row["row"]["status"] == "failed")
         };
         let failed = all.values().filter(failed).count();
-        anstream::eprintln!(
+        errln!(
             "shard {}: {} repositories are done, {failed} of them failed",
             self.index,
             mine().count()
@@ -379,7 +379,7 @@ impl Shard {
 pub(in crate::cli) fn or_retry(done: anyhow::Result<Exit>) -> anyhow::Result<Exit> {
     match done {
         Err(error) if passes(&format!("{error:#}")) => {
-            anstream::eprintln!("error: {}", printable(&format!("{error:#}")));
+            errln!("error: {}", printable(&format!("{error:#}")));
             Ok(Exit::Retry)
         }
         done => done,

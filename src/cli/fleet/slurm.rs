@@ -14,6 +14,7 @@ use super::plan::Plan;
 use super::results::{Progress, progress, ranges};
 use crate::cli::Exit;
 use crate::cli::args::RowFormat;
+use crate::cli::save::save;
 use crate::text::printable;
 
 /// Beside the results: ids of the arrays that were submitted, a line each.
@@ -71,7 +72,8 @@ pub(super) fn submit(
     let wrong = |path: &Path| format!("{}: cannot be written", path.display());
     fs::create_dir_all(&log).with_context(|| wrong(&log))?;
     let file = results.join(format!("{}.sbatch", needs.command));
-    fs::write(&file, script(path, plan, needs)?).with_context(|| wrong(&file))?;
+    let text = script(path, plan, needs)?;
+    save(&file, text.as_bytes(), "--results names another folder")?;
     let workers = needs.workers.map(|n| format!("%{n}"));
     let array = format!("--array={}{}", ranges(indexes), workers.unwrap_or_default());
     let said = slurm("sbatch", &["--parsable", &array, &file.to_string_lossy()])?;
@@ -84,7 +86,7 @@ pub(super) fn submit(
         .open(&jobs)
         .and_then(|mut jobs| writeln!(jobs, "{id}"));
     written.with_context(|| wrong(&jobs))?;
-    anstream::println!(
+    outln!(
         "job {}: {} shards of run {}",
         printable(&id),
         indexes.len(),
@@ -202,11 +204,11 @@ pub(super) fn status(args: &Args) -> anyhow::Result<Exit> {
                 "schema": "depickle/1", "run": plan.run, "command": args.command, "repositories": total, "done": done,
                 "shards": { "all": plan.shards, "ended": ended, "begun": begun }, "slurm": words, "again": again,
             });
-            anstream::println!("{}", serde_json::to_string_pretty(&document)?);
+            outln!("{}", serde_json::to_string_pretty(&document)?);
         }
         RowFormat::Text => {
-            anstream::println!("run {}: {done} of {total} repositories are done", plan.run);
-            anstream::println!(
+            outln!("run {}: {done} of {total} repositories are done", plan.run);
+            outln!(
                 "  {} shards: {ended} ended, {begun} begun, {} not begun",
                 plan.shards,
                 plan.shards - ended - begun
@@ -214,10 +216,10 @@ pub(super) fn status(args: &Args) -> anyhow::Result<Exit> {
             let words = words.iter().map(|(word, n)| format!("{n} {word}"));
             let words: Vec<String> = words.collect();
             if !words.is_empty() {
-                anstream::println!("  slurm: {}", printable(&words.join(", ")));
+                outln!("  slurm: {}", printable(&words.join(", ")));
             }
             if !again.is_empty() {
-                anstream::println!("  to run again: {}", ranges(&again));
+                outln!("  to run again: {}", ranges(&again));
             }
         }
     }
@@ -234,7 +236,7 @@ pub(super) fn resume(args: &Resume) -> anyhow::Result<Exit> {
     let again = idle(&shards, &states(&results)?);
     match again.is_empty() {
         true => {
-            anstream::println!("nothing is missing that is not under way");
+            outln!("nothing is missing that is not under way");
             Ok(Exit::Done)
         }
         false => submit(&args.plan, &plan, &args.needs, &again),
@@ -252,8 +254,6 @@ pub(super) fn cancel(args: &Args) -> anyhow::Result<Exit> {
             done => drop(done?),
         }
     }
-    anstream::println!(
-        "what was left is taken out of the queue; `depickle fleet resume` submits it again"
-    );
+    outln!("what was left is taken out of the queue; `depickle fleet resume` submits it again");
     Ok(Exit::Done)
 }

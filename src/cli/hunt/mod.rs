@@ -16,6 +16,7 @@ use super::baseline::Against;
 use super::progress::Busy;
 use super::scan::look;
 use super::target::Reading;
+use crate::defect::{caught, strike};
 use crate::hunt::{self, AFTER, Groups, Hunter, LINE, Source, Watched};
 use crate::pack::Model;
 use crate::text::{printable, printable_lines};
@@ -70,8 +71,8 @@ pub(super) fn hunt(args: &Args) -> anyhow::Result<Exit> {
     drop(busy);
     let whole = sources.iter().all(|source| source.notes.is_empty());
     match args.format {
-        RowFormat::Text => anstream::print!("{}", hunt::text(&sources, groups)),
-        RowFormat::Json => anstream::println!(
+        RowFormat::Text => out!("{}", hunt::text(&sources, groups)),
+        RowFormat::Json => outln!(
             "{}",
             serde_json::to_string_pretty(&hunt::json(&sources, groups))?
         ),
@@ -119,10 +120,15 @@ fn read(hunter: &Hunter, path: &str, groups: &mut Groups, found: &mut u64) -> So
     let mut notes = Vec::new();
     match unpacked(path) {
         Ok(mut reader) => {
-            if let Err(error) = stream(hunter, &mut reader, &mut source, groups, found, &mut notes)
-            {
-                notes.push(format!("not read after {} bytes: {error}", source.bytes));
-            }
+            let streamed = caught(|| {
+                strike("hunt", path);
+                stream(hunter, &mut reader, &mut source, groups, found, &mut notes)
+            });
+            let failed = match streamed {
+                Ok(read) => read.err().map(|error| error.to_string()),
+                Err(said) => Some(format!("depickle failed ({said}); please report this")),
+            };
+            notes.extend(failed.map(|why| format!("not read after {} bytes: {why}", source.bytes)));
         }
         Err(error) => notes.push(format!("cannot be read: {error:#}")),
     }
@@ -228,7 +234,7 @@ fn queries(args: &Args, refusals: &[String]) -> anyhow::Result<Exit> {
     if args.format == RowFormat::Json {
         let document =
             json!({"schema": "depickle-hunt-queries/1", "routes": routes, "queries": all});
-        anstream::println!("{}", serde_json::to_string_pretty(&document)?);
+        outln!("{}", serde_json::to_string_pretty(&document)?);
         return Ok(Exit::Done);
     }
     let mut out = String::new();
@@ -258,7 +264,7 @@ fn queries(args: &Args, refusals: &[String]) -> anyhow::Result<Exit> {
             printable_lines(&query.text)
         ));
     }
-    anstream::print!("{out}");
+    out!("{out}");
     let open = run.projects.iter().any(|project| project.status != "ok");
     Ok(if open { Exit::Incomplete } else { Exit::Done })
 }

@@ -14,6 +14,7 @@ use super::scan::look;
 use super::target::Reading;
 use super::{Exit, hinted};
 use crate::check::ChangedFile;
+use crate::cli::save::save;
 use crate::repo::Repo;
 use crate::text::{printable, printable_lines};
 
@@ -107,23 +108,17 @@ pub(super) fn init(args: &Args) -> anyhow::Result<Exit> {
     }
     for step in &steps {
         match step {
-            Step::Leave(why) => anstream::println!("{}", printable(why)),
+            Step::Leave(why) => outln!("{}", printable(why)),
             Step::Write(file) if args.dry_run => {
                 let patch = crate::report::unified(file);
-                anstream::print!("{}", printable_lines(&String::from_utf8_lossy(&patch)));
+                out!("{}", printable_lines(&String::from_utf8_lossy(&patch)));
             }
             Step::Write(file) => {
                 let path = root.join(&file.path);
                 let folder = path.parent().map_or(Ok(()), std::fs::create_dir_all);
-                folder
-                    .and_then(|()| std::fs::write(&path, &file.after))
-                    .with_context(|| {
-                        format!(
-                            "{}: cannot be written; check its permissions",
-                            path.display()
-                        )
-                    })?;
-                anstream::println!("{}: written", printable(&file.path));
+                folder.with_context(|| format!("{}: cannot be made", path.display()))?;
+                save(&path, &file.after, "check its permissions")?;
+                outln!("{}: written", printable(&file.path));
             }
         }
     }
@@ -142,11 +137,11 @@ fn first_baseline(common: &Common, root: &Path, dry_run: bool) -> anyhow::Result
     );
     if path.exists() {
         Baseline::read(&path)?;
-        anstream::println!("{name}: is there, and stays; `depickle baseline` renews it");
+        outln!("{name}: is there, and stays; `depickle baseline` renews it");
         return Ok(Exit::Done);
     }
     if dry_run {
-        anstream::println!("{name}: would be written, with the loads that are there now");
+        outln!("{name}: would be written, with the loads that are there now");
         return Ok(Exit::Done);
     }
     let (run, targets) = look(common, Reading::WorkTree, &Against::Nothing)?;
@@ -154,7 +149,7 @@ fn first_baseline(common: &Common, root: &Path, dry_run: bool) -> anyhow::Result
         anyhow::bail!("{name}: {error}");
     }
     let told = Baseline::default().renewed(&path, &run, &targets, false)?;
-    anstream::println!("{name}: {told}; commit it with the check");
+    outln!("{name}: {told}; commit it with the check");
     Ok(Exit::Done)
 }
 

@@ -17,7 +17,7 @@ use super::config::Terms;
 use super::fleet::{Share, or_retry};
 use super::pinned::Pinned;
 use super::progress::Busy;
-use super::schedule::Place;
+use super::schedule::{Place, caught};
 use super::target::{Opened, Reading, read};
 use super::{Exit, STACK, hinted};
 use crate::fetch::Url;
@@ -93,7 +93,7 @@ pub(super) fn verify(args: &Args) -> anyhow::Result<Exit> {
     let busy = Busy::on("verifying");
     for made in chosen {
         busy.at(&format!("verifying {}", made.target()));
-        let row = pool.install(|| work.one(&made));
+        let row = caught(|| pool.install(|| work.one(&made))).and_then(|row| row);
         let row = row.unwrap_or_else(|error| failed(&made, error));
         let entry = Entry::Verified {
             target: row.root.clone(),
@@ -116,8 +116,8 @@ pub(super) fn verify(args: &Args) -> anyhow::Result<Exit> {
         projects: rows,
     };
     match args.format {
-        RowFormat::Text => anstream::print!("{}", verified.text()),
-        RowFormat::Json => anstream::println!("{}", serde_json::to_string_pretty(&verified)?),
+        RowFormat::Text => out!("{}", verified.text()),
+        RowFormat::Json => outln!("{}", serde_json::to_string_pretty(&verified)?),
     }
     let rows = &verified.projects;
     // What is disproven is worse than what is not known.
@@ -182,7 +182,7 @@ impl Work<'_> {
                 Made::Branch(made) => format!("as it is on {}", branch(made)),
                 Made::Files(..) => "as it is now".to_owned(),
             };
-            anstream::eprintln!(
+            errln!(
                 "{}",
                 printable(&format!(
                     "runs the application of {} as it was and {place}, with {}",
@@ -191,7 +191,7 @@ impl Work<'_> {
                 ))
             );
         }
-        anstream::eprintln!(
+        errln!(
             "in copies, with a home of their own, an empty environment, at most {} s and 4 GiB each, without a network \
              where the system permits it; they run as you, and may read and write what you may",
             self.args.timeout

@@ -6,7 +6,7 @@ use super::chosen::Made;
 use super::{Args, Work, failed};
 use crate::cli::args::Common;
 use crate::cli::fleet::{Shard, borrowed};
-use crate::cli::schedule::each_at;
+use crate::cli::schedule::{caught, each_at};
 use crate::cli::stage::asked_for;
 use crate::cli::{Exit, STACK};
 use crate::journal::{Entry, RepoRecord};
@@ -16,7 +16,7 @@ use crate::report::{ProjectRow, Verified};
 pub(super) fn verify(path: &Path, args: &Args) -> anyhow::Result<Exit> {
     let shard = Shard::open(path, &args.share, "verify")?;
     if !shard.has("stage") {
-        anstream::eprintln!("this shard of stage has not come to its end; verify it then");
+        errln!("this shard of stage has not come to its end; verify it then");
         return Ok(Exit::Retry);
     }
     let run = shard.record("stage")?;
@@ -61,7 +61,7 @@ pub(super) fn verify(path: &Path, args: &Args) -> anyhow::Result<Exit> {
             if args.execute {
                 work.announce(std::slice::from_ref(&made));
             }
-            pool.install(|| work.one(&made))
+            caught(|| pool.install(|| work.one(&made))).and_then(|row| row)
         } else if one.is_some_and(RepoRecord::is_done) {
             // Nothing was staged: there is nothing to verify.
             shard.report(&planned.target, None, serde_json::Value::Null);

@@ -4,6 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::rc::Rc;
 
+use memchr::memmem;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::mentions::{Parsed, Unit};
@@ -13,7 +14,6 @@ use crate::python::ast::AnyNodeRef;
 use crate::python::ast::name::Name;
 use crate::python::span;
 use crate::trace::bounds::Bounds;
-use crate::trace::imports::Word;
 use crate::trace::taint::Place;
 use crate::trace::value::Def;
 
@@ -22,17 +22,19 @@ pub(in crate::trace) struct Ways<'p> {
     pub(super) files: Files<'p>,
     pub(super) parsed: BTreeMap<FileId, Parsed>,
     /// Those files by the names they mention.
-    pub(super) mentioning: FxHashMap<Word, Vec<FileId>>,
+    pub(super) mentioning: FxHashMap<Name, Vec<FileId>>,
     /// Names that mean the same everywhere.
     pub(super) rare: FxHashSet<Name>,
     /// Targets whose callers were not looked for.
     pub(super) dropped: FxHashSet<Identity>,
+    /// Files of which it is not known whom they call: depickle failed on them.
+    pub(super) unread: Vec<FileId>,
 }
 
 impl Ways<'_> {
     /// Whether calls that surely lead to a load were too far up to be followed, or too many: ways may be missing.
     pub fn are_cut(&self) -> bool {
-        !self.dropped.is_empty()
+        !self.dropped.is_empty() || !self.unread.is_empty()
     }
 
     /// Ready to go up from any load, looking for what met `bounds`.
@@ -85,6 +87,7 @@ impl<'w> Climb<'w> {
             return *known;
         }
         let whole = self.bounds.ran_module(place.file)
+            && !self.ways.unread.contains(&place.file)
             && around.iter().all(|unit| self.bounds.ran(unit.def))
             && self.is_whole_above(place.file, &around);
         self.known.insert(key, whole);
@@ -156,7 +159,8 @@ impl<'w> Climb<'w> {
         let mut whole = true;
         let mut higher: Vec<Target> = Vec::new();
         if let Some(target) = self.targets.get(id).cloned() {
-            whole = !self.ways.dropped.contains(&target.identity());
+            whole = !self.ways.dropped.contains(&target.identity())
+                && !self.may_be_called(&target.name);
             let ways = self.ways;
             if ways.rare.contains(&target.name) && target.file != ANYWHERE {
                 higher.push(Target {
@@ -167,7 +171,7 @@ impl<'w> Climb<'w> {
                     ..target.clone()
                 });
             }
-            let mentioning = ways.mentioning.get(&Word::of(target.name.as_bytes()));
+            let mentioning = ways.mentioning.get(&target.name);
             for file in mentioning.into_iter().flatten() {
                 whole &= self.callers(&target, *file, &mut higher);
             }
@@ -182,6 +186,20 @@ impl<'w> Climb<'w> {
         let above = Rc::new(Above { whole, up });
         self.above.insert(id, Rc::clone(&above));
         above
+    }
+
+    /// Whether a file that is not known says `name`.
+    fn may_be_called(&self, name: &Name) -> bool {
+        let word = |b: Option<&u8>| b.is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_');
+        let mut unread = self.ways.unread.iter();
+        unread.any(|file| {
+            let bytes = self.project.bytes(*file);
+            let mut found = memmem::find_iter(bytes, name.as_bytes());
+            found.any(|at| {
+                let before = at.checked_sub(1).and_then(|at| bytes.get(at));
+                !word(before) && !word(bytes.get(at + name.len()))
+            })
+        })
     }
 
     /// Adds to `higher` what in `file` mentions `target` and can mean it; whether all of it ran to its end.

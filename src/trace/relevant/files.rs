@@ -4,6 +4,7 @@ use std::sync::OnceLock;
 
 use memchr::memmem::Finder;
 use rayon::prelude::*;
+use rustc_hash::FxHashSet;
 
 use super::Target;
 use crate::project::{FileId, Project};
@@ -16,6 +17,8 @@ pub(in crate::trace) struct Files<'p> {
     words: &'p [Words],
     index: Index,
     tests: Vec<bool>,
+    /// Names of all files and folders: what is not among them, no import finds.
+    names: FxHashSet<Word>,
     homes: Vec<OnceLock<Homes>>,
 }
 
@@ -36,11 +39,26 @@ impl<'p> Files<'p> {
     /// Those of `project`, which import `words`.
     pub fn new(project: &'p Project, words: &'p [Words]) -> Files<'p> {
         let ids: Vec<FileId> = project.ids().collect();
+        let mut names = FxHashSet::default();
+        let mut before = "";
+        for id in &ids {
+            let (folder, file) = project
+                .path(*id)
+                .rsplit_once('/')
+                .unwrap_or(("", project.path(*id)));
+            let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
+            names.insert(Word::of(stem.as_bytes()));
+            if folder != before {
+                names.extend(folder.split('/').map(|part| Word::of(part.as_bytes())));
+                before = folder;
+            }
+        }
         Files {
             project,
             words,
             index: Index::of(words),
             tests: ids.iter().map(|id| is_test(project.path(*id))).collect(),
+            names,
             homes: ids.iter().map(|_| OnceLock::new()).collect(),
         }
     }
@@ -110,12 +128,24 @@ impl<'p> Files<'p> {
     /// What of the project `file` imports.
     fn homes(&self, file: FileId) -> Option<&Homes> {
         let homes = self.homes.get(file.0)?;
-        Some(homes.get_or_init(|| self.homes_of(file)))
+        Some(homes.get_or_init(|| {
+            let found = self.project.caught(file, || self.homes_of(file));
+            // It may import anything.
+            found.unwrap_or_else(|| Homes {
+                star: true,
+                open: true,
+                ..Homes::default()
+            })
+        }))
     }
 
     fn homes_of(&self, file: FileId) -> Homes {
         let mut out = Homes::default();
-        let module = |name: &str| self.project.module(file, name);
+        let module = |name: &str| {
+            let top = name.split('.').next().unwrap_or(name);
+            let can = top.is_empty() || self.names.contains(&Word::of(top.as_bytes()));
+            can.then(|| self.project.module(file, name)).flatten()
+        };
         let bytes = self.project.bytes(file);
         let has = |what: &str| Finder::new(what).find(bytes).is_some();
         out.open = has("__getattr__") || has("globals()");

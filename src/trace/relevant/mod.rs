@@ -15,9 +15,10 @@ use aho_corasick::AhoCorasick;
 use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::imports::{Word, Words};
+use super::imports::Words;
 use super::sites::Site;
 use super::value::Def;
+use crate::defect::strike;
 use crate::project::{FileId, Project};
 use crate::python::ast::name::Name;
 use crate::text::Span;
@@ -134,6 +135,7 @@ pub(super) fn relevant<'p>(
     named: Vec<(FileId, Named)>,
     sites: &[Site],
     imports: &'p [Words],
+    unread: Vec<FileId>,
 ) -> (Relevant, Ways<'p>) {
     let mut anchors: FxHashMap<FileId, Vec<(Span, usize)>> = FxHashMap::default();
     for site in sites {
@@ -171,6 +173,7 @@ pub(super) fn relevant<'p>(
         files: Files::new(project, imports),
         anchors,
         parsed: BTreeMap::new(),
+        unread,
         mentioning: FxHashMap::default(),
         dropped: FxHashSet::default(),
         wanted: FxHashMap::default(),
@@ -218,6 +221,7 @@ pub(super) fn relevant<'p>(
         parsed: search.parsed,
         mentioning: search.mentioning,
         dropped: search.dropped,
+        unread: search.unread,
     };
     (search.out, ways)
 }
@@ -244,9 +248,11 @@ struct Search<'p> {
     anchors: FxHashMap<FileId, Vec<(Span, usize)>>,
     parsed: BTreeMap<FileId, Parsed>,
     /// Parsed files by the names they mention.
-    mentioning: FxHashMap<Word, Vec<FileId>>,
+    mentioning: FxHashMap<Name, Vec<FileId>>,
     /// Targets whose callers were not looked for.
     dropped: FxHashSet<Identity>,
+    /// Files that depickle failed on.
+    unread: Vec<FileId>,
     wanted: Wanted,
     /// Targets, and how far above a load they were when last looked for.
     known: FxHashMap<Identity, Height>,
@@ -291,8 +297,7 @@ impl Search<'_> {
                 by_name.entry(target.name.clone()).or_default().push(target);
             }
             // Those that were read before are asked about what is new; new ones about everything.
-            let words = by_name.keys().map(|name| Word::of(name.as_bytes()));
-            let mentioned = words.filter_map(|word| self.mentioning.get(&word));
+            let mentioned = by_name.keys().filter_map(|name| self.mentioning.get(name));
             let files: BTreeSet<FileId> = mentioned.flatten().copied().collect();
             fresh.extend(self.ask(files.into_iter().collect(), &by_name));
             for (name, targets) in by_name {
@@ -309,21 +314,35 @@ impl Search<'_> {
         let new = files
             .into_par_iter()
             .filter(|file| !search.parsed.contains_key(file));
-        let read: Vec<(FileId, Parsed, Hits)> = new
+        let read: Vec<(FileId, Option<(Parsed, Hits)>)> = new
             .map(|file| {
                 project.glance(file, |source| {
-                    let info = Parsed::of(project, file, source);
-                    let hits = search.hits(file, &info, &search.wanted);
-                    let matters = hits.module || !hits.units.is_empty();
-                    ((file, info, hits), matters)
+                    let read = project.caught(file, || {
+                        strike("mentions", project.path(file));
+                        let info = Parsed::of(project, file, source);
+                        let hits = search.hits(file, &info, &search.wanted);
+                        (info, hits)
+                    });
+                    let matters = |hits: &Hits| hits.module || !hits.units.is_empty();
+                    let keep = read.as_ref().is_some_and(|(_, hits)| matters(hits));
+                    ((file, read), keep)
                 })
             })
             .collect();
         let mut fresh = Vec::new();
-        for (file, mut info, hits) in read {
+        for (file, read) in read {
+            let Some((mut info, hits)) = read else {
+                // Not read again.
+                self.parsed.insert(file, Parsed::default());
+                self.unread.push(file);
+                continue;
+            };
             self.out.called.extend(std::mem::take(&mut info.called));
-            for word in std::mem::take(&mut info.words) {
-                self.mentioning.entry(word).or_default().push(file);
+            let units = info.units.iter().map(|unit| &unit.mentions);
+            let names: FxHashSet<&Name> =
+                units.chain([&info.module]).flat_map(|m| m.keys()).collect();
+            for name in names {
+                self.mentioning.entry(name.clone()).or_default().push(file);
             }
             self.parsed.insert(file, info);
             fresh.extend(self.accept(file, hits));
@@ -419,28 +438,20 @@ impl Search<'_> {
 
     /// Files, not parsed yet, that may mean one of `fresh`; and those of `fresh` for which there are too many to look.
     fn candidates(&self, fresh: &[Target]) -> (Vec<FileId>, Vec<Identity>) {
-        /// So many are looked for before the files are counted.
-        const AT_ONCE: usize = 32;
         let mut out: BTreeSet<FileId> = BTreeSet::new();
         let mut unsearched = Vec::new();
         let mut nearest: Vec<&Target> = fresh.iter().collect();
         nearest.sort_by_key(|target| target.height);
-        let is_over = |target: &Target, files: usize| target.height.steps > 0 && files > MOST_READ;
-        for some in nearest.chunks(AT_ONCE) {
-            let before = self.parsed.len() + out.len();
-            let known = |file| self.parsed.contains_key(&file) || out.contains(&file);
-            let naming = some.par_iter().map(|target| match is_over(target, before) {
-                true => Vec::new(),
-                false => self.files.naming(target, &known),
-            });
-            let naming: Vec<Vec<FileId>> = naming.collect();
-            for (target, files) in some.iter().zip(naming) {
-                if !is_over(target, self.parsed.len() + out.len()) {
-                    out.extend(files);
-                } else if !target.height.unsure {
+        for target in nearest {
+            if target.height.steps > 0 && self.parsed.len() + out.len() > MOST_READ {
+                if !target.height.unsure {
                     unsearched.push(target.identity());
                 }
+                continue;
             }
+            let known = |file| self.parsed.contains_key(&file) || out.contains(&file);
+            let naming = self.files.naming(target, &known);
+            out.extend(naming);
         }
         (out.into_iter().collect(), unsearched)
     }

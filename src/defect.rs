@@ -1,0 +1,111 @@
+//! Defects of depickle's own: a panic costs what it concerns, and no more.
+//!
+//! Invariant: none is silent. Whoever catches one gets what it said and where, fit to be shown: it may quote what was scanned.
+
+use std::any::Any;
+use std::cell::{Cell, RefCell};
+use std::io::Write;
+use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook};
+
+use crate::text::printable;
+
+#[cfg(not(panic = "unwind"))]
+compile_error!("a panic has to unwind, or it costs the whole run: no `panic = \"abort\"`");
+
+/// More than this of what a panic says is not shown, in characters.
+const LONGEST: usize = 300;
+
+thread_local! {
+    /// How many callers of [`caught`] are waiting on this thread.
+    static WAITING: Cell<usize> = const { Cell::new(0) };
+    static SAID: RefCell<Option<String>> = const { RefCell::new(None) };
+}
+
+/// What `work` gives, or what its panic said. Whatever `work` was changing is for the caller to put right.
+///
+/// # Errors
+/// It panicked.
+pub fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
+    WAITING.set(WAITING.get() + 1);
+    let done = catch_unwind(AssertUnwindSafe(work));
+    WAITING.set(WAITING.get() - 1);
+    // On another thread only the message is known, and not the place.
+    done.map_err(|panic| SAID.take().unwrap_or_else(|| shown(payload(&*panic))))
+}
+
+/// Has panics heard in this process: those that are caught by whoever catches them, others on the terminal, never raw.
+pub fn listen() {
+    set_hook(Box::new(|info| {
+        let said = told(info);
+        if WAITING.get() > 0 {
+            SAID.set(Some(said));
+        } else {
+            // A hook that panics ends the program.
+            let _ = writeln!(anstream::stderr(), "depickle failed: {said}");
+        }
+    }));
+}
+
+fn told(info: &PanicHookInfo<'_>) -> String {
+    let said = shown(payload(info.payload()));
+    match info.location() {
+        // The path of a library is one of the machine that built it.
+        Some(at) => {
+            let mut parts: Vec<&str> = at.file().rsplit(['/', '\\']).take(3).collect();
+            parts.reverse();
+            format!("{said} at {}:{}", parts.join("/"), at.line())
+        }
+        None => said,
+    }
+}
+
+fn payload(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<String>().map(String::as_str);
+    text.or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("no message")
+}
+
+fn shown(text: &str) -> String {
+    let text = printable(text);
+    match text.char_indices().nth(LONGEST) {
+        Some((cut, _)) => format!("{}…", text.get(..cut).unwrap_or_default()),
+        None => text,
+    }
+}
+
+/// Panics on request, so that tests see what a defect costs: `DEPICKLE_FAULT=panic:WHAT:NAME` strikes whenever `what` is done to
+/// what has that `name`. Debug builds only.
+#[cfg(debug_assertions)]
+#[expect(
+    clippy::panic,
+    clippy::disallowed_methods,
+    reason = "a defect on request, which is a test's"
+)]
+pub fn strike(what: &str, name: &str) {
+    static ASKED: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();
+    let asked = ASKED.get_or_init(|| std::env::var("DEPICKLE_FAULT").ok());
+    let asked = asked
+        .as_deref()
+        .and_then(|fault| fault.strip_prefix("panic:"));
+    if asked.and_then(|asked| asked.split_once(':')) == Some((what, name)) {
+        panic!("a defect, \u{1b}[31masked for in {what} {name}");
+    }
+}
+
+/// Nothing, in what is released.
+#[cfg(not(debug_assertions))]
+pub fn strike(_what: &str, _name: &str) {}
+
+#[cfg(test)]
+mod tests {
+    use super::caught;
+
+    #[test]
+    #[expect(clippy::panic, reason = "what is to be caught")]
+    fn a_panic_is_what_it_said_in_text_that_can_be_shown() {
+        assert_eq!(caught(|| 1), Ok(1));
+        let said = caught(|| panic!("of \u{1b}[31m{}", "x".repeat(1000))).unwrap_err();
+        assert!(said.starts_with("of \\u{1b}[31mxxx"), "{said}");
+        assert!(said.ends_with("x…"), "{said}");
+    }
+}
