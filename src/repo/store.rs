@@ -96,14 +96,6 @@ impl Entry {
 }
 
 impl Store {
-    /// The same once more, for another thread; none where the git program is the store.
-    pub(super) fn another(&self) -> Option<Store> {
-        match self {
-            Store::Library(git) => git2::Repository::open(git.path()).ok().map(Store::Library),
-            Store::Program(_) => None,
-        }
-    }
-
     /// Kind and size of the object `id`; none when it is not here.
     pub(super) fn header(&self, id: &str) -> Option<(Kind, u64)> {
         match self {

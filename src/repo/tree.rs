@@ -1,8 +1,10 @@
 //! The Python files of a commit, and those of the work tree that differ from it.
 //!
-//! Invariant: a commit is read from its own objects alone; no work tree, index or filter has a say. Nothing is written.
+//! Invariant: a commit is read from its own objects, or from files that have their very ids; no index or filter has a say.
+//! Nothing is written.
 
 use std::fs;
+use std::path::{Component, Path, PathBuf};
 
 use git2::{ObjectType, Oid, Status, StatusOptions};
 use rayon::prelude::*;
@@ -12,16 +14,13 @@ use super::attributes::Attributes;
 use super::owners::PLACES;
 use super::store::{self, Entry, Store};
 use super::walk::{
-    EXECUTABLE, Globs, Kind, MAX_BYTES, is_git_internal, is_script, kind, not_a_pointer,
+    EXECUTABLE, Globs, Kind, MAX_BYTES, is_git_internal, is_script, kind, not_a_pointer, read,
     runs_python,
 };
 use super::{Base, Filter, Listing, Repo, RepoError, SkipReason};
 
 /// Larger executables are no scripts, in bytes.
 const LARGEST_SCRIPT: u64 = 1 << 20;
-
-/// Fewer files are read on one thread.
-const FEW: usize = 500;
 
 /// A file's path below what is listed, its path in the repository, and what it is there.
 type Wanted = (String, String, Entry);
@@ -352,45 +351,37 @@ impl AtCommit<'_> {
         }
     }
 
-    fn read(&self, path: &str, entry: &Entry) -> Result<Vec<u8>, SkipReason> {
-        self.attributes.read(&self.repo.store, path, entry)
-    }
-
-    /// Many at once, on all threads: each then has a repository of its own, which no two may use at a time.
+    /// Many at once. What the work tree has with the very id is what the commit has, and read on all threads; libgit2 has one
+    /// lock for all of them.
     fn read_all(&self, wanted: Vec<Wanted>) -> Vec<(String, Result<Vec<u8>, SkipReason>)> {
-        let (store, attributes) = (&self.repo.store, &self.attributes);
-        let share = wanted.len().div_ceil(rayon::current_num_threads()).max(FEW);
-        let mut stores: Vec<Store> = Vec::new();
-        if wanted.len() > share {
-            stores.extend(wanted.chunks(share).map_while(|_| store.another()));
-        }
-        if stores.len() < wanted.chunks(share).len() {
-            let read =
-                |(below, path, entry): Wanted| (below, attributes.read(store, &path, &entry));
-            return wanted.into_iter().map(read).collect();
-        }
-        let shares = wanted.par_chunks(share).zip(stores);
-        let read = shares.flat_map_iter(|(wanted, store)| {
-            let read = move |(below, path, entry): &Wanted| {
-                (below.clone(), attributes.read(&store, path, entry))
-            };
-            wanted.iter().map(read)
-        });
-        read.collect()
+        let root = self.repo.root();
+        let own = match self.repo.is_bare() {
+            true => Vec::new(),
+            false => wanted
+                .par_iter()
+                .map_init(String::new, |folder, (_, path, entry)| {
+                    checked_out(root, folder, path, entry)
+                })
+                .collect(),
+        };
+        let own = own.into_iter().chain(std::iter::repeat_with(|| None));
+        let read = |((below, path, entry), own): (Wanted, Option<Vec<u8>>)| {
+            let own = own.filter(|_| !self.attributes.filtered(&path));
+            (below, own.map_or_else(|| self.read(&path, &entry), Ok))
+        };
+        wanted.into_iter().zip(own).map(read).collect()
     }
-}
 
-impl Attributes {
-    /// The file at `path`, unless a filter makes it another one.
-    fn read(&self, objects: &Store, path: &str, entry: &Entry) -> Result<Vec<u8>, SkipReason> {
+    fn read(&self, path: &str, entry: &Entry) -> Result<Vec<u8>, SkipReason> {
         match entry.mode() {
             0o120_000 => return Err(SkipReason::Symlink),
             SUBMODULE => return Err(SkipReason::Submodule),
             _ => {}
         }
-        if self.filtered(path) {
+        if self.attributes.filtered(path) {
             return Err(SkipReason::FilteredByAttribute);
         }
+        let objects = &self.repo.store;
         if objects
             .header(&entry.id)
             .is_some_and(|(_, size)| size > MAX_BYTES)
@@ -399,5 +390,54 @@ impl Attributes {
         }
         let bytes = objects.read(store::Kind::Blob, &entry.id);
         not_a_pointer(bytes.map_err(SkipReason::Unreadable)?)
+    }
+}
+
+/// What is at `path` below `root`, if that is `entry`; `folder` was looked at last, and is no way out of there.
+fn checked_out(root: &Path, folder: &mut String, path: &str, entry: &Entry) -> Option<Vec<u8>> {
+    let mut parts = Path::new(path).components();
+    // A commit may name its folders as it likes.
+    parts
+        .all(|part| matches!(part, Component::Normal(_)))
+        .then_some(())?;
+    let own = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    if folder != own {
+        let ends = own.match_indices('/').map(|(at, _)| at).chain([own.len()]);
+        let mut folders = ends.map(|end| root.join(&own[..end]));
+        let is_one = |path: PathBuf| fs::symlink_metadata(path).is_ok_and(|data| data.is_dir());
+        folders.all(is_one).then_some(())?;
+        own.clone_into(folder);
+    }
+    let bytes = entry.is_regular().then(|| read(&root.join(path)).ok())??;
+    (blob_id(&bytes, &entry.id) == entry.id).then_some(bytes)
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_checked_out_is_taken_by_its_id_and_through_no_link() {
+        let root = tempfile::tempdir().unwrap();
+        let at = |path: &str| root.path().join(path);
+        fs::create_dir_all(at("app/own")).unwrap();
+        fs::write(at("app/own/a.py"), "a\n").unwrap();
+        fs::write(at("app/b.py"), "b\n").unwrap();
+        std::os::unix::fs::symlink(at("app"), at("link")).unwrap();
+        let entry = |text: &str| {
+            let id = blob_id(text.as_bytes(), &"0".repeat(40));
+            Entry::new(false, "a.py", id)
+        };
+        let mut folder = String::new();
+        let mut out = |path: &str, text: &str| {
+            let found = checked_out(root.path(), &mut folder, path, &entry(text));
+            found.is_some()
+        };
+        assert!(out("app/own/a.py", "a\n"));
+        assert!(!out("app/own/a.py", "A\n"));
+        assert!(out("app/b.py", "b\n"));
+        for path in ["link/own/a.py", "link/b.py", "app/own/../b.py", "/app/b.py"] {
+            assert!(!out(path, "b\n") && !out(path, "a\n"), "{path}");
+        }
     }
 }

@@ -366,7 +366,7 @@ fn tracked_but_ignored(root: &Path, globs: &Globs, listing: Listing) -> Listing 
 }
 
 /// The bytes of a regular file; never waits for a FIFO and never follows a symlink.
-fn read(path: &Path) -> Result<Vec<u8>, SkipReason> {
+pub(super) fn read(path: &Path) -> Result<Vec<u8>, SkipReason> {
     let data = fs::symlink_metadata(path).map_err(|error| unreadable(&error))?;
     read_as(path, data.file_type())
 }

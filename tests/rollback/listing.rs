@@ -262,7 +262,23 @@ fn a_missing_blob_as_in_a_partial_clone_is_skipped() {
         .join(id[2..].trim());
     fs::remove_file(object).unwrap();
     let repo = Repo::discover(&place.root).unwrap();
-    let listing = repo.files_at(&head(&repo), "", &Filter::default()).unwrap();
+    let list = || repo.files_at(&head(&repo), "", &Filter::default()).unwrap();
+    // The work tree has it still, as the commit has it.
+    assert_eq!(skipped(&list()), []);
+    write(&place.root, "other.py", "something else\n");
+    let listing = list();
     assert_eq!(skipped(&listing), [("other.py", "unreadable")]);
     assert_eq!(paths(&listing), ["app/tool.py", "app/views.py"]);
+}
+
+#[test]
+fn a_commit_is_read_as_it_is_whatever_the_work_tree_has_in_its_place() {
+    let place = place();
+    let root = &place.root;
+    let repo = Repo::discover(root).unwrap();
+    let list = || repo.files_at(&head(&repo), "", &Filter::default()).unwrap();
+    let before = list();
+    write(root, "other.py", "something else\n");
+    fs::remove_file(root.join("app/views.py")).unwrap();
+    assert_eq!(list(), before);
 }
