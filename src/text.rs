@@ -195,6 +195,18 @@ impl EditSet {
         Ok(EditSet { edits })
     }
 
+    /// Whether [`EditSet::add`] would take in all of `other`.
+    pub fn fits(&self, other: &EditSet) -> bool {
+        other.edits.iter().all(|edit| {
+            let place = self.edits.binary_search_by(|mine| mine.in_order(edit));
+            let Err(at) = place else { return true };
+            let before = at.checked_sub(1).and_then(|at| self.edits.get(at));
+            let after = self.edits.get(at);
+            before.is_none_or(|before| before.stands_before(edit).is_ok())
+                && after.is_none_or(|after| edit.stands_before(after).is_ok())
+        })
+    }
+
     /// Takes in `other`: a file may have thousands of edits, and each comes alone.
     ///
     /// # Errors

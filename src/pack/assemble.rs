@@ -460,6 +460,7 @@ impl Framework {
             stores,
             auth,
             stop_methods,
+            hands_over,
             stop_attributes,
             bad_request,
             loggers,
@@ -488,6 +489,7 @@ impl Framework {
         put(&mut self.stores, stores);
         put(&mut self.auth, auth);
         put(&mut self.stop_methods, stop_methods);
+        put(&mut self.hands_over, hands_over);
         put(&mut self.stop_attributes, stop_attributes);
         put(&mut self.bad_request, bad_request);
         put(&mut self.loggers, loggers);

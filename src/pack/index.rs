@@ -61,6 +61,7 @@ pub(super) struct Index {
     pub store_subscripts: Names,
     pub stops: FxHashSet<String>,
     pub stop_methods: FxHashSet<String>,
+    pub hands_over: FxHashSet<String>,
     pub stop_attributes: FxHashSet<String>,
     pub exits: FxHashSet<String>,
     pub auth: FxHashSet<String>,
@@ -177,6 +178,7 @@ impl Index {
         self.stops.extend(framework.stops.iter().cloned());
         self.stop_methods
             .extend(framework.stop_methods.iter().cloned());
+        self.hands_over.extend(framework.hands_over.iter().cloned());
         self.stop_attributes
             .extend(framework.stop_attributes.iter().cloned());
         self.exits.extend(framework.exits.iter().cloned());

@@ -312,6 +312,11 @@ impl Model {
         self.index.stop_methods.contains(name)
     }
 
+    /// Whether a method called `name` hands what it is given to code that runs elsewhere.
+    pub fn hands_over(&self, name: &str) -> bool {
+        self.index.hands_over.contains(name)
+    }
+
     /// Whether an attribute called `name` can carry no payload.
     pub fn stops_attribute(&self, name: &str) -> bool {
         self.index.stop_attributes.contains(name)

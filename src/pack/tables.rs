@@ -161,6 +161,9 @@ pub struct Framework {
     /// Methods, whatever the receiver, whose result can carry no payload.
     #[serde(default)]
     pub stop_methods: Vec<String>,
+    /// Methods that hand what they are given to a task, or to all that are connected to a signal.
+    #[serde(default)]
+    pub hands_over: Vec<String>,
     /// Attributes, whatever the owner, that can carry no payload.
     #[serde(default)]
     pub stop_attributes: Vec<String>,
@@ -785,6 +788,10 @@ pub struct Rewrite {
     /// Exceptions of the old library that the new one never raises.
     #[serde(default)]
     pub errors: Vec<String>,
+    /// Others, which not only the old library raises, and the new call never does, though what they tell may still
+    /// happen: that nothing was sent.
+    #[serde(default)]
+    pub lost_errors: Vec<String>,
     /// Keyword arguments of the old call that mean nothing to the new one.
     #[serde(default)]
     pub droppable: Vec<String>,

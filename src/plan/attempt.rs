@@ -2,8 +2,9 @@
 //! made to.
 
 use super::Reason;
-use super::raised::{Catch, Raised};
+use super::raised::{Catch, Raised, qualified};
 use crate::pack::Rewrite;
+use crate::python::ast::visitor::{self, Visitor};
 use crate::python::ast::{self, AnyNodeRef, ExceptHandler, Expr, Stmt};
 use crate::python::{SourceFile, span};
 use crate::text::{Edit, Span};
@@ -15,6 +16,8 @@ pub(super) enum Attempt {
     Caught,
     /// The load is all the `try` does, and this edit makes its handler catch what is needed.
     Amend(Edit),
+    /// A handler answers to an error that the new call never raises, and to nothing that it does raise.
+    Lost,
     /// Nothing around the load catches it.
     Open,
 }
@@ -26,7 +29,14 @@ pub(super) fn attempt(
     catch: &Catch,
     rewrite: &Rewrite,
 ) -> Attempt {
-    for catcher in around(file, statement) {
+    let around = around(file, statement);
+    if around
+        .iter()
+        .any(|c| c.loses(file, statement, catch, rewrite))
+    {
+        return Attempt::Lost;
+    }
+    for catcher in around {
         let names = catcher.caught(file);
         let alone = matches!(catcher.body(), [only] if span(only) == statement);
         let all: Vec<String> = names.iter().flatten().cloned().collect();
@@ -94,6 +104,58 @@ pub(super) fn in_a_group(file: &SourceFile, statement: Span) -> bool {
     })
 }
 
+/// Whether something around `statement`, in its function, catches errors of the old call and not those of the new one.
+pub(super) fn misses(file: &SourceFile, statement: Span, rewrite: &Rewrite) -> bool {
+    let of_old =
+        |name: &String| rewrite.errors.contains(name) || rewrite.lost_errors.contains(name);
+    let catchers = around(file, statement).into_iter();
+    let mut handlers = catchers.flat_map(|catcher| catcher.caught(file));
+    handlers.any(|names| {
+        let mut new = rewrite.catch.iter().map(|name| Raised {
+            text: name.clone(),
+            name: name.clone(),
+        });
+        names.iter().any(of_old) && !new.all(|error| error.caught_by(&names))
+    })
+}
+
+/// Whether a handler around `statement` reads by the new call what the old one refused: there would be nobody left to answer.
+pub(super) fn reads_instead(file: &SourceFile, statement: Span, becomes: &str) -> bool {
+    let handlers = around(file, statement)
+        .into_iter()
+        .flat_map(|catcher| match catcher {
+            Catcher::Handlers(node) => node.handlers.as_slice(),
+            Catcher::Suppress(..) => &[],
+        });
+    let mut calls =
+        handlers.flat_map(|ExceptHandler::ExceptHandler(handler)| calls_in(&handler.body));
+    calls.any(|call| {
+        let names = file.names(file.scopes().at(span(call).start), &call.func);
+        names.iter().any(|name| name == becomes)
+    })
+}
+
+/// The calls in `body`, but for those in functions that it defines.
+pub(super) fn calls_in(body: &[Stmt]) -> Vec<&ast::ExprCall> {
+    struct Calls<'a>(Vec<&'a ast::ExprCall>);
+    impl<'a> Visitor<'a> for Calls<'a> {
+        fn visit_stmt(&mut self, stmt: &'a Stmt) {
+            if !matches!(stmt, Stmt::FunctionDef(_) | Stmt::ClassDef(_)) {
+                visitor::walk_stmt(self, stmt);
+            }
+        }
+        fn visit_expr(&mut self, expr: &'a Expr) {
+            if let Expr::Call(call) = expr {
+                self.0.push(call);
+            }
+            visitor::walk_expr(self, expr);
+        }
+    }
+    let mut calls = Calls(Vec::new());
+    calls.visit_body(body);
+    calls.0
+}
+
 /// What catches exceptions of the statements in it.
 enum Catcher<'f> {
     Handlers(&'f ast::StmtTry),
@@ -117,6 +179,45 @@ impl<'f> Catcher<'f> {
                 let errors = call.arguments.args.iter();
                 vec![errors.map(|error| name_of(file, error)).collect()]
             }
+        }
+    }
+
+    /// Whether an answer of a handler's own would never be given again: to empty input, say, which raises something else now.
+    fn loses(&self, file: &SourceFile, statement: Span, catch: &Catch, rewrite: &Rewrite) -> bool {
+        let alone = matches!(self.body(), [only] if span(only) == statement);
+        let handlers = self.caught(file);
+        let stays = |names: &Vec<String>| {
+            let old = names.iter().any(|name| rewrite.errors.contains(name));
+            let is = |error: &Raised| error.caught_by(names);
+            alone && (old || catch.all.iter().any(is)) || catch.refusal.iter().all(is)
+        };
+        let raised = |name: &String| catch.all.iter().any(|error| qualified(error) == *name);
+        let lost = |names: &Vec<String>| {
+            let mut of_old = rewrite.lost_errors.iter().chain(&rewrite.errors);
+            of_old.any(|name| names.contains(name) && !raised(name)) && !stays(names)
+        };
+        handlers.iter().enumerate().any(|(n, names)| {
+            let says = self.answer(file, n);
+            let mut others = handlers.iter().enumerate();
+            lost(names)
+                && !others.any(|(m, names)| m != n && stays(names) && self.answer(file, m) == says)
+        })
+    }
+
+    /// What the `n`th handler does, as it is written.
+    fn answer(&self, file: &'f SourceFile, n: usize) -> &'f str {
+        match self {
+            Catcher::Handlers(node) => match node.handlers.get(n) {
+                Some(ExceptHandler::ExceptHandler(handler)) => {
+                    let (first, last) = (handler.body.first(), handler.body.last());
+                    let extent = first.zip(last);
+                    extent.map_or("", |(first, last)| {
+                        file.slice(Span::new(span(first).start, span(last).end))
+                    })
+                }
+                None => "",
+            },
+            Catcher::Suppress(..) => "",
         }
     }
 

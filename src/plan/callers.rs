@@ -172,6 +172,7 @@ impl<'p> Planner<'p> {
                     draft.keep(id, catch.kept);
                     return Ok(());
                 }
+                Attempt::Lost => return Err(Reason::AnswerLost),
                 Attempt::Open => {}
             }
         }

@@ -13,7 +13,7 @@ use crate::project::FileId;
 use crate::python::ast::AnyNodeRef;
 use crate::python::{ChainRole, SourceFile};
 use crate::text::Span;
-use crate::trace::{Content, Finding, Link, Place, is_test};
+use crate::trace::{Content, Finding, Link, Place, Writing, is_test};
 
 /// Something to say of a finding beside its decision.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -124,6 +124,15 @@ impl Planner<'_> {
         (grouped, notes)
     }
 
+    /// What was seen of the writer at `place`.
+    fn writing(&self, place: Place) -> Option<&Writing> {
+        // They are in the order of the text.
+        let at = self
+            .writings
+            .binary_search_by_key(&place, |writing| writing.place);
+        self.writings.get(at.ok()?)
+    }
+
     /// Writers of which it is not known where they go: a load may read what they write.
     fn lost(&self) -> Vec<Place> {
         let linked: BTreeSet<Place> = self
@@ -140,18 +149,22 @@ impl Planner<'_> {
             .collect();
         let files = self.writing_files.iter();
         let all = files.flat_map(|id| writers_in(self, self.project.source(*id), *id));
-        all.filter(|place| !linked.contains(place) && !traced.contains(place))
-            .collect()
+        let lost = all.filter(|place| !linked.contains(place) && !traced.contains(place));
+        let mut lost: Vec<Place> = lost.collect();
+        lost.sort();
+        lost
     }
 
     /// The first of the writers that were `lost` which `finding` may read: one in its own file, if there is any.
     fn untraced(&self, finding: &Finding, lost: &[Place]) -> Option<(Reason, Note)> {
         let own = finding.place.file;
         let counts = |place: &&Place| finding.test || !is_test(self.project.path(place.file));
-        let place = lost
-            .iter()
-            .filter(counts)
-            .min_by_key(|p| (p.file != own, **p))?;
+        // They are in the order of the text, those of a file together.
+        let first = lost.partition_point(|place| place.file < own);
+        let in_file = lost
+            .get(first)
+            .filter(|place| place.file == own && counts(place));
+        let place = in_file.or_else(|| lost.iter().find(counts))?;
         let what = "where that goes was not followed";
         Some(self.because(Reason::WriterUntraced, *place, what))
     }
@@ -210,7 +223,7 @@ impl Planner<'_> {
         let by: BTreeSet<String> = drafted.collect();
         let mut all = Draft::default();
         for place in group.links.keys() {
-            let writing = self.writings.iter().find(|w| w.place == *place);
+            let writing = self.writing(*place);
             let nested = group.members.iter().any(|n| {
                 self.findings.get(*n).is_some_and(|finding| {
                     let inside =
@@ -312,14 +325,15 @@ impl Planner<'_> {
         let mut draft = Draft::default();
         let load = load(file, finding, sink, rewrite, Own::default(), &mut draft)?;
         draft.by = Some(transform.id.clone());
-        super::uses::uses(file, finding, load.whole, rewrite)?;
+        self.uses(finding, load.whole, rewrite)?;
         draft.edit(finding.place.file, load.in_place(file, None));
         Ok(draft)
     }
 
     /// Loads by the writers that feed them.
     fn groups(&self) -> Vec<Group> {
-        let mut groups: Vec<Group> = Vec::new();
+        let mut groups: Vec<Option<Group>> = Vec::new();
+        let mut of_writer: HashMap<Place, usize> = HashMap::new();
         let mut writing = HashMap::new();
         for (n, finding) in self.findings.iter().enumerate() {
             let moves = self
@@ -347,28 +361,24 @@ impl Planner<'_> {
                 members: vec![n],
                 links,
             };
-            let meets = |other: &Group| {
-                other
-                    .links
-                    .keys()
-                    .any(|place| group.links.contains_key(place))
-            };
-            let (mut met, apart): (Vec<Group>, Vec<Group>) = groups.into_iter().partition(meets);
-            groups = apart;
-            for other in &mut met {
-                group.members.append(&mut other.members);
-                for (place, sure) in &other.links {
+            let met = group
+                .links
+                .keys()
+                .filter_map(|place| of_writer.get(place).copied());
+            let met: BTreeSet<usize> = met.collect();
+            for other in met.iter().filter_map(|n| groups.get_mut(*n)?.take()) {
+                group.members.extend(other.members);
+                for (place, sure) in other.links {
                     // Once it cannot be ruled out, it counts for all.
-                    group
-                        .links
-                        .entry(*place)
-                        .and_modify(|s| *s &= *sure)
-                        .or_insert(*sure);
+                    let known = group.links.entry(place).or_insert(sure);
+                    *known &= sure;
                 }
             }
             group.members.sort_unstable();
-            groups.push(group);
+            of_writer.extend(group.links.keys().map(|place| (*place, groups.len())));
+            groups.push(Some(group));
         }
+        let mut groups: Vec<Group> = groups.into_iter().flatten().collect();
         groups.sort_by_key(|group| group.members.first().copied());
         groups
     }
@@ -401,8 +411,8 @@ impl Planner<'_> {
     /// Writers in the file called `id` that nobody knows the way of, and what holds each.
     fn untold_writers(&self, id: FileId) -> Vec<(Place, Holder)> {
         let told = |place: &Place| {
-            let mut writings = self.writings.iter();
-            writings.any(|writing| writing.place == *place && !writing.channels.is_empty())
+            let writing = self.writing(*place);
+            writing.is_some_and(|writing| !writing.channels.is_empty())
         };
         let file = self.project.source(id);
         let writers = writers_in(self, file, id).into_iter();

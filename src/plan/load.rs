@@ -1,23 +1,32 @@
 //! One load rewritten: the call itself, and the guard around it where its own function answers.
 
-use super::attempt::{Attempt, attempt};
-use super::call::{Load, Own, call_at, load, whole};
+use super::attempt::{Attempt, attempt, reads_instead};
+use super::call::{Load, Own, load, whole};
 use super::callers::{Answering, answer_at, in_function, not_a_generator};
 use super::guard::Asked;
-use super::magic::asks_for_a_pickle;
 use super::names::{Filled, Fresh};
+use super::once::within;
 use super::position::{Position, Standing, position, shows_its_text};
 use super::raised::{Catch, Cause};
-use super::uses::uses;
+use super::streams::reads_again;
 use super::wrap::{Guarded, statement_of, wrap};
 use super::{Draft, Planner, Reason};
 use crate::pack::{Arrives, Rewrite, Sink};
 use crate::project::FileId;
-use crate::python::ast::visitor::{self, Visitor};
-use crate::python::ast::{self, AnyNodeRef, Expr, Stmt};
+use crate::python::ast::{self, AnyNodeRef};
 use crate::python::{SourceFile, span};
 use crate::text::Span;
-use crate::trace::{Finding, Form, HopKind};
+use crate::trace::{Finding, HopKind};
+
+/// How buffers are made, as the standard library and others name them.
+const BUFFERS: [&str; 6] = [
+    "memoryview(",
+    ".getbuffer(",
+    ".buf",
+    ".buffer",
+    "mmap.mmap(",
+    "array.array(",
+];
 
 /// Where something goes into a `try`, what is caught there, and the answer.
 pub(super) struct Placed {
@@ -27,26 +36,43 @@ pub(super) struct Placed {
 }
 
 impl<'p> Planner<'p> {
-    /// Whether what arrives may be a `memoryview`: a binary column, just as a driver gives it that the project uses.
+    /// Whether what arrives may be a buffer, which not every call reads: a `memoryview`, or a binary column, just as a driver
+    /// gives it that the project uses.
     fn is_buffer(&self, finding: &Finding) -> bool {
-        let mut paths = finding.routes.iter().flat_map(|route| &route.paths);
-        let as_given = paths.any(|path| {
+        let paths = || finding.routes.iter().flat_map(|route| &route.paths);
+        let as_given = paths().any(|path| {
             let hops = path.hops();
             !hops
                 .iter()
                 .any(|hop| hop.kind == HopKind::Step && !hop.quiet)
         });
-        if finding.channel != "database" || !as_given {
-            return false;
-        }
-        let packages = self.model.frameworks.iter().flat_map(|f| &f.buffers);
-        let imports = packages.flat_map(|name| [format!("import {name}"), format!("from {name}")]);
-        let imports: Vec<String> = imports.collect();
-        let mut files = self.project.ids().map(|file| self.project.bytes(file));
-        files.any(|bytes| {
-            let mut imports = imports.iter();
-            imports.any(|import| memchr::memmem::find(bytes, import.as_bytes()).is_some())
-        })
+        let viewed = paths().any(|path| {
+            let texts = path.hops().iter().map(|hop| {
+                let file = self.project.source(hop.place.file);
+                let text = file.slice(hop.place.span);
+                let bytes = text.starts_with("bytes(") || text.ends_with(".tobytes()");
+                (!bytes).then(|| BUFFERS.iter().any(|made| text.contains(made)))
+            });
+            // Made bytes again, it is one no more.
+            texts.fold(false, |viewed, made| {
+                made.is_some_and(|made| made || viewed)
+            })
+        });
+        viewed
+            || finding.channel == "database"
+                && as_given
+                && *self.once.buffers.get_or_init(|| {
+                    let packages = self.model.frameworks.iter().flat_map(|f| &f.buffers);
+                    let imports = packages
+                        .flat_map(|name| [format!("import {name}"), format!("from {name}")]);
+                    let imports: Vec<String> = imports.collect();
+                    let mut files = self.project.ids().map(|file| self.project.bytes(file));
+                    files.any(|bytes| {
+                        let mut imports = imports.iter();
+                        imports
+                            .any(|import| memchr::memmem::find(bytes, import.as_bytes()).is_some())
+                    })
+                })
     }
 
     /// The change that makes `sink`'s call of `finding` safe; `reader` is a function that takes the new call's place.
@@ -80,23 +106,22 @@ impl<'p> Planner<'p> {
             load = load.of_bytes(file)?;
         }
         if sink.arrives == Arrives::Stream && !rewrite.same_format {
-            one_load_a_file(file, &load, self.findings, id)?;
+            self.one_load_a_file(id, &load)?;
             // A connection has no end before its peer closes it, and a pickle has.
-            if matches!(finding.channel.as_str(), "socket" | "pipe") {
+            let open_ended = matches!(finding.channel.as_str(), "socket" | "pipe");
+            if open_ended || reads_again(self.project, finding) {
                 return Err(Reason::ReadsAStream);
             }
         }
-        let nested = self.findings.iter().any(|other| {
-            let inside = other.place.span;
-            other.place.file == id
-                && inside != finding.place.span
-                && (load.whole.contains(inside) || inside.contains(load.whole))
+        let nested = self.loads_in(id).iter().any(|other| {
+            *other != finding.place.span
+                && (load.whole.contains(*other) || other.contains(load.whole))
         });
         if nested {
             return Err(Reason::NestedLoads);
         }
-        uses(file, finding, load.whole, rewrite)?;
-        if !rewrite.same_format && asks_for_a_pickle(self.project, finding) {
+        self.uses(finding, load.whole, rewrite)?;
+        if !rewrite.same_format && self.asks_for_a_pickle(finding) {
             return Err(Reason::AsksForAPickle);
         }
 
@@ -113,6 +138,9 @@ impl<'p> Planner<'p> {
 
         if !deferred {
             let catch = self.catch(&cause, region)?;
+            if reads_instead(file, statement, &sink.becomes) {
+                return Err(Reason::AnswerLost);
+            }
             match attempt(file, statement, &catch, rewrite) {
                 Attempt::Caught => {
                     draft.edit(id, load.in_place(file, None));
@@ -126,10 +154,14 @@ impl<'p> Planner<'p> {
                     draft.keep(id, catch.kept);
                     return Ok(draft);
                 }
+                Attempt::Lost => return Err(Reason::AnswerLost),
                 Attempt::Open => {}
             }
         }
 
+        if self.missed_between(finding, rewrite) || self.answered_elsewhere(rewrite) {
+            return Err(Reason::AnswerLost);
+        }
         let message = self.order.message.as_deref().unwrap_or(&rewrite.message);
         let answering = match self.answering(finding) {
             // Nobody answers, and nobody has to: the same errors rise as before.
@@ -279,33 +311,9 @@ impl<'p> Planner<'p> {
 
     /// Whether at most one load moves out of `statement`.
     pub(super) fn alone(&self, file: FileId, statement: Span) -> bool {
-        let mut inside = self.moving(file);
-        inside.retain(|place| statement.contains(*place));
-        inside.sort();
-        inside.dedup();
-        inside.len() < 2
-    }
-
-    /// Loads and guarded calls of `file` that move out of their statements as well.
-    pub(super) fn moving(&self, file: FileId) -> Vec<Span> {
-        let loads = self
-            .findings
-            .iter()
-            .filter(|f| f.place.file == file && f.form == Form::Call);
-        let mut moving: Vec<Span> = loads
-            .filter(|f| self.order.trust.contains(&f.trust))
-            .map(|f| f.place.span)
-            .collect();
-        for route in self.findings.iter().flat_map(|f| &f.routes) {
-            moving.extend(
-                route
-                    .chain
-                    .first()
-                    .filter(|c| c.place.file == file)
-                    .map(|c| c.place.span),
-            );
-        }
-        moving
+        let moving = self.moving(file);
+        let inside = within(&moving, statement).iter();
+        inside.filter(|place| statement.contains(**place)).count() < 2
     }
 }
 
@@ -327,123 +335,4 @@ pub(super) fn function_around(file: &SourceFile, statement: Span) -> Option<Span
         AnyNodeRef::StmtFunctionDef(_) if span(&node) != statement => Some(span(&node)),
         _ => None,
     })
-}
-
-/// JSON reads a file to its end: several loads from one file object cannot become several JSON loads.
-fn one_load_a_file(
-    file: &SourceFile,
-    load: &Load,
-    findings: &[Finding],
-    id: FileId,
-) -> Result<(), Reason> {
-    let text = file.slice(load.argument);
-    let function = function_of(file, load.whole).map(span);
-    let twin = findings.iter().any(|other| {
-        other.place.file == id
-            && !load.whole.contains(other.place.span)
-            && function_of(file, other.place.span).map(span) == function
-            && call_at(file, other.place.span)
-                .and_then(|call| call.arguments.args.first())
-                .is_some_and(|argument| file.slice(span(argument)) == text)
-    });
-    let mut looped = false;
-    for node in file.ancestors(load.whole).into_iter().rev() {
-        match node {
-            AnyNodeRef::StmtFunctionDef(_) | AnyNodeRef::ExprLambda(_) => break,
-            AnyNodeRef::StmtWhile(_)
-            | AnyNodeRef::StmtFor(_)
-            | AnyNodeRef::ExprListComp(_)
-            | AnyNodeRef::ExprGenerator(_) => {
-                // A file opened in the same turn of the loop is read once.
-                let opened = bound_inside(file, span(&node), load);
-                looped |= !opened && !iterated(node, load);
-            }
-            _ => {}
-        }
-    }
-    match twin || looped || read_on(file, load) {
-        true => Err(Reason::ReadsAStream),
-        false => Ok(()),
-    }
-}
-
-/// Whether the function reads on behind the pickle: `pickle.load(f)`, then `f.read()`.
-fn read_on(file: &SourceFile, load: &Load) -> bool {
-    struct Later<'n> {
-        file: &'n SourceFile,
-        load: &'n Load,
-        found: bool,
-    }
-    impl<'a> Visitor<'a> for Later<'_> {
-        fn visit_expr(&mut self, expr: &'a Expr) {
-            let stream = self.file.slice(self.load.argument);
-            let is_stream = |expr: &Expr| {
-                let later = span(expr).start >= self.load.whole.end;
-                later && self.file.slice(span(expr)) == stream
-            };
-            let reads = match expr {
-                Expr::Attribute(node) if is_stream(&node.value) => {
-                    node.attr.starts_with("read") || matches!(&*node.attr, "peek" | "tell")
-                }
-                Expr::Call(node) => node.arguments.args.iter().any(is_stream),
-                _ => false,
-            };
-            self.found |= reads;
-            visitor::walk_expr(self, expr);
-        }
-        fn visit_stmt(&mut self, stmt: &'a Stmt) {
-            if let Stmt::For(node) = stmt {
-                let later = span(&*node.iter).start >= self.load.whole.end;
-                let text = self.file.slice(span(&*node.iter));
-                self.found |= later && text == self.file.slice(self.load.argument);
-            }
-            visitor::walk_stmt(self, stmt);
-        }
-    }
-    let mut later = Later {
-        file,
-        load,
-        found: false,
-    };
-    let body = function_of(file, load.whole).map_or(&file.module().body, |f| &f.body);
-    later.visit_body(body);
-    later.found
-}
-
-/// Whether the load is what the loop goes over, which is evaluated once.
-fn iterated(node: AnyNodeRef<'_>, load: &Load) -> bool {
-    match node {
-        AnyNodeRef::StmtFor(node) => span(&*node.iter).contains(load.whole),
-        _ => false,
-    }
-}
-
-/// Whether the name that the load reads is bound within `extent`, or the argument is not a name at all.
-fn bound_inside(file: &SourceFile, extent: Span, load: &Load) -> bool {
-    let text = file.slice(load.argument);
-    let head = text
-        .split(|c: char| !(c.is_alphanumeric() || c == '_'))
-        .next()
-        .unwrap_or(text);
-    struct Stores<'n> {
-        name: &'n str,
-        extent: Span,
-        found: bool,
-    }
-    impl<'a> Visitor<'a> for Stores<'_> {
-        fn visit_expr(&mut self, expr: &'a Expr) {
-            if let Expr::Name(name) = expr {
-                let stored = name.ctx == ast::ExprContext::Store && name.id == *self.name;
-                self.found |= stored && self.extent.contains(span(expr));
-            }
-            visitor::walk_expr(self, expr);
-        }
-    }
-    let mut stores = Stores {
-        name: head,
-        extent,
-        found: false,
-    };
-    stores.visit_body(&file.module().body);
-    stores.found
 }

@@ -1,29 +1,38 @@
 //! Whether a program asks for the first byte of a pickle before it loads: no JSON would ever pass that.
 
-use crate::project::Project;
+use super::Planner;
 use crate::python::ast::visitor::{self, Visitor};
 use crate::python::ast::{AnyNodeRef, Expr};
+use crate::python::span;
 use crate::trace::{Finding, Place};
 
 /// What a pickle of protocol 2 or later begins with, by `pickletools.opcodes`.
 const PROTO: u8 = 0x80;
 
-/// Whether a function on the way to the load of `finding` mentions bytes that begin as pickles do.
-pub(super) fn asks_for_a_pickle(project: &Project, finding: &Finding) -> bool {
-    let calls = finding.routes.iter().flat_map(|route| &route.chain);
-    let places = calls.map(|call| call.place).chain([finding.place]);
-    let mut asked = Mentions(false);
-    for Place { file, span } in places {
-        let ancestors = project.source(file).ancestors(span);
-        let function = ancestors.iter().find_map(|node| match node {
-            AnyNodeRef::StmtFunctionDef(node) => Some(*node),
-            _ => None,
-        });
-        if let Some(function) = function {
-            asked.visit_body(&function.body);
-        }
+impl Planner<'_> {
+    /// Whether a function on the way to the load of `finding` mentions bytes that begin as pickles do.
+    pub(super) fn asks_for_a_pickle(&self, finding: &Finding) -> bool {
+        let calls = finding.routes.iter().flat_map(|route| &route.chain);
+        let mut places = calls.map(|call| call.place).chain([finding.place]);
+        places.any(|Place { file, span: place }| {
+            let ancestors = self.project.source(file).ancestors(place);
+            let function = ancestors.iter().find_map(|node| match node {
+                AnyNodeRef::StmtFunctionDef(node) => Some(*node),
+                _ => None,
+            });
+            function.is_some_and(|function| {
+                // One function may hold thousands of loads.
+                let mut known = self.once.magics.borrow_mut();
+                *known
+                    .entry((file, span(function).start))
+                    .or_insert_with(|| {
+                        let mut asked = Mentions(false);
+                        asked.visit_body(&function.body);
+                        asked.0
+                    })
+            })
+        })
     }
-    asked.0
 }
 
 struct Mentions(bool);

@@ -3,6 +3,7 @@
 //! Invariant: never a wrong edit. A rewrite is planned only where every condition for it was seen to hold;
 //! anything else is a [`Reason`].
 
+mod answers;
 mod attempt;
 mod call;
 mod callers;
@@ -19,12 +20,14 @@ mod load;
 mod log;
 mod magic;
 mod names;
+mod once;
 mod position;
 mod quiet;
 mod raised;
 mod reason;
 mod room;
 mod setting;
+mod streams;
 mod suggest;
 mod suppress;
 mod template;
@@ -50,6 +53,7 @@ pub(crate) use suppress::line_above;
 use classes::Allowed;
 use dual::Windows;
 use names::{Fresh, Need};
+use once::Once;
 
 /// What is asked for.
 #[derive(Debug, Clone)]
@@ -213,8 +217,7 @@ struct Joined {
 }
 
 impl Joined {
-    /// Takes in `draft` and gives its own edits; nothing when it claims the same text as another, and then the rest
-    /// is of no use any more.
+    /// Takes in `draft` and gives its own edits; nothing, and takes in nothing, when it claims the same text as another.
     fn join(&mut self, draft: &Draft) -> Option<Changes> {
         if clashes(&self.needs, draft) {
             return None;
@@ -222,9 +225,14 @@ impl Joined {
         let mut own = Changes::new();
         for (file, edits) in &draft.edits {
             let edits = EditSet::new(edits.clone()).ok()?;
-            let together = self.changes.entry(*file).or_default();
-            together.add(&edits).ok()?;
+            let fits = |all: &EditSet| all.fits(&edits);
+            if !self.changes.get(file).is_none_or(fits) {
+                return None;
+            }
             own.insert(*file, edits);
+        }
+        for (file, edits) in &own {
+            self.changes.entry(*file).or_default().add(edits).ok()?;
         }
         for (file, more) in &draft.needs {
             let needs = self.needs.entry(*file).or_default();
@@ -327,6 +335,7 @@ fn fitted(
         findings,
         unsure: !project.defects().is_empty(),
         seen: guard::Seen::default(),
+        once: Once::default(),
         writings: &traced.writings,
         writing_files: &traced.writing_files,
         fresh: HashMap::new(),
@@ -363,18 +372,17 @@ fn fitted(
     }
     let dual_read = |draft: &Result<Draft, Decision>| draft.as_ref().is_ok_and(|d| d.dual_read);
     let dual_read: Vec<bool> = drafts.iter().map(dual_read).collect();
+    // What is taken back of those that move together changes the others; alone, it does not.
+    let mut members: HashMap<usize, usize> = HashMap::new();
+    for group in &planner.together {
+        *members.entry(*group).or_default() += 1;
+    }
+    let alone = |n: usize| planner.together.get(n).and_then(|group| members.get(group)) == Some(&1);
+    let mut failed = Vec::new();
     let mut accepted = Joined::default();
     let mut doubtful = Vec::new();
     let mut decisions = Vec::with_capacity(findings.len());
     for (n, (finding, draft)) in findings.iter().zip(drafts).enumerate() {
-        let clash = draft.as_ref().is_ok_and(|d| clashes(&accepted.needs, d));
-        let apart = || {
-            let reason = match clash {
-                true => Reason::NameTaken,
-                false => Reason::NestedLoads,
-            };
-            vec![(finding.fingerprint.clone(), reason)]
-        };
         decisions.push(match draft {
             Err(decision) => decision,
             Ok(draft) if clashes(&accepted.needs, &draft) => Decision::Refuse(Reason::NameTaken),
@@ -383,9 +391,21 @@ fn fitted(
                     doubtful.push((n, draft, reason));
                     Decision::Refuse(reason)
                 }
-                _ => Decision::Rewrite(accepted.join(&draft).ok_or_else(apart)?),
+                _ => match accepted.join(&draft) {
+                    Some(changes) => Decision::Rewrite(changes),
+                    None => {
+                        failed.push((finding.fingerprint.clone(), Reason::NestedLoads));
+                        if !alone(n) {
+                            return Err(failed);
+                        }
+                        Decision::Refuse(Reason::NestedLoads)
+                    }
+                },
             },
         });
+    }
+    if !failed.is_empty() {
+        return Err(failed);
     }
     let mut old = model.sink_modules();
     if order.finish_dual_read {
@@ -405,8 +425,18 @@ fn fitted(
         let (Some(finding), Some(decision)) = (findings.get(n), decisions.get_mut(n)) else {
             continue;
         };
-        let apart = || vec![(finding.fingerprint.clone(), reason)];
-        *decision = Decision::Suggest(all.join(&draft).ok_or_else(apart)?, reason);
+        match all.join(&draft) {
+            Some(changes) => *decision = Decision::Suggest(changes, reason),
+            None => {
+                failed.push((finding.fingerprint.clone(), reason));
+                if !alone(n) {
+                    return Err(failed);
+                }
+            }
+        }
+    }
+    if !failed.is_empty() {
+        return Err(failed);
     }
     let mut suggested = Changes::new();
     if decisions.iter().any(|d| matches!(d, Decision::Suggest(..))) {
@@ -417,9 +447,11 @@ fn fitted(
         }
     }
     let failed = accepted.finish(project, model, &known, &planner.windows);
-    if let Some((file, reason)) = failed.first() {
-        // The imports cannot be written beside the loads: nothing in this file is.
-        return Err(touching(findings, &decisions, *file, *reason));
+    if !failed.is_empty() {
+        // The imports cannot be written beside the loads: nothing in these files is.
+        let all = failed.iter();
+        let all = all.map(|(file, reason)| touching(findings, &decisions, *file, *reason));
+        return Err(all.collect::<Vec<_>>().concat());
     }
     let rows = findings.iter().zip(&decisions).zip(&by).zip(&mut notes);
     for ((((finding, decision), by), notes), dual_read) in rows.zip(dual_read) {
@@ -460,12 +492,8 @@ fn withdraw(decisions: &mut [Decision]) {
 
 /// Whether an import that `draft` needs would bind a name that another import that is needed binds.
 fn clashes(needs: &BTreeMap<FileId, BTreeSet<Need>>, draft: &Draft) -> bool {
-    let local = |need: &Need| match &need.name {
-        Some(name) => name.clone(),
-        None => need.module.split('.').next().unwrap_or_default().to_owned(),
-    };
     let differ = |a: &Need, b: &Need| {
-        local(a) == local(b) && a != b && !(a.name.is_none() && b.name.is_none())
+        a.local() == b.local() && a != b && !(a.name.is_none() && b.name.is_none())
     };
     draft.needs.iter().any(|(file, more)| {
         let before = needs.get(file).into_iter().flatten();
@@ -500,6 +528,7 @@ struct Planner<'p> {
     /// depickle failed on some of the code.
     unsure: bool,
     seen: guard::Seen,
+    once: Once<'p>,
     writings: &'p [Writing],
     writing_files: &'p [FileId],
     fresh: HashMap<FileId, Fresh>,
@@ -616,6 +645,33 @@ impl Planner<'_> {
             let modules = needs.iter().map(|need| need.module.as_str());
             modules.map(|module| (*file, module))
         });
+        let by_star = |file: FileId, need: &Need| {
+            let head = need.local();
+            let stars = self.project.source(file).scopes().bound_in(0, "*").iter();
+            let mut stars = stars.filter_map(|bound| match bound {
+                Bound::Import(import) => import
+                    .target
+                    .strip_suffix('*')
+                    .map(|home| home.trim_end_matches('.')),
+                _ => None,
+            });
+            stars.any(|home| {
+                let home = if home.is_empty() { "." } else { home };
+                let home = self.project.module(file, home);
+                home.is_some_and(|home| {
+                    let bound = self.project.source(home).scopes().bound_in(0, head);
+                    let same = |bound: &Bound| matches!(bound, Bound::Import(import) if import.target == need.module);
+                    !bound.iter().all(same)
+                })
+            })
+        };
+        if draft
+            .needs
+            .iter()
+            .any(|(file, needs)| needs.iter().any(|need| by_star(*file, need)))
+        {
+            return true;
+        }
         needs.any(|(file, module)| own(file, module).is_some())
             || draft.kept.iter().any(|(file, name)| {
                 let scopes = self.project.source(*file).scopes();

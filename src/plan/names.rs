@@ -16,6 +16,16 @@ pub(super) struct Need {
     pub name: Option<String>,
 }
 
+impl Need {
+    /// The name that the import binds.
+    pub fn local(&self) -> &str {
+        match &self.name {
+            Some(name) => name,
+            None => self.module.split('.').next().unwrap_or_default(),
+        }
+    }
+}
+
 /// A name as it is written in a file, and the import it needs, if any.
 #[derive(Debug, Clone)]
 pub(super) struct Spelled {

@@ -60,7 +60,8 @@ impl Catch {
     }
 }
 
-fn qualified(error: &Raised) -> String {
+/// The name of `error`, with its module.
+pub(super) fn qualified(error: &Raised) -> String {
     match error.name.contains('.') {
         true => error.name.clone(),
         false => format!("builtins.{}", error.name),
@@ -226,6 +227,14 @@ impl Planner<'_> {
                 catch.refusal.push(error.clone());
             }
             catch.add(error);
+        }
+        let scopes = file.scopes();
+        let is_own = |error: &Raised| {
+            let scope = scopes.at(region.start);
+            !error.name.contains('.') && scopes.lookup(scope, &error.text).is_some()
+        };
+        if catch.all.iter().any(is_own) {
+            return Err(Reason::NameTaken);
         }
         // Never written, only looked for.
         let refusal = rewrite.refusal.iter().map(|name| Raised::builtin(name));

@@ -105,6 +105,8 @@ pub enum Reason {
     ReplySwallowed,
     /// The status was set, or the answer sent in part, before the load.
     AnswerBegun,
+    /// The program answers to an error that the new call never raises.
+    AnswerLost,
     /// The project itself may pickle what this load reads.
     WriterInProject,
     /// What the project itself pickles for this load is something that JSON has not.
@@ -139,7 +141,7 @@ pub enum Reason {
 
 impl Reason {
     /// All of them.
-    pub const ALL: [Reason; 66] = [
+    pub const ALL: [Reason; 67] = [
         Reason::ConstantInput,
         Reason::OwnRoundTrip,
         Reason::SignatureChecked,
@@ -191,6 +193,7 @@ impl Reason {
         Reason::IndirectCall,
         Reason::ReplySwallowed,
         Reason::AnswerBegun,
+        Reason::AnswerLost,
         Reason::WriterInProject,
         Reason::WriterNotJson,
         Reason::WriterNotRewritten,
@@ -484,6 +487,11 @@ impl Reason {
                 "answer-begun",
                 "another answer was begun before the load, so 400 can no longer be said",
                 "load before the answer begins, then run again",
+            ),
+            Reason::AnswerLost => (
+                "answer-lost",
+                "the program answers to an error, of empty input or of a broken pickle, that the new call never raises",
+                "let that answer be given to ValueError too, or take it out, then run again",
             ),
             Reason::WriterInProject => (
                 "writer-in-project",

@@ -2,52 +2,94 @@
 //!
 //! Invariant: errs towards refusing. A use that is not known to suit plain data is an obstacle.
 
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashMap};
 
 use super::call::whole;
 use super::content::snippet;
 use super::groups::Note;
 use super::{Planner, Reason};
 use crate::pack::Rewrite;
+use crate::project::FileId;
 use crate::python::ast::visitor::{self, Visitor};
-use crate::python::ast::{AnyNodeRef, Expr, Stmt};
+use crate::python::ast::{self, AnyNodeRef, Expr, Stmt};
 use crate::python::{ScopeId, SourceFile, span};
 use crate::text::Span;
 use crate::trace::{Doing, Finding, Place};
 
-/// Whether what `load`, the call of `finding`, gives is used as the new call's values can be, in its own function and
-/// wherever else it goes; where nothing is known of those, nothing is asked.
-pub(super) fn uses(
-    file: &SourceFile,
-    finding: &Finding,
-    load: Span,
-    rewrite: &Rewrite,
-) -> Result<(), Reason> {
-    match obstacle(file, finding, load, rewrite) {
-        Some((reason, _)) => Err(reason),
-        None => Ok(()),
-    }
-}
-
-/// The use that speaks against the new call.
-fn obstacle(
-    file: &SourceFile,
-    finding: &Finding,
-    load: Span,
-    rewrite: &Rewrite,
-) -> Option<(Reason, Place)> {
-    if rewrite.value_methods.is_empty() {
-        return None;
-    }
-    let here = nearby(file, load, rewrite).map(|(reason, span)| {
-        let file = finding.place.file;
-        (reason, Place { file, span })
-    });
-    let mut anywhere = finding.uses.iter();
-    here.or_else(|| anywhere.find_map(|used| Some((speaks(&used.doing, rewrite)?, used.at))))
-}
-
 impl Planner<'_> {
+    /// Whether what `load`, the call of `finding`, gives is used as the new call's values can be, in its own function and
+    /// wherever else it goes; where nothing is known of those, nothing is asked.
+    pub(super) fn uses(
+        &self,
+        finding: &Finding,
+        load: Span,
+        rewrite: &Rewrite,
+    ) -> Result<(), Reason> {
+        match self.obstacle(finding, load, rewrite) {
+            Some((reason, _)) => Err(reason),
+            None => Ok(()),
+        }
+    }
+
+    /// The use that speaks against the new call.
+    fn obstacle(
+        &self,
+        finding: &Finding,
+        load: Span,
+        rewrite: &Rewrite,
+    ) -> Option<(Reason, Place)> {
+        if rewrite.value_methods.is_empty() {
+            return None;
+        }
+        let here = self
+            .nearby(finding.place.file, load, rewrite)
+            .map(|(reason, span)| {
+                let file = finding.place.file;
+                (reason, Place { file, span })
+            });
+        let mut anywhere = finding.uses.iter();
+        here.or_else(|| anywhere.find_map(|used| Some((speaks(&used.doing, rewrite)?, used.at))))
+    }
+
+    /// The same, in the function around `load` alone, by names.
+    fn nearby(&self, id: FileId, load: Span, rewrite: &Rewrite) -> Option<(Reason, Span)> {
+        let file = self.project.source(id);
+        let ancestors = file.ancestors(load);
+        let mut nodes = ancestors.iter().rev().filter(|node| span(*node) != load);
+        match nodes.next() {
+            Some(AnyNodeRef::ExprAttribute(node)) => {
+                if let Err(reason) = allowed(&node.attr, rewrite) {
+                    return Some((reason, span(*node)));
+                }
+            }
+            Some(AnyNodeRef::ExprCall(node)) if span(&*node.func) == load => {
+                return Some((Reason::ValueIsCalled, span(*node)));
+            }
+            Some(AnyNodeRef::ExprAwait(node)) => return Some((Reason::ValueIsCalled, span(*node))),
+            Some(AnyNodeRef::WithItem(node)) => {
+                return Some((Reason::ValueHasAttributes, span(*node)));
+            }
+            _ => {}
+        }
+        let function = ancestors.iter().rev().find_map(|node| match node {
+            AnyNodeRef::StmtFunctionDef(node) => Some(*node),
+            _ => None,
+        });
+        let (start, body) = match function {
+            Some(node) => (Some(span(node).start), node.body.as_slice()),
+            None => (None, file.module().body.as_slice()),
+        };
+        let mut known = self.once.doings.borrow_mut();
+        let doings = known.entry((id, start)).or_insert_with(|| Doings::of(body));
+        let watch = Watch {
+            file,
+            rewrite,
+            scope: file.scopes().at(load.start),
+            load,
+        };
+        watch.obstacle(doings)
+    }
+
     /// Which use of what `finding` loads is the reason for leaving it.
     pub(super) fn decisive_use(&self, finding: &Finding, why: Option<Reason>) -> Option<Note> {
         let by_use = [
@@ -65,7 +107,7 @@ impl Planner<'_> {
         }
         let load = whole(file, finding, sink).ok()?;
         let rewrite = transform.rewrite.as_ref()?;
-        let (reason, at) = obstacle(file, finding, load, rewrite)?;
+        let (reason, at) = self.obstacle(finding, load, rewrite)?;
         (why == Some(reason)).then(|| Note {
             code: reason.code(),
             text: format!(
@@ -105,49 +147,6 @@ fn speaks(doing: &Doing, rewrite: &Rewrite) -> Option<Reason> {
     against.then_some(Reason::ValueHasType)
 }
 
-/// The same, in the function around `load` alone, by names.
-fn nearby(file: &SourceFile, load: Span, rewrite: &Rewrite) -> Option<(Reason, Span)> {
-    let ancestors = file.ancestors(load);
-    let mut nodes = ancestors.iter().rev().filter(|node| span(*node) != load);
-    match nodes.next() {
-        Some(AnyNodeRef::ExprAttribute(node)) => {
-            if let Err(reason) = allowed(&node.attr, rewrite) {
-                return Some((reason, span(*node)));
-            }
-        }
-        Some(AnyNodeRef::ExprCall(node)) if span(&*node.func) == load => {
-            return Some((Reason::ValueIsCalled, span(*node)));
-        }
-        Some(AnyNodeRef::ExprAwait(node)) => return Some((Reason::ValueIsCalled, span(*node))),
-        Some(AnyNodeRef::WithItem(node)) => {
-            return Some((Reason::ValueHasAttributes, span(*node)));
-        }
-        _ => {}
-    }
-    let body = ancestors.iter().rev().find_map(|node| match node {
-        AnyNodeRef::StmtFunctionDef(node) => Some(node.body.as_slice()),
-        _ => None,
-    });
-    let body = body.unwrap_or(&file.module().body);
-    let mut watch = Watch {
-        file,
-        rewrite,
-        scope: file.scopes().at(load.start),
-        load,
-        names: HashSet::new(),
-        obstacle: None,
-    };
-    // Names that hold the value or a part of it; parts of parts need another round.
-    for _ in 0..3 {
-        let before = watch.names.len();
-        watch.visit_body(body);
-        if watch.names.len() == before {
-            break;
-        }
-    }
-    watch.obstacle
-}
-
 fn allowed(attribute: &str, rewrite: &Rewrite) -> Result<(), Reason> {
     match rewrite
         .value_methods
@@ -159,76 +158,105 @@ fn allowed(attribute: &str, rewrite: &Rewrite) -> Result<(), Reason> {
     }
 }
 
-struct Watch<'f> {
-    file: &'f SourceFile,
-    rewrite: &'f Rewrite,
-    scope: ScopeId,
-    load: Span,
-    names: HashSet<String>,
-    obstacle: Option<(Reason, Span)>,
+/// What a body does with names and calls, by what it does it with: asked anew for each load, a body of thousands would be
+/// read thousands of times.
+#[derive(Default)]
+pub(super) struct Doings<'a> {
+    /// In the order in which they stand.
+    all: Vec<Done<'a>>,
+    by_name: HashMap<&'a str, Vec<usize>>,
+    by_call: HashMap<Span, Vec<usize>>,
 }
 
-impl Watch<'_> {
-    /// Whether `expr` is the loaded value or a part of it.
-    fn is_value(&self, expr: &Expr) -> bool {
-        if span(expr) == self.load {
-            return true;
-        }
-        match expr {
-            Expr::Name(name) => {
-                span(expr).start > self.load.end && self.names.contains(name.id.as_str())
+/// Something that is done with a value, or with a part of it.
+struct Done<'a> {
+    /// The name that the value is read from, and where.
+    root: Option<(&'a str, Span)>,
+    what: What<'a>,
+}
+
+enum What<'a> {
+    /// It is kept under these names.
+    Held(Vec<&'a str>),
+    /// An attribute is read.
+    Attribute(&'a str, Span),
+    /// It is called, or awaited.
+    Called(Span),
+    /// It is entered.
+    Entered(Span),
+    /// It is the first argument.
+    Given(&'a ast::ExprCall),
+}
+
+impl<'a> Doings<'a> {
+    fn of(body: &'a [Stmt]) -> Doings<'a> {
+        let mut doings = Doings::default();
+        doings.visit_body(body);
+        doings
+    }
+
+    /// Notes what is done with `value`: with what a name or a call gives, or with a part of it.
+    fn note(&mut self, value: &'a Expr, what: What<'a>) {
+        let n = self.all.len();
+        let mut root = None;
+        let mut at = Some(value);
+        while let Some(expr) = at {
+            if expr.is_call_expr() {
+                self.by_call.entry(span(expr)).or_default().push(n);
             }
-            Expr::Subscript(node) => self.is_value(&node.value),
-            Expr::Named(node) => self.is_value(&node.value),
-            Expr::Call(node) => match &*node.func {
-                Expr::Attribute(attribute) => {
-                    matches!(
+            at = match expr {
+                Expr::Name(name) => {
+                    root = Some((name.id.as_str(), span(expr)));
+                    self.by_name.entry(name.id.as_str()).or_default().push(n);
+                    None
+                }
+                Expr::Subscript(node) => Some(&*node.value),
+                Expr::Named(node) => Some(&*node.value),
+                Expr::Call(node) => match &*node.func {
+                    Expr::Attribute(attribute) => matches!(
                         attribute.attr.as_str(),
                         "get" | "pop" | "items" | "values" | "copy" | "setdefault"
-                    ) && self.is_value(&attribute.value)
-                }
-                _ => false,
-            },
-            _ => false,
+                    )
+                    .then_some(&*attribute.value),
+                    _ => None,
+                },
+                _ => None,
+            };
         }
-    }
-
-    fn hold(&mut self, target: &Expr) {
-        match target {
-            Expr::Name(name) => {
-                self.names.insert(name.id.to_string());
-            }
-            Expr::Tuple(tuple) => {
-                for part in &tuple.elts {
-                    self.hold(part);
-                }
-            }
-            _ => {}
-        }
-    }
-
-    fn note(&mut self, reason: Reason, at: Span) {
-        self.obstacle.get_or_insert((reason, at));
+        self.all.push(Done { root, what });
     }
 }
 
-impl<'a> Visitor<'a> for Watch<'_> {
+/// The names that `target` binds.
+fn held<'a>(target: &'a Expr, names: &mut Vec<&'a str>) {
+    match target {
+        Expr::Name(name) => names.push(&name.id),
+        Expr::Tuple(tuple) => tuple.elts.iter().for_each(|part| held(part, names)),
+        _ => {}
+    }
+}
+
+fn held_by<'a>(targets: impl IntoIterator<Item = &'a Expr>) -> What<'a> {
+    let mut names = Vec::new();
+    targets
+        .into_iter()
+        .for_each(|target| held(target, &mut names));
+    What::Held(names)
+}
+
+impl<'a> Visitor<'a> for Doings<'a> {
     fn visit_stmt(&mut self, stmt: &'a Stmt) {
         match stmt {
-            Stmt::Assign(node) if self.is_value(&node.value) => {
-                for target in &node.targets {
-                    self.hold(target);
+            Stmt::Assign(node) => self.note(&node.value, held_by(&node.targets)),
+            Stmt::AnnAssign(node) => {
+                if let Some(value) = &node.value {
+                    self.note(value, held_by([&*node.target]));
                 }
             }
-            Stmt::AnnAssign(node) if node.value.as_deref().is_some_and(|v| self.is_value(v)) => {
-                self.hold(&node.target);
-            }
-            Stmt::For(node) if self.is_value(&node.iter) => self.hold(&node.target),
+            Stmt::For(node) => self.note(&node.iter, held_by([&*node.target])),
             Stmt::With(node) => {
                 for item in &node.items {
-                    if self.is_value(&item.context_expr) {
-                        self.note(Reason::ValueHasAttributes, span(item));
-                    }
+                    self.note(&item.context_expr, What::Entered(span(item)));
                 }
             }
             _ => {}
@@ -236,52 +264,101 @@ impl<'a> Visitor<'a> for Watch<'_> {
         visitor::walk_stmt(self, stmt);
     }
 
-    fn visit_comprehension(&mut self, comprehension: &'a crate::python::ast::Comprehension) {
-        if self.is_value(&comprehension.iter) {
-            self.hold(&comprehension.target);
-        }
+    fn visit_comprehension(&mut self, comprehension: &'a ast::Comprehension) {
+        self.note(&comprehension.iter, held_by([&comprehension.target]));
         visitor::walk_comprehension(self, comprehension);
     }
 
     fn visit_expr(&mut self, expr: &'a Expr) {
         match expr {
-            Expr::Attribute(node) if self.is_value(&node.value) => {
-                if let Err(reason) = allowed(&node.attr, self.rewrite) {
-                    self.note(reason, span(expr));
-                }
+            Expr::Attribute(node) => {
+                self.note(&node.value, What::Attribute(&node.attr, span(expr)))
             }
-            Expr::Call(node) if self.is_value(&node.func) => {
-                self.note(Reason::ValueIsCalled, span(expr));
-            }
-            Expr::Await(node) if self.is_value(&node.value) => {
-                self.note(Reason::ValueIsCalled, span(expr));
-            }
-            Expr::Named(node) if self.is_value(&node.value) => self.hold(&node.target),
+            Expr::Await(node) => self.note(&node.value, What::Called(span(expr))),
+            Expr::Named(node) => self.note(&node.value, held_by([&*node.target])),
             Expr::Call(node) => {
-                let tested = node
-                    .arguments
-                    .args
-                    .first()
-                    .is_some_and(|arg| self.is_value(arg));
-                let names = || self.file.names(self.scope, &node.func);
-                if tested && names().iter().any(|n| n == "builtins.isinstance") {
-                    let kinds = match node.arguments.args.get(1) {
-                        Some(Expr::Tuple(tuple)) => tuple.elts.as_slice(),
-                        Some(one) => std::slice::from_ref(one),
-                        None => &[],
-                    };
-                    let plain = |kind: &Expr| {
-                        let names = self.file.names(self.scope, kind);
-                        names.iter().any(|n| self.rewrite.value_types.contains(n))
-                    };
-                    // `isinstance(x, (dict, Cart))` still works for one of them.
-                    if !kinds.iter().any(plain) {
-                        self.note(Reason::ValueHasType, span(expr));
-                    }
+                self.note(&node.func, What::Called(span(expr)));
+                if let Some(first) = node.arguments.args.first() {
+                    self.note(first, What::Given(node));
                 }
             }
             _ => {}
         }
         visitor::walk_expr(self, expr);
+    }
+}
+
+/// A load whose value is watched.
+struct Watch<'f> {
+    file: &'f SourceFile,
+    rewrite: &'f Rewrite,
+    scope: ScopeId,
+    load: Span,
+}
+
+impl Watch<'_> {
+    fn obstacle(&self, doings: &Doings<'_>) -> Option<(Reason, Span)> {
+        let mut names: BTreeSet<&str> = BTreeSet::new();
+        let direct = doings.by_call.get(&self.load).into_iter().flatten();
+        let direct: BTreeSet<usize> = direct.copied().collect();
+        let mut obstacle = None;
+        // Names that hold the value or a part of it; parts of parts need another round.
+        for _ in 0..3 {
+            let before = names.len();
+            let of = |name: &str| doings.by_name.get(name).into_iter().flatten().copied();
+            let mut open = direct.clone();
+            names.iter().for_each(|name| open.extend(of(name)));
+            while let Some(n) = open.pop_first() {
+                let Some(done) = doings.all.get(n) else {
+                    continue;
+                };
+                let later = done.root.is_some_and(|(_, at)| at.start > self.load.end);
+                if !later && !direct.contains(&n) {
+                    continue;
+                }
+                if let What::Held(held) = &done.what {
+                    for name in held {
+                        if names.insert(name) {
+                            open.extend(of(name).filter(|other| *other > n));
+                        }
+                    }
+                }
+                if obstacle.is_none() {
+                    obstacle = self.speaks(&done.what);
+                }
+            }
+            if obstacle.is_some() || names.len() == before {
+                break;
+            }
+        }
+        obstacle
+    }
+
+    fn speaks(&self, what: &What<'_>) -> Option<(Reason, Span)> {
+        match what {
+            What::Held(_) => None,
+            What::Attribute(name, at) => allowed(name, self.rewrite)
+                .err()
+                .map(|reason| (reason, *at)),
+            What::Called(at) => Some((Reason::ValueIsCalled, *at)),
+            What::Entered(at) => Some((Reason::ValueHasAttributes, *at)),
+            What::Given(call) => {
+                let names = self.file.names(self.scope, &call.func);
+                if !names.iter().any(|n| n == "builtins.isinstance") {
+                    return None;
+                }
+                let kinds = match call.arguments.args.get(1) {
+                    Some(Expr::Tuple(tuple)) => tuple.elts.as_slice(),
+                    Some(one) => std::slice::from_ref(one),
+                    None => &[],
+                };
+                let plain = |kind: &Expr| {
+                    let names = self.file.names(self.scope, kind);
+                    names.iter().any(|n| self.rewrite.value_types.contains(n))
+                };
+                // `isinstance(x, (dict, Cart))` still works for one of them.
+                (!kinds.iter().any(plain)).then(|| (Reason::ValueHasType, span(*call)))
+            }
+        }
     }
 }

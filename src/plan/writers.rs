@@ -8,6 +8,7 @@ use super::call::{call_at, drop_extra, method_call};
 use super::content::{Judge, Judged};
 use super::load::function_of;
 use super::names::spell;
+use super::once::within;
 use super::wrap::{in_lines, statement_of};
 use super::{Draft, Planner, Reason};
 use crate::pack::{Rewrite, Writer};
@@ -136,15 +137,13 @@ impl<'p> Planner<'p> {
         let Some((statement, _)) = statement_of(file, place.span) else {
             return false;
         };
-        let inside = |at: Span| statement.contains(at) && !place.span.contains(at);
-        let mut loads = self.findings.iter();
-        let writes = |chain: &&crate::python::Chain| {
-            let names = file.scopes().resolve(chain.scope, &chain.parts);
-            names.iter().any(|name| self.model.is_writer(name))
-        };
-        let mut others = file.scopes().chains().iter().filter(writes);
-        !loads.any(|f| f.place.file == place.file && inside(f.place.span))
-            && !others.any(|chain| inside(chain.span))
+        let inside = |at: &Span| statement.contains(*at) && !place.span.contains(*at);
+        !within(self.loads_in(place.file), statement)
+            .iter()
+            .any(inside)
+            && !within(&self.writing_in(place.file), statement)
+                .iter()
+                .any(inside)
     }
 }
 

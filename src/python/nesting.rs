@@ -2,17 +2,29 @@
 //!
 //! Invariant: errs towards yes. A stack that overflows would end the whole program.
 
+/// What is open at some place of a text.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Open {
+    Bracket,
+    /// A string that holds fields: its quote, and whether it stands three times.
+    Text(u8, bool),
+    /// A field of one.
+    Field,
+    /// What comes after the colon in a field.
+    Spec,
+}
+
 /// Whether `text` nests more than `brackets` brackets or `indents` indentation levels. Errs towards yes:
 /// brackets in f-strings count, those in other strings and comments do not.
 pub(super) fn too_deep(text: &str, brackets: usize, indents: usize) -> bool {
     let bytes = text.as_bytes();
     let at = |i: usize| bytes.get(i).copied();
-    let mut depth = 0usize;
+    let mut open: Vec<Open> = Vec::new();
     let mut columns: Vec<usize> = vec![0];
     let mut i = 0;
     let mut line_head = true;
     while let Some(byte) = at(i) {
-        if line_head && depth == 0 {
+        if line_head && open.is_empty() {
             let width = bytes
                 .iter()
                 .skip(i)
@@ -30,33 +42,103 @@ pub(super) fn too_deep(text: &str, brackets: usize, indents: usize) -> bool {
             continue;
         }
         line_head = byte == b'\n';
-        match byte {
-            b'(' | b'[' | b'{' => depth += 1,
-            b')' | b']' | b'}' => depth = depth.saturating_sub(1),
-            b'#' => {
+        let inner = open.last().copied();
+        match (byte, inner) {
+            (_, Some(Open::Text(quote, triple))) => {
+                i += in_text(bytes, i, (quote, triple), &mut open);
+                continue;
+            }
+            (b'{', Some(Open::Spec)) => open.push(Open::Field),
+            (b'}', Some(Open::Spec | Open::Field)) => {
+                open.pop();
+            }
+            (_, Some(Open::Spec)) => {
+                // What ends the string around ends this.
+                let around = open.iter().rev().find_map(|one| match one {
+                    Open::Text(quote, triple) => Some((*quote, *triple)),
+                    _ => None,
+                });
+                let ends = |(quote, triple): (u8, bool)| byte == quote || byte == b'\n' && !triple;
+                if around.is_some_and(ends) {
+                    while !matches!(open.pop(), Some(Open::Text(..)) | None) {}
+                }
+            }
+            (b':', Some(Open::Field)) => {
+                open.pop();
+                open.push(Open::Spec);
+            }
+            (b'(' | b'[' | b'{', _) => open.push(Open::Bracket),
+            (b')' | b']' | b'}', Some(Open::Bracket)) => {
+                open.pop();
+            }
+            (b'#', _) => {
                 i += rest(bytes, i, |rest| memchr::memchr(b'\n', rest));
                 continue;
             }
-            b'\'' | b'"' => {
-                let formatted = bytes
-                    .get(i.saturating_sub(2)..i)
-                    .is_some_and(|p| p.iter().any(|b| matches!(b, b'f' | b'F' | b't' | b'T')));
-                if !formatted {
-                    i = string_end(bytes, i, byte);
-                    continue;
-                }
+            (b'\'' | b'"', _) if is_formatted(bytes, i) => {
+                let triple = is_triple(bytes, i, byte);
+                open.push(Open::Text(byte, triple));
+                i += if triple { 3 } else { 1 };
+                continue;
+            }
+            (b'\'' | b'"', _) => {
+                i = string_end(bytes, i, byte);
+                continue;
             }
             _ => {}
         }
-        if depth > brackets {
+        // Of strings only the fields nest.
+        let nests = |one: &&Open| !matches!(one, Open::Text(..));
+        if open.len() > brackets && open.iter().filter(nests).count() > brackets {
             return true;
         }
         i += 1;
-        if !line_head {
+        if !line_head && matches!(open.last(), None | Some(Open::Bracket)) {
             i += plain(bytes, i, &NESTS);
         }
     }
     false
+}
+
+/// How far to go on from `i`, in a string with fields that is the last of `open`.
+fn in_text(bytes: &[u8], i: usize, (quote, triple): (u8, bool), open: &mut Vec<Open>) -> usize {
+    let byte = bytes.get(i).copied().unwrap_or_default();
+    let next = bytes.get(i + 1).copied();
+    match byte {
+        b'{' | b'}' if next == Some(byte) => 2,
+        b'{' => {
+            open.push(Open::Field);
+            1
+        }
+        b'\\' if !matches!(next, Some(b'{' | b'}')) => 2,
+        b'\n' if !triple => {
+            open.pop();
+            1
+        }
+        _ if byte == quote && (!triple || is_triple(bytes, i, quote)) => {
+            open.pop();
+            if triple { 3 } else { 1 }
+        }
+        _ => 1,
+    }
+}
+
+fn is_triple(bytes: &[u8], i: usize, quote: u8) -> bool {
+    bytes.get(i..i + 3) == Some(&[quote; 3])
+}
+
+/// Whether the string that opens at `start` has a prefix by which it holds fields: `f`, `rf`, `t`.
+fn is_formatted(bytes: &[u8], start: usize) -> bool {
+    let before = bytes
+        .get(start.saturating_sub(3)..start)
+        .unwrap_or_default();
+    let is_word = |byte: &&u8| byte.is_ascii_alphanumeric() || **byte == b'_' || !byte.is_ascii();
+    let prefix = before.iter().rev().take_while(is_word);
+    let prefix: Vec<u8> = prefix.map(u8::to_ascii_lowercase).collect();
+    matches!(
+        prefix.as_slice(),
+        b"f" | b"t" | b"rf" | b"fr" | b"rt" | b"tr"
+    )
 }
 
 /// Whether one expression of `text` has more than `most` operators, members, calls and words in a row, which nest although no
@@ -192,6 +274,18 @@ mod tests {
     fn brackets_and_indents_are_counted_where_they_nest() {
         let deep = |text: &str| too_deep(text, 3, 3);
         assert!(deep("x = ((((1))))"));
+        assert!(deep("x = f'{((((1))))}'"));
+        assert!(deep("x = f'{a:{b:{c:{d}}}}'"));
+        // Nothing of a line is left open on the next one.
+        let lines = [
+            "x = get(\"a\")\n",
+            "print(f\"{x}\", not'')\n",
+            "print(f\"{x[\"a\"]}\", rf'\\{x}')\n",
+            "print(f'{x:\">10}', f\"{{\", f'''{x}\n''', \"\")\n",
+        ];
+        for line in lines {
+            assert!(!deep(&line.repeat(9)), "{line}");
+        }
         assert!(deep("x = [{(\n  [1])}]"));
         assert!(deep("x = f\"{((( 1 )))}\""));
         assert!(deep("if a:\n if b:\n  if c:\n   d"));

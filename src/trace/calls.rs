@@ -231,6 +231,8 @@ impl<'a> Machine<'a> {
         self.sends(&Value::unknown(), Some(name), owner, arguments);
         self.note_method(owner, attribute, name, arguments, at);
         self.note_given(&format!(".{name}"), arguments, at);
+        self.note_poured(attribute, arguments, at.place);
+        self.note_dispatch(attribute, owner, arguments);
         let mut out = Value::unknown();
         let mut after = Value::unknown();
         let mut changed = false;
@@ -286,6 +288,7 @@ impl<'a> Machine<'a> {
                     Some(self.text_method("\0", name, arguments, at))
                 }
                 Atom::Digest(check) if name == "update" => {
+                    self.note_bytes(arguments, at.place);
                     let mut fed = check.clone();
                     let given = arguments.any();
                     fed.of
@@ -320,12 +323,9 @@ impl<'a> Machine<'a> {
                         self.sets_columns(Some(*class), arguments);
                     }
                     let result = self.call_value(&callee, &own, arguments, at, env);
-                    let is_context =
-                        matches!(atom, Atom::Made(made) if made.name.ends_with(".ContextVar"));
-                    let name = if is_context && name == "set" {
-                        "put"
-                    } else {
-                        name
+                    let result = match self.context(atom, name, arguments, at) {
+                        Some(kept) => Some(result.unwrap_or_default().join(&kept)),
+                        None => result,
                     };
                     if matches!(atom, Atom::Made(_) | Atom::Object(_))
                         && let Some(grown) = self.grown(name, arguments)
@@ -852,7 +852,7 @@ impl<'a> Machine<'a> {
         }
         if matches!(
             name,
-            "get" | "pop" | "items" | "values" | "copy" | "setdefault"
+            "get" | "pop" | "items" | "keys" | "values" | "copy" | "setdefault"
         ) || self.is_reader(whole, name)
         {
             taint = taint.part_of(whole);

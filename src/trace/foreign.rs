@@ -29,6 +29,8 @@ impl<'a> Machine<'a> {
             op,
             Operator::BitOr | Operator::BitAnd | Operator::BitXor | Operator::Sub
         );
+        self.note_number(left, left_expr, right_expr);
+        self.note_number(right, right_expr, left_expr);
         for (value, other, expr) in [(left, right, right_expr), (right, left, left_expr)] {
             if loads(value).next().is_none() {
                 continue;
@@ -82,6 +84,11 @@ impl<'a> Machine<'a> {
     ) {
         let is_in = matches!(op, CmpOp::In | CmpOp::NotIn);
         let is_same = matches!(op, CmpOp::Is | CmpOp::IsNot);
+        self.note_among(op, (left, left_expr), (right, right_expr));
+        if !is_in {
+            self.note_number(left, left_expr, right_expr);
+            self.note_number(right, right_expr, left_expr);
+        }
         if is_in && loads(left).next().is_some() {
             for kind in self.kinds_in(right, right_expr) {
                 self.note_use(left, self.place(left_expr), || Doing::Beside(kind.clone()));
@@ -228,6 +235,8 @@ impl<'a> Machine<'a> {
 
     /// `max(value, datetime.now())`, `sum(prices, Decimal(0))`, `str(value, "utf-8")`, `cast(Cart, value)`.
     pub(super) fn note_joined(&mut self, name: &str, arguments: &Arguments, at: At<'a>) {
+        self.note_numbers(name, arguments, at);
+        self.note_media(arguments, at.place);
         let Some(call) = at.call else {
             return;
         };
@@ -253,6 +262,9 @@ impl<'a> Machine<'a> {
                     }
                 }
             }
+            ("builtins.isinstance" | "builtins.issubclass", [_, value], _) => {
+                self.note_use(value, at.place, || Doing::Beside("a class".to_owned()));
+            }
             ("builtins.str", [value, _], _) => {
                 self.note_use(value, at.place, || Doing::Beside("bytes".to_owned()));
             }
@@ -273,6 +285,90 @@ impl<'a> Machine<'a> {
             }
             _ => {}
         }
+    }
+
+    /// `Response(value, mimetype="image/png")`: no text.
+    fn note_media(&mut self, arguments: &Arguments, at: Place) {
+        const TYPES: [&str; 3] = ["mimetype", "content_type", "media_type"];
+        const BODIES: [&str; 4] = ["content", "body", "response", "data"];
+        let said = TYPES.iter().filter_map(|name| arguments.named(name));
+        let mut said = said
+            .chain(arguments.positional.iter().skip(1))
+            .filter_map(Value::text);
+        if !said.any(|text| is_media(&text)) {
+            return;
+        }
+        let named = BODIES.iter().filter_map(|name| arguments.named(name));
+        let given: Vec<Value> = arguments
+            .positional
+            .first()
+            .into_iter()
+            .chain(named)
+            .cloned()
+            .collect();
+        for value in given {
+            self.note_use(&value, at, || Doing::Beside("bytes".to_owned()));
+        }
+    }
+
+    /// `file.write(value)`, of a file that was opened for bytes.
+    pub(super) fn note_poured(
+        &mut self,
+        attribute: &'a ast::ExprAttribute,
+        arguments: &Arguments,
+        at: Place,
+    ) {
+        let writes = matches!(&*attribute.attr, "write" | "writelines");
+        if writes
+            && arguments.all().any(|value| loads(value).next().is_some())
+            && self.of_bytes(&attribute.value)
+        {
+            self.note_bytes(arguments, at);
+        }
+    }
+
+    /// Whether `stream` takes bytes alone: it was opened so, or is the raw stream under one of text.
+    fn of_bytes(&self, stream: &'a Expr) -> bool {
+        let source = self.source();
+        let call = match stream {
+            Expr::Name(name) => match entered_as(source, name) {
+                Some(call) => call,
+                None => return false,
+            },
+            Expr::Attribute(node) => return matches!(&*node.attr, "wfile" | "buffer"),
+            Expr::Call(call) => call,
+            _ => return false,
+        };
+        let names = source.names(source.scopes().at(span(call).start), &call.func);
+        let is = |name: &str| names.iter().any(|n| n == name);
+        let method = call
+            .func
+            .as_attribute_expr()
+            .is_some_and(|node| node.attr == *"open");
+        let opens = is("builtins.open") || is("io.open") || method;
+        let keywords = call.arguments.keywords.iter();
+        let modes = keywords
+            .filter(|k| k.arg.as_ref().is_some_and(|arg| *arg == *"mode"))
+            .map(|k| &k.value);
+        let mut modes = call
+            .arguments
+            .args
+            .iter()
+            .take(2)
+            .chain(modes)
+            .filter_map(Expr::as_string_literal_expr);
+        let in_bytes = modes.any(|mode| {
+            let mode = mode.value.to_str();
+            mode.len() <= 3 && mode.contains('b') && mode.contains(['w', 'a', 'x', '+'])
+        });
+        let temporary = [
+            "NamedTemporaryFile",
+            "TemporaryFile",
+            "SpooledTemporaryFile",
+        ];
+        let temporary = temporary.iter().any(|name| is(&format!("tempfile.{name}")));
+        let by_default = temporary && call.arguments.is_empty();
+        is("io.BytesIO") || by_default || (opens || temporary) && in_bytes
     }
 
     /// `value`, of which `annotation` says what it is.
@@ -345,6 +441,39 @@ impl<'a> Machine<'a> {
     }
 }
 
+/// Whether `text` is a type of media that is no text: `image/png`.
+fn is_media(text: &str) -> bool {
+    let kind = text.split(';').next().unwrap_or_default().trim();
+    let written = kind.ends_with("xml") || kind.ends_with("json");
+    let kinds = ["image/", "audio/", "video/", "font/"];
+    kinds.iter().any(|start| kind.starts_with(start)) && !written
+        || matches!(
+            kind,
+            "application/octet-stream" | "application/pdf" | "application/zip" | "application/gzip"
+        )
+}
+
+/// The call whose outcome is all that `name` is bound to in its function, by `with` or an assignment.
+fn entered_as<'a>(source: &'a SourceFile, name: &'a ast::ExprName) -> Option<&'a ast::ExprCall> {
+    let around = source.ancestors(span(name));
+    let function = around.iter().rev().find_map(|node| match node {
+        AnyNodeRef::StmtFunctionDef(node) => Some(*node),
+        _ => None,
+    });
+    let mut bindings = Bindings {
+        name: &name.id,
+        values: Vec::new(),
+        entered: true,
+    };
+    bindings.visit_body(function.map_or(&source.module().body, |function| &function.body));
+    let mut calls = bindings.values.iter().map(|value| value.as_call_expr());
+    // Each of several is asked by its own uses.
+    let first = calls.next()??;
+    calls
+        .all(|call| call.is_some_and(|call| source.slice(span(call)) == source.slice(span(first))))
+        .then_some(first)
+}
+
 /// What a name is bound to, as far as it says of what kind that is.
 enum Bound<'a> {
     /// What this call gives.
@@ -363,6 +492,7 @@ fn bound_to<'a>(source: &'a SourceFile, name: &'a ast::ExprName) -> Option<Bound
     let mut bindings = Bindings {
         name: &name.id,
         values: Vec::new(),
+        entered: false,
     };
     if let Some(function) = function {
         let parameter = function.parameters.iter().find(|p| p.name().id == name.id);
@@ -386,6 +516,8 @@ fn bound_to<'a>(source: &'a SourceFile, name: &'a ast::ExprName) -> Option<Bound
 struct Bindings<'n, 'a> {
     name: &'n str,
     values: Vec<&'a Expr>,
+    /// What `with` binds counts too.
+    entered: bool,
 }
 
 impl<'a> Visitor<'a> for Bindings<'_, 'a> {
@@ -397,6 +529,13 @@ impl<'a> Visitor<'a> for Bindings<'_, 'a> {
                 self.values.extend(node.value.as_deref())
             }
             Stmt::For(node) if is_name(&node.target) => self.values.push(&node.target),
+            Stmt::With(node) if self.entered => {
+                let bound = node
+                    .items
+                    .iter()
+                    .filter(|i| i.optional_vars.as_deref().is_some_and(is_name));
+                self.values.extend(bound.map(|item| &item.context_expr));
+            }
             _ => {}
         }
         visitor::walk_stmt(self, stmt);

@@ -159,6 +159,7 @@ impl<'a> Machine<'a> {
             let value = arguments.positional.get(store.value).cloned();
             let value = value.or_else(|| arguments.named("value").cloned());
             let key = fold::key_text(&key);
+            self.note_server(&store.channel, &key, receiver);
             self.write_store(&store.channel, &key, &value.unwrap_or_default());
             return Value::unknown();
         }
@@ -168,6 +169,7 @@ impl<'a> Machine<'a> {
                 .get(store.key)
                 .cloned()
                 .unwrap_or_default();
+            self.note_server(&store.channel, &fold::key_text(&key), receiver);
             return self.stored(store, &key, at);
         }
         if let Some(value) = self.path_object(name, receiver, arguments, at) {

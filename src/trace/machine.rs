@@ -10,6 +10,7 @@ use std::rc::Rc;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::bounds::Bounds;
+use super::dispatch::Dispatch;
 use super::env::{Checked, Env, Scope, Vars, Verdict};
 use super::functions::{Calling, Code, Function, Summary};
 use super::guards::Looked;
@@ -195,6 +196,10 @@ pub(super) struct Machine<'a> {
     pub visited: FxHashSet<Def>,
     /// What was done with what each load gives.
     pub(super) uses_of_loads: FxHashMap<Place, BTreeSet<Use>>,
+    /// Loaded values that were handed to functions which run elsewhere.
+    pub(super) dispatched: Vec<Dispatch>,
+    /// What objects of stores each of their keys is written to and read from by.
+    pub(super) servers: FxHashMap<(Rc<str>, Rc<str>), Vec<Value>>,
     pub written: Vec<Written>,
     /// Stores, and keys in them, that the program reads.
     pub(super) looked_up: FxHashSet<(Rc<str>, Rc<str>)>,
@@ -269,6 +274,8 @@ impl<'a> Machine<'a> {
             uses: FxHashMap::default(),
             visited: FxHashSet::default(),
             uses_of_loads: FxHashMap::default(),
+            dispatched: Vec::new(),
+            servers: FxHashMap::default(),
             written: Vec::new(),
             looked_up: FxHashSet::default(),
             elsewhere: FxHashSet::default(),

@@ -19,6 +19,9 @@ use crate::python::ast::{self, Expr, Stmt};
 /// Channel of files that the program opens by a path.
 pub(super) const LOCAL_FILE: &str = "local-file";
 
+/// Channel of what context variables hold.
+const CONTEXT: &str = "context";
+
 impl<'a> Machine<'a> {
     /// Keeps what is untrusted, or pickled by this program, of `value`.
     pub(super) fn write_store(&mut self, channel: &str, key: &str, value: &Value) {
@@ -87,6 +90,32 @@ impl<'a> Machine<'a> {
         taint.sham = sham;
         // The program's own writes first: they say who supplies it.
         own.join(&Atom::Untrusted(taint).into())
+    }
+
+    /// `variable.set(value)`, `variable.get()`, of a context variable.
+    pub(super) fn context(
+        &mut self,
+        atom: &Atom,
+        method: &str,
+        arguments: &Arguments,
+        at: At<'a>,
+    ) -> Option<Value> {
+        let Atom::Made(made) = atom else {
+            return None;
+        };
+        let name = made
+            .name
+            .ends_with(".ContextVar")
+            .then(|| made.arguments.first())??;
+        let key = fold::key_text(name);
+        match method {
+            "set" => {
+                self.set_field(Owner::Store(CONTEXT.into()), &key, &arguments.any());
+                None
+            }
+            "get" => Some(self.read_store(CONTEXT, &key, Shape::Any, at)),
+            _ => None,
+        }
     }
 
     /// A file that is opened at `path`: what is there, and what the program wrote there.

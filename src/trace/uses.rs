@@ -122,6 +122,8 @@ impl<'a> Machine<'a> {
         let kind = match key.atoms() {
             [Atom::Const(Const::Bytes(_))] => "bytes",
             [Atom::Container(container)] if container.role == Role::Tuple => "a tuple",
+            // A list has no such element.
+            [Atom::Const(Const::Bool(_) | Const::None)] => "a number",
             _ => return,
         };
         self.note_use(value, at, || Doing::Key(kind.to_owned()));
@@ -143,6 +145,13 @@ impl<'a> Machine<'a> {
         self.note_use(value, self.place(attribute), || {
             Doing::Attribute(name.to_owned())
         });
+        // Texts are replaced by place, parts of dates by name.
+        if name == "replace" && !arguments.named.is_empty() {
+            let at = self.place(attribute);
+            self.note_use(value, at, || {
+                Doing::Attribute("replace(...=...)".to_owned())
+            });
+        }
         let Some(key) = arguments.positional.first() else {
             return;
         };
@@ -228,6 +237,15 @@ impl<'a> Machine<'a> {
         let Some(spec) = &part.format_spec else {
             return;
         };
+        let is_number = |text: &str| text.ends_with(['d', 'f', 'x', 'e', 'g']);
+        let number = spec.elements.iter().any(|element| match element {
+            ast::InterpolatedStringElement::Literal(text) => is_number(&text.value),
+            ast::InterpolatedStringElement::Interpolation(_) => false,
+        });
+        if number && self.is_key(&part.expression) {
+            let at = self.place(part);
+            self.note_use(value, at, || Doing::Key("a number".to_owned()));
+        }
         let is_date = spec.elements.iter().any(|element| match element {
             ast::InterpolatedStringElement::Literal(text) => is_date(&text.value),
             ast::InterpolatedStringElement::Interpolation(_) => false,
@@ -241,6 +259,7 @@ impl<'a> Machine<'a> {
     /// Enters the functions that read what loaded values are kept under, and that nothing led to: fields, variables of
     /// modules, stores, and functions that give them.
     pub(super) fn enter_readers(&mut self) {
+        self.enter_dispatched();
         let mut known: BTreeSet<String> = BTreeSet::new();
         let mut given: Vec<(Owner, Name)> = Vec::new();
         let mut entered = 0;
@@ -287,7 +306,7 @@ impl<'a> Machine<'a> {
     }
 
     /// Files that may read the field `name` of `owner`.
-    fn where_read(&self, owner: &Owner, name: &str) -> Vec<FileId> {
+    pub(super) fn where_read(&self, owner: &Owner, name: &str) -> Vec<FileId> {
         /// So many are searched at once.
         const AT_ONCE: usize = 4096;
         let name = name.trim_matches(['[', ']']);

@@ -231,7 +231,8 @@ impl<'a> Machine<'a> {
             _ => None,
         });
         let mut carriers = model.carriers(names, method);
-        let mut guessed = false;
+        // Of two that go one way, which of them is read there is not known.
+        let mut guessed = arguments.all().filter(|value| value.is_pickled()).count() > 1;
         let data = |atom: &Atom| matches!(atom, Atom::Untrusted(_));
         if let Some(last) = method
             && carriers.is_empty()
@@ -244,7 +245,7 @@ impl<'a> Machine<'a> {
                 .filter(|(id, _)| uses.contains(id));
             let open: Vec<_> = open.collect();
             // Whose it is nobody says.
-            guessed = open
+            guessed |= open
                 .iter()
                 .any(|(id, _)| open.iter().any(|(other, _)| other != id));
             carriers.extend(open.into_iter().map(|(_, carrier)| carrier));
@@ -273,6 +274,20 @@ impl<'a> Machine<'a> {
                     column: None,
                 };
                 self.note(way, &value);
+            }
+        }
+    }
+
+    /// Notes by which object, which may be one of several servers, a store is asked for `key`.
+    pub(super) fn note_server(&mut self, channel: &str, key: &str, receiver: &Value) {
+        let made = receiver.filter(|atom| matches!(atom, Atom::Made(_)));
+        if !made.is_empty() {
+            let known = self
+                .servers
+                .entry((channel.into(), key.into()))
+                .or_default();
+            if !known.contains(&made) {
+                known.push(made);
             }
         }
     }
@@ -424,11 +439,18 @@ impl Machine<'_> {
             let mut others = self.written.iter();
             others.any(|other| other.place == written.place && other != *written)
         };
+        // One key of two servers is two places.
+        let apart = |written: &&Written| {
+            let key = written.key.as_deref().unwrap_or_default();
+            let servers = self
+                .servers
+                .get(&(Rc::from(written.channel.as_str()), Rc::from(key)));
+            servers.is_some_and(|servers| servers.len() > 1)
+        };
         let open = self
             .written
             .iter()
-            .filter(several)
-            .filter(|written| !met(written));
+            .filter(|written| apart(written) || several(written) && !met(written));
         open.map(|written| written.place).collect()
     }
 

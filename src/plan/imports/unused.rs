@@ -5,6 +5,7 @@ use std::collections::BTreeSet;
 use memchr::memmem;
 
 use super::Imports;
+use crate::python::ast::visitor::{self, Visitor};
 use crate::python::ast::{self, Expr, Stmt};
 use crate::python::{Bound, Import, span};
 use crate::text::{Edit, Span};
@@ -41,12 +42,52 @@ impl Imports<'_> {
                 chain.parts.first().is_some_and(|head| head == local)
                     && gone.iter().any(|g| g.contains(chain.span))
             });
-            let used = used || kept.contains(local);
+            let used = used || kept.contains(local) || self.annotated(local);
             if only_imports && was_used && !used && local != "*" && !self.exported(home, local) {
                 unused.push(import.clone());
             }
         }
         unused
+    }
+
+    /// Whether an annotation that is written as text names `local`.
+    fn annotated(&self, local: &str) -> bool {
+        struct Texts<'n> {
+            local: &'n str,
+            found: bool,
+        }
+        impl<'a> Visitor<'a> for Texts<'_> {
+            fn visit_annotation(&mut self, expr: &'a Expr) {
+                let mut inner = Inner {
+                    local: self.local,
+                    found: false,
+                };
+                inner.visit_expr(expr);
+                self.found |= inner.found;
+            }
+        }
+        struct Inner<'n> {
+            local: &'n str,
+            found: bool,
+        }
+        impl<'a> Visitor<'a> for Inner<'_> {
+            fn visit_expr(&mut self, expr: &'a Expr) {
+                if let Expr::StringLiteral(text) = expr {
+                    let words = text
+                        .value
+                        .to_str()
+                        .split(|c: char| !(c.is_alphanumeric() || c == '_'));
+                    self.found |= words.into_iter().any(|word| word == self.local);
+                }
+                visitor::walk_expr(self, expr);
+            }
+        }
+        let mut texts = Texts {
+            local,
+            found: false,
+        };
+        texts.visit_body(&self.file.module().body);
+        texts.found
     }
 
     /// Whether other code may reach the import called `local` through this module.
