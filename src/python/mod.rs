@@ -25,16 +25,16 @@ use rustpython_text_size::{TextRange, TextSize};
 
 use crate::defect::{caught, strike};
 use crate::text::{EditSet, LineIndex, Position, Span};
+use nesting::Most;
 use notebook::Notebook;
 
-/// CPython refuses more nested brackets than this ("too many nested parentheses", Parser/lexer/state.h: MAXLEVEL).
-const MAX_BRACKETS: usize = 200;
-/// CPython refuses more indentation levels than this (Parser/lexer/state.h: MAXINDENT).
-const MAX_INDENTS: usize = 100;
-
-/// Operators, members and words that an expression may have one after the other: each may be one level of its syntax.
-/// CPython gives up on fewer, or at a few times as many, depending on its version.
-const MAX_OPERATORS: usize = 5_000;
+/// CPython refuses more brackets ("too many nested parentheses", Parser/lexer/state.h: MAXLEVEL) and more indents (MAXINDENT) than
+/// this, and gives up on fewer operators in a row, or at a few times as many, depending on its version.
+const MOST: Most = Most {
+    brackets: 200,
+    indents: 100,
+    operators: 5_000,
+};
 
 /// Why a file could not be read as Python 3.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -163,10 +163,7 @@ impl SourceFile {
 
     fn text_file(path: &str, bytes: &[u8]) -> SourceFile {
         match decode::decode(bytes) {
-            Ok((text, encoding))
-                if nesting::too_deep(&text, MAX_BRACKETS, MAX_INDENTS)
-                    || nesting::too_long(&text, MAX_OPERATORS) =>
-            {
+            Ok((text, encoding)) if nesting::is_too_deep(&text, MOST) => {
                 SourceFile::hollow(path, text, encoding, Unparsed::Nesting)
             }
             Ok((text, encoding)) => {

@@ -42,6 +42,17 @@ fn texts() -> Vec<(&'static str, Vec<u8>, &'static str)> {
             with("{% if x %}\n", "{% endif %}\n"),
             "syntax-error",
         ),
+        // A line ends that string; where it is thought to go on, a million brackets are not seen.
+        (
+            "hidden.py",
+            with("", &format!("x = 'a\r{}\n", "(".repeat(1_000_000))),
+            "nested-too-deep",
+        ),
+        (
+            "formatted.py",
+            with("", &"print(f\"{x}: \", str('(') + f'{x!r}')\n".repeat(300)),
+            REWRITTEN,
+        ),
         ("nul.py", raw(b"", b"\0\n"), "encoding"),
         (
             "utf16.py",
