@@ -3,6 +3,8 @@
 #[path = "support/holds.rs"]
 #[allow(dead_code, reason = "shared with other tests")]
 mod holds;
+#[path = "support/holds_journal.rs"]
+mod holds_journal;
 
 use depickle::python::SourceFile;
 use depickle::text::{Edit, EditSet, LineIndex, Span};
@@ -221,19 +223,19 @@ proptest! {
     fn mutated_configurations_are_read_or_errors(changes in changes()) {
         let text = b"trust = [\"http\"]\nexclude = [\"a/*\"]\njobs = 2\n[cache]\nmax-size = \"20G\"\nmax-age = \"3d\"\n[[repo]]\npath = \"a\"\nbase = \"b\"\n";
         let pieces: &[&[u8]] = &[b"\"", b"9", b"T", b"\xc3\xa4", b"[[repo]]\n", b"url = \"https://a/b\"\n", b"=", b"]"];
-        holds::configuration(&String::from_utf8_lossy(&mutated(text, &changes, pieces)));
+        holds_journal::configuration(&String::from_utf8_lossy(&mutated(text, &changes, pieces)));
     }
 
     #[test]
     fn mutated_journals_are_records_or_errors(changes in changes()) {
         let pieces: &[&[u8]] = &[b"\"", b"\n", b"{", b"}", b"null", b"rolled-back", b"refs/heads/x", b"\xff", b"-1", b"[]"];
-        holds::journal(&mutated(JOURNAL.as_bytes(), &changes, pieces));
+        holds_journal::journal(&mutated(JOURNAL.as_bytes(), &changes, pieces));
     }
 }
 
 #[test]
 fn the_journal_here_is_one() {
-    holds::journal(JOURNAL.as_bytes());
+    holds_journal::journal(JOURNAL.as_bytes());
     for line in JOURNAL.lines() {
         let entry: Result<depickle::journal::Entry, _> = serde_json::from_str(line);
         assert!(entry.is_ok(), "{line}: {entry:?}");

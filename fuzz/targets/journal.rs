@@ -1,8 +1,7 @@
 //! Any bytes as the journal of a run.
 #![no_main]
 
-#[path = "../../tests/support/holds.rs"]
-#[allow(dead_code, reason = "shared with the tests")]
+#[path = "../../tests/support/holds_journal.rs"]
 mod holds;
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| holds::journal(data));

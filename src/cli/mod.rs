@@ -70,8 +70,7 @@ use crate::push::PushError;
 use crate::repo::RepoError;
 use crate::stage::StageError;
 
-/// Stack of every thread that analyses code, in bytes.
-pub const STACK: usize = 256 << 20;
+pub use crate::trace::STACK;
 
 /// What a command comes to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]

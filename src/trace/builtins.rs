@@ -12,6 +12,9 @@ use super::value::{Arguments, Atom, Const, Container, Def, Instance, Kind, Parti
 use crate::pack::Shape;
 use crate::python::ast::name::Name;
 
+/// Attributes that a name which is not known may mean; those that lead to loads first.
+const MOST_NAMES: usize = 64;
+
 impl<'a> Machine<'a> {
     /// What calling `name` with `arguments` gives, where Python itself says so.
     pub(super) fn call_builtin(
@@ -445,8 +448,15 @@ impl<'a> Machine<'a> {
             };
             names.sort();
             names.dedup();
+            names.sort_by_key(|name| !self.leading.contains_key(name));
             let owner: Value = atom.clone().into();
-            for name in names.iter().take(64) {
+            if names
+                .get(MOST_NAMES)
+                .is_some_and(|n| self.leading.contains_key(n))
+            {
+                out.add(Atom::More(true));
+            }
+            for name in names.iter().take(MOST_NAMES) {
                 out = out.join(&self.attribute(&owner, name, at, env));
             }
         }

@@ -66,9 +66,10 @@ impl<'a> Machine<'a> {
 
     /// What `expr` evaluates to, sources still by name: a callee.
     pub(super) fn read(&mut self, expr: &'a Expr, env: &mut Env) -> Value {
-        if !self.spend() {
-            return Value::unknown();
-        }
+        self.dive(|machine| machine.read_inside(expr, env))
+    }
+
+    fn read_inside(&mut self, expr: &'a Expr, env: &mut Env) -> Value {
         match expr {
             Expr::Name(name) => {
                 let value = self.variable(name.id.as_str(), env);

@@ -45,14 +45,15 @@ pub(super) fn finding(
             .iter()
             .map(|taint| TaintPath::new(taint, site.place, &site.name));
         let same = |route: &&mut Route| {
-            (&route.handler, &route.chain, route.holder)
-                == (handler, &reached.chain, reached.holder)
+            (&route.handler, route.holder) == (handler, reached.holder)
+                && route.chain.len() == reached.chain.len()
+                && route.chain.iter().eq(reached.chain.iter())
         };
         match routes.iter_mut().find(same) {
             Some(route) => route.paths.extend(paths),
             None => routes.push(Route {
                 handler: handler.clone(),
-                chain: reached.chain.clone(),
+                chain: reached.chain.iter().cloned().collect(),
                 holder: reached.holder,
                 paths: paths.collect(),
             }),
@@ -95,7 +96,7 @@ pub(super) fn finding(
         constant |= taints.is_empty() && !of_unknown;
     }
     // The most exposed first, then the shortest.
-    open.sort_by_key(|taint| (taint.trust, taint.hops().len(), taint.origin));
+    open.sort_by_key(|taint| (taint.trust, taint.length(), taint.origin));
     let worst = open.first();
     let writers = machine.links(&arriving, reached);
     let reach = match worst {

@@ -4,9 +4,10 @@ use std::rc::Rc;
 
 use rustc_hash::FxHashSet;
 
+use super::chain::CallAt;
 use super::env::{Checked, Env, Scope, Vars};
 use super::lazy::{LOOKS, Yields};
-use super::machine::{CallAt, Frame, Machine, Owner, Reached};
+use super::machine::{Frame, Machine, Owner, Reached};
 use super::taint::{Hop, HopKind, Place};
 use super::value::{
     Arguments, Atom, Const, Container, Def, FunctionId, Instance, Kind, Role, Value,
@@ -19,12 +20,12 @@ use crate::python::ast::{self, Expr};
 use crate::python::span;
 
 /// Calls deeper than this are not followed.
-const DEEPEST: usize = 40;
+pub(super) const DEEPEST: usize = 300;
 /// Sets of arguments for which one function is interpreted, but for those that a client or peer supplies.
 const MOST_CONTEXTS: usize = 12;
 
-/// Functions that are looked at in what a call that is not followed was given.
-const MOST_HIDDEN: usize = 100;
+/// Functions that are looked at in what a call was given.
+const MOST_HIDDEN: usize = 300;
 
 /// The code of a function.
 #[derive(Debug, Clone, Copy)]
@@ -104,6 +105,17 @@ impl<'a> Machine<'a> {
     pub fn function_id(&mut self, function: Function<'a>) -> FunctionId {
         let context = self.frames.last().map_or(0, |f| f.context);
         let def = function.def;
+        if let Some(class) = function.class.filter(|_| self.to_loads.contains(&def)) {
+            let methods = self.loading.entry(class).or_default();
+            if !methods.contains(&def) {
+                methods.push(def);
+            }
+        }
+        if let Code::Lambda(_) = function.code {
+            let around = self.frames.last().and_then(|f| f.def);
+            let around = around.map(|def| self.lambdas.get(&def).copied().unwrap_or(Some(def)));
+            self.lambdas.insert(def, around.flatten());
+        }
         let next = FunctionId(u32::try_from(self.functions.len()).unwrap_or(u32::MAX));
         let id = *self.known_functions.entry((def, context)).or_insert(next);
         if id == next {
@@ -174,21 +186,25 @@ impl<'a> Machine<'a> {
                 let def = function.def;
                 let recursive = self.frames.iter().filter(|f| f.def == Some(def)).count() > 1;
                 let deep = self.frames.len() >= DEEPEST;
-                if deep && !recursive && self.leads.contains(&def) {
-                    self.bounds.miss(def);
+                if deep && !recursive && (self.leads.contains(&def) || self.is_around_load(def)) {
+                    self.miss(def);
                 }
-                if recursive || deep || self.exhausted() {
+                if recursive {
                     return (self.opaque(&key.2), Vec::new());
                 }
-                match self.well_known(def, &key.2) {
+                if deep || self.exhausted() {
+                    return (self.not_followed(&function, &key.2), Vec::new());
+                }
+                match self.well_known(&function, &key.2) {
                     Some(summary) => summary,
                     None => {
-                        let Some(before) = self.begin_call(def) else {
-                            return (self.opaque(&key.2), Vec::new());
+                        let Some(before) = self.begin_call(&function, &key.2) else {
+                            return (self.not_followed(&function, &key.2), Vec::new());
                         };
                         let mut summary = self.run(&function, id, bound, &key.2, env, at);
                         if self.exhausted() {
-                            summary.returns = summary.returns.join(&self.opaque(&key.2));
+                            let opaque = self.not_followed(&function, &key.2);
+                            summary.returns = summary.returns.join(&opaque);
                         }
                         self.end_call(before);
                         let summary = Rc::new(summary);
@@ -206,10 +222,11 @@ impl<'a> Machine<'a> {
         let by_state = self.is_by_state();
         if let Some(open) = self.reached.last_mut() {
             for reached in &summary.reached {
-                let mut reached = reached.clone();
-                reached.chain.insert(0, CallAt { place: at, caller });
-                reached.by_state |= by_state;
-                open.push(reached);
+                open.push(Reached {
+                    chain: reached.chain.by(CallAt { place: at, caller }),
+                    by_state: reached.by_state || by_state,
+                    ..reached.clone()
+                });
             }
         }
         if summary.by_state {
@@ -231,7 +248,12 @@ impl<'a> Machine<'a> {
 
     /// For a function that was interpreted with many arguments already, and now with nothing that a client or peer
     /// supplies: what it did before, so that every way to a load is still seen.
-    fn well_known(&mut self, def: Def, arguments: &Arguments) -> Option<Rc<Summary>> {
+    fn well_known(
+        &mut self,
+        function: &Function<'a>,
+        arguments: &Arguments,
+    ) -> Option<Rc<Summary>> {
+        let def = function.def;
         let before = self
             .known_calls
             .get(&def)
@@ -243,12 +265,11 @@ impl<'a> Machine<'a> {
         }
         let last = Rc::clone(before.last()?);
         if exposed && self.to_loads.contains(&def) {
-            self.bounds.miss(def);
+            self.miss(def);
         }
-        // What it would call is not known.
-        self.may_call(arguments.all().cloned().collect());
+        let opaque = self.not_followed(function, arguments);
         Some(Rc::new(Summary {
-            returns: last.returns.clone().join(&self.opaque(arguments)),
+            returns: last.returns.clone().join(&opaque),
             reached: last.reached.clone(),
             checked: Vec::new(),
             changed: Vec::new(),
@@ -257,39 +278,48 @@ impl<'a> Machine<'a> {
         }))
     }
 
-    /// Notes the functions that lead to loads among `values`, in them and around them: they may be called in ways that
-    /// are not seen.
-    fn may_call(&mut self, values: Vec<Value>) {
-        let mut open = values;
-        let mut seen = FxHashSet::default();
-        while let Some(value) = open.pop() {
-            for atom in value.atoms() {
-                match atom {
-                    Atom::Function(id, _) => {
-                        let Some(function) = self.function(*id).filter(|_| seen.insert(*id)) else {
-                            continue;
-                        };
-                        let def = function.def;
-                        if self.to_loads.contains(&def) || self.is_around_load(def) {
-                            self.bounds.miss(def);
-                        }
-                        // What is around it may hold another function.
-                        open.extend(function.scope.iter().flat_map(|scope| scope.values()));
-                    }
-                    Atom::Partial(partial) => {
-                        open.push(partial.function.clone());
-                        open.extend(partial.arguments.all().cloned());
-                    }
-                    Atom::Container(container) => open.push(container.any()),
-                    Atom::More(code) => self.bounds.lose(*code),
-                    _ => {}
-                }
-            }
-            if seen.len() > MOST_HIDDEN {
-                self.bounds.lose(true);
-                return;
-            }
+    /// The functions that lead to loads among what `function` is given, and what it sees around it.
+    pub(super) fn handed(&self, function: &Function<'a>, arguments: &Arguments) -> Hidden<'_, 'a> {
+        let mut hidden = Hidden {
+            machine: self,
+            open: Vec::new(),
+            seen: FxHashSet::default(),
+            found: Vec::new(),
+            lost: None,
+        };
+        hidden.look_into(arguments.all());
+        let around = function.scope.iter().flat_map(|scope| scope.values());
+        hidden.look_into(around.collect::<Vec<_>>().iter());
+        hidden
+    }
+
+    /// Whether it is a lambda that may lead to loads: there is one in it, or the function around it leads to some.
+    pub(super) fn is_leading_lambda(&self, def: Def) -> bool {
+        let around = self.lambdas.get(&def).copied().flatten();
+        around.is_some_and(|around| self.to_loads.contains(&around)) || self.is_around_load(def)
+    }
+
+    /// `def` may be called with something else than was seen. Of a lambda, the function around it is what is known to lead
+    /// to loads.
+    fn miss(&mut self, def: Def) {
+        match self.lambdas.get(&def) {
+            None => self.bounds.miss(def),
+            Some(Some(around)) => self.bounds.miss(*around),
+            Some(None) => self.bounds.lose(true),
         }
+    }
+
+    /// What a call that is not followed may return. What it would call is not known: the functions that lead to loads
+    /// may be called in ways that are not seen.
+    fn not_followed(&mut self, function: &Function<'a>, arguments: &Arguments) -> Value {
+        let mut hidden = self.handed(function, arguments);
+        let missed: Vec<Def> = hidden.by_ref().collect();
+        let lost = hidden.lost;
+        missed.into_iter().for_each(|def| self.miss(def));
+        if let Some(code) = lost {
+            self.bounds.lose(code);
+        }
+        self.opaque(arguments)
     }
 
     /// Interprets a function as an entry point.
@@ -749,17 +779,93 @@ fn class_names(annotation: &Expr, names: &mut Vec<Vec<String>>) {
     }
 }
 
+/// Functions that lead to loads in some values, and around them.
+pub(super) struct Hidden<'m, 'a> {
+    machine: &'m Machine<'a>,
+    open: Vec<Value>,
+    seen: FxHashSet<FunctionId>,
+    found: Vec<Def>,
+    /// Not all was looked at, which may be code of the project or not.
+    lost: Option<bool>,
+}
+
+impl Hidden<'_, '_> {
+    fn look_into<'v>(&mut self, values: impl Iterator<Item = &'v Value>) {
+        let may_lead = |atom: &Atom| {
+            matches!(
+                atom,
+                Atom::Function(..)
+                    | Atom::Partial(_)
+                    | Atom::Instance(_)
+                    | Atom::Class(_)
+                    | Atom::More(_)
+            )
+        };
+        let values = values.filter(|value| value.any_atom(&may_lead));
+        self.open.extend(values.cloned());
+    }
+
+    fn atom(&mut self, atom: &Atom) {
+        match atom {
+            Atom::Function(id, _) => {
+                let Some(function) = self.machine.function(*id) else {
+                    return;
+                };
+                if self.seen.len() > MOST_HIDDEN {
+                    self.lost = Some(true);
+                } else if self.seen.insert(*id) {
+                    let def = function.def;
+                    let leads =
+                        self.machine.to_loads.contains(&def) || self.machine.is_leading_lambda(def);
+                    self.found.extend(leads.then_some(def));
+                    // What is around it may hold another function.
+                    let around = function.scope.iter().flat_map(|scope| scope.values());
+                    self.look_into(around.collect::<Vec<_>>().iter());
+                }
+            }
+            Atom::Instance(Instance { class, .. }) | Atom::Class(class) => {
+                for class in self.machine.lineage(*class) {
+                    let methods = self.machine.loading.get(&class);
+                    self.found.extend(methods.into_iter().flatten());
+                }
+            }
+            Atom::Partial(partial) => {
+                self.look_into([&partial.function].into_iter());
+                self.look_into(partial.arguments.all());
+            }
+            Atom::Container(container) => self.open.push(container.any()),
+            Atom::More(code) => self.lost = Some(*code || self.lost == Some(true)),
+            _ => {}
+        }
+    }
+}
+
+impl Iterator for Hidden<'_, '_> {
+    type Item = Def;
+
+    fn next(&mut self) -> Option<Def> {
+        while self.found.is_empty()
+            && let Some(value) = self.open.pop()
+        {
+            value.atoms().iter().for_each(|atom| self.atom(atom));
+        }
+        self.found.pop()
+    }
+}
+
 /// One way for each load, value and first call: the shortest. Ways multiply with every level of calls otherwise.
 fn distinct(mut reached: Vec<Reached>) -> Vec<Reached> {
     let exposed = |r: &Reached| r.value.taints().iter().map(|taint| taint.trust).min();
-    reached.sort_by_key(|r| (r.site, exposed(r).unwrap_or(Trust::Trusted), r.chain.len()));
+    reached.sort_by_cached_key(|r| (r.site, exposed(r).unwrap_or(Trust::Trusted), r.chain.len()));
     let mut kept: Vec<Reached> = Vec::new();
     for one in reached {
         let first = |r: &Reached| r.chain.first().map(|call| call.place);
         let same = |other: &&Reached| {
             (other.site, first(other), other.holder) == (one.site, first(&one), one.holder)
         };
-        let alike: Vec<&Reached> = kept.iter().rev().take(200).filter(same).collect();
+        let of_load = |other: &&Reached| other.site == one.site;
+        let before = kept.iter().rev().take_while(of_load).take(200);
+        let alike: Vec<&Reached> = before.filter(same).collect();
         let known = alike
             .iter()
             .any(|other| other.value == one.value && other.checked == one.checked);

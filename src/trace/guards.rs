@@ -77,6 +77,10 @@ impl<'a> Machine<'a> {
 
     /// What holds in `env` when `test` turned out as `truth`.
     pub(super) fn refine(&mut self, test: &'a Expr, truth: bool, env: &mut Env) {
+        self.nest(|machine| machine.refine_inside(test, truth, env));
+    }
+
+    fn refine_inside(&mut self, test: &'a Expr, truth: bool, env: &mut Env) {
         match test {
             Expr::UnaryOp(node) if node.op == ast::UnaryOp::Not => {
                 self.refine(&node.operand, !truth, env);

@@ -10,9 +10,10 @@ use std::rc::Rc;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::bounds::Bounds;
+use super::chain::Chain;
 use super::dispatch::Dispatch;
 use super::env::{Checked, Env, Scope, Vars, Verdict};
-use super::functions::{Calling, Code, Function, Summary};
+use super::functions::{Calling, Function, Summary};
 use super::guards::Looked;
 use super::handlers::Handler;
 use super::imports::Words;
@@ -24,31 +25,12 @@ use super::sites::{Form, Site};
 use super::taint::{Hop, HopKind, Place, Taint};
 use super::uses::Use;
 use super::value::{Atom, Def, FunctionId, Instance, Value};
+use super::work::Work;
 use super::writers::Written;
 use crate::pack::{FrameworkId, Model, Shape, SinkId, Trust};
 use crate::project::{FileId, Project};
 use crate::python::ast::name::Name;
 use crate::python::{Ranged, SourceFile, span};
-
-/// Expressions and statements evaluated for one entry point before giving up on it.
-pub(super) const MOST_WORK_EACH: usize = 25_000;
-/// The same for one call that leads to no load: of it only what it returns matters.
-const MOST_WORK_ASIDE: usize = 1_500;
-/// Work for one load after the bound was met: enough for the function around it.
-const MOST_WORK_LATE: usize = 3_000;
-/// Such calls within such calls are followed this deep.
-const DEEPEST_ASIDE: usize = 5;
-/// Expressions and statements for one pass over a project.
-const MOST_WORK: usize = 900_000;
-
-/// One call on the way from an entry point to a load.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct CallAt {
-    /// The call expression.
-    pub place: Place,
-    /// The function that makes the call; the module level when absent.
-    pub caller: Option<Def>,
-}
 
 /// A load was reached with a value.
 #[derive(Debug, Clone)]
@@ -59,7 +41,7 @@ pub(super) struct Reached {
     /// The call is harmless by its arguments, its class or a hook.
     pub safe: Option<Safe>,
     /// Outermost call first.
-    pub chain: Vec<CallAt>,
+    pub chain: Chain,
     /// The function that holds the load.
     pub holder: Option<Def>,
     /// Something was read on the way that other functions write.
@@ -180,6 +162,10 @@ pub(super) struct Machine<'a> {
     pub(super) known_functions: FxHashMap<(Def, u32), FunctionId>,
     pub by_def: FxHashMap<Def, FunctionId>,
     pub classes: FxHashMap<Def, Rc<Class>>,
+    /// Lambdas, and the functions around them.
+    pub(super) lambdas: FxHashMap<Def, Option<Def>>,
+    /// The methods of classes that lead to loads.
+    pub(super) loading: FxHashMap<Def, Vec<Def>>,
     pub subclasses: FxHashMap<Def, Vec<Def>>,
     pub restrictions: FxHashMap<Def, Restriction>,
     pub modules: FxHashMap<FileId, Rc<RefCell<Vars>>>,
@@ -228,16 +214,9 @@ pub(super) struct Machine<'a> {
     pub to_loads: FxHashSet<Def>,
     pub(super) deferred: Vec<Deferred<'a>>,
     pub(super) yielding: FxHashMap<Def, Yields>,
-    work: usize,
-    entry_work: usize,
-    /// Work for one entry point.
-    most_each: usize,
-    /// Work at which a call that leads to no load is given up, and how deep such calls are.
-    aside: Option<(usize, usize)>,
+    pub(super) work: Work,
     /// What was not followed.
     pub bounds: Bounds,
-    /// The bound on work was met in this entry point.
-    spent: bool,
 }
 
 impl<'a> Machine<'a> {
@@ -260,6 +239,8 @@ impl<'a> Machine<'a> {
             known_functions: FxHashMap::default(),
             by_def: FxHashMap::default(),
             classes: FxHashMap::default(),
+            lambdas: FxHashMap::default(),
+            loading: FxHashMap::default(),
             subclasses: FxHashMap::default(),
             restrictions: FxHashMap::default(),
             modules: FxHashMap::default(),
@@ -295,12 +276,8 @@ impl<'a> Machine<'a> {
             to_loads: FxHashSet::default(),
             deferred: Vec::new(),
             yielding: FxHashMap::default(),
-            work: 0,
-            entry_work: 0,
-            most_each,
-            aside: None,
+            work: Work::new(most_each),
             bounds: Bounds::default(),
-            spent: false,
         }
     }
 
@@ -321,84 +298,7 @@ impl<'a> Machine<'a> {
         self.read.clear();
         self.reached = vec![Vec::new()];
         self.stale = false;
-        self.work = 0;
-        self.entry_work = 0;
-    }
-
-    /// Whether there is work left to spend; spends a unit.
-    pub fn spend(&mut self) -> bool {
-        self.charge(1);
-        !self.exhausted()
-    }
-
-    /// Whether the bound on work was met for this entry point, or for a call aside of every way to a load.
-    pub fn exhausted(&self) -> bool {
-        self.is_spent() || self.aside.is_some_and(|(limit, _)| self.work >= limit)
-    }
-
-    fn is_spent(&self) -> bool {
-        self.work >= MOST_WORK || self.entry_work >= self.most_each
-    }
-
-    /// A call of `def` begins: whether it is to be followed, and what to give to [`Machine::end_call`].
-    pub fn begin_call(&mut self, def: Def) -> Option<Option<(usize, usize)>> {
-        let before = self.aside;
-        if self.leads.contains(&def) || self.is_around_load(def) {
-            // What it leads to counts, whoever calls it.
-            self.aside = None;
-            return Some(before);
-        }
-        self.aside = match before {
-            None => Some((self.work + MOST_WORK_ASIDE, 1)),
-            Some((_, depth)) if depth >= DEEPEST_ASIDE => return None,
-            Some((limit, depth)) => Some((limit, depth + 1)),
-        };
-        Some(before)
-    }
-
-    /// Whether it is a lambda with a load in it; other functions are known to lead to theirs.
-    pub fn is_around_load(&self, def: Def) -> bool {
-        let function = self
-            .by_def
-            .get(&def)
-            .and_then(|id| self.functions.get(id.0 as usize));
-        function.is_some_and(|function| match function.code {
-            Code::Lambda(node) => {
-                let inside = |site: &Site| {
-                    site.place.file == def.file && span(node).contains(site.place.span)
-                };
-                self.sites.iter().any(inside)
-            }
-            Code::Def(_) => false,
-        })
-    }
-
-    /// The call ends.
-    pub fn end_call(&mut self, before: Option<(usize, usize)>) {
-        self.aside = before;
-    }
-
-    /// Work that costs as much as `units` of it.
-    pub fn charge(&mut self, units: usize) {
-        self.work += units;
-        self.entry_work += units;
-        if !self.spent && self.is_spent() {
-            self.spent = true;
-            self.bounds.cut(&self.frames);
-        }
-    }
-
-    /// A new entry point begins.
-    pub fn begin_entry(&mut self) {
-        self.entry_work = 0;
-        self.spent = false;
-    }
-
-    /// A little more work, for a load that was not come to.
-    pub fn grant(&mut self) {
-        self.work = self.work.min(MOST_WORK.saturating_sub(MOST_WORK_LATE));
-        self.entry_work = self.most_each.saturating_sub(MOST_WORK_LATE);
-        self.spent = false;
+        self.work.next_pass();
     }
 
     /// The loads reached since the last call, when at the outermost level.
@@ -506,7 +406,7 @@ impl<'a> Machine<'a> {
             value: known,
             checked: env.checked().to_vec(),
             safe,
-            chain: Vec::new(),
+            chain: Chain::default(),
             holder: self.frames.last().and_then(|f| f.def),
             by_state: self.is_by_state(),
         };

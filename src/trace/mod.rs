@@ -9,6 +9,7 @@ mod bounds;
 mod buffers;
 mod builtins;
 mod calls;
+mod chain;
 mod classes;
 mod columns;
 mod container;
@@ -48,6 +49,7 @@ mod unknown;
 mod unwind;
 mod uses;
 mod value;
+mod work;
 mod writers;
 
 use std::collections::BTreeSet;
@@ -60,8 +62,8 @@ use crate::project::{FileId, Project};
 use crate::python::ast::AnyNodeRef;
 use crate::text::Span;
 
+pub use chain::CallAt;
 pub use handlers::Handler;
-pub use machine::CallAt;
 pub use search::OWN;
 pub use sites::Form;
 pub use taint::{Hop, HopKind, Place};
@@ -207,12 +209,15 @@ pub struct Traced {
     searched: Searched,
 }
 
+/// Stack of every thread that analyses code, in bytes.
+pub const STACK: usize = 256 << 20;
+
 /// Passes over a project: another one when a field got a value after it was read.
 const MOST_PASSES: usize = 2;
 
 /// Finds every load of `project` and what reaches it.
 pub fn trace(project: &Project, model: &Model) -> Traced {
-    trace_within(project, model, machine::MOST_WORK_EACH)
+    trace_within(project, model, work::MOST_WORK_EACH)
 }
 
 /// The same with another bound on work for each entry point, in expressions and statements: what is told to be complete
@@ -229,7 +234,7 @@ pub fn again(
     changed: impl IntoIterator<Item = FileId>,
 ) -> Traced {
     let searched = before.searched.again(project, model, changed);
-    traced(project, model, machine::MOST_WORK_EACH, searched)
+    traced(project, model, work::MOST_WORK_EACH, searched)
 }
 
 fn traced(project: &Project, model: &Model, most_each: usize, searched: Searched) -> Traced {
@@ -487,18 +492,12 @@ fn handlers(
 
 /// Cuts what was called before `def` off the way of `one`; whether it came by `def` at all.
 fn inside(one: &mut Reached, def: Def) -> bool {
-    let from = one.chain.iter().position(|call| call.caller == Some(def));
-    match from {
-        Some(from) => {
-            one.chain.drain(..from);
-            true
-        }
-        None if one.holder == Some(def) => {
-            one.chain.clear();
-            true
-        }
-        None => false,
+    let from = one.chain.from(def);
+    let is_inside = from.is_some() || one.holder == Some(def);
+    if is_inside {
+        one.chain = from.unwrap_or_default();
     }
+    is_inside
 }
 
 /// Whether the file at `path` holds tests, examples or documentation, which nobody deploys.

@@ -191,16 +191,20 @@ fn literal(expr: &Expr) -> Option<Name> {
     Some(Name::new(expr.as_string_literal_expr()?.value.to_str()))
 }
 
+/// Functions and modules that run within each other: calls, and what the innermost of them looks up.
+const MOST_FRAMES: usize = super::functions::DEEPEST + 60;
+
 impl<'a> Machine<'a> {
     /// Interprets the whole top level of `file`.
     pub fn whole_module(&mut self, file: FileId) {
         let project = self.project;
-        self.begin_entry();
+        let body = &project.source(file).module().body;
+        self.begin_module(body.len());
         self.modules.entry(file).or_default();
         self.frames.push(Frame::new(file));
         strike("module", project.path(file));
         let mut env = Env::default();
-        for stmt in &project.source(file).module().body {
+        for stmt in body {
             env.dead = false;
             self.statement(stmt, &mut env);
             // What either way of a branch binds.
@@ -276,7 +280,7 @@ impl<'a> Machine<'a> {
             return self.by_star(file, &names, name);
         };
         let key = (file, Name::new(name));
-        if self.frames.len() > 60 {
+        if self.frames.len() > MOST_FRAMES {
             self.bounds.lose(true);
             return None;
         }
@@ -430,7 +434,7 @@ impl<'a> Machine<'a> {
             let name = &alias.name.id;
             if name == "*" {
                 // What they are is looked up when they are used.
-                if let Some(home) = home {
+                if let Some(home) = home.filter(|home| *home != self.file()) {
                     for name in self.names_of(home).all() {
                         self.bind(&name.clone(), Atom::Imported(home, name).into(), env);
                     }

@@ -1,7 +1,7 @@
 //! What one look at the bytes of every file says: what it imports, whether it may name a load or choose pickle by a setting.
 //!
 //! Invariant: bytes first. A file that neither names a sink's module nor is reached from one that does is never parsed;
-//! a file that might hide something from a search by bytes (NUL bytes) is. What was seen of a file holds as long as its bytes do.
+//! a file that might hide something from a search by bytes (NUL bytes, letters written otherwise) is. What was seen of a file holds as long as its bytes do.
 
 use std::collections::BTreeSet;
 
@@ -187,7 +187,8 @@ impl Search {
             || with_module()
             || (imports.dynamic && self.by_module.values().any(used))
             // What a search by bytes could miss.
-            || memchr::memchr(0, bytes).is_some();
+            || memchr::memchr(0, bytes).is_some()
+            || may_fold(bytes);
         let imported = |packages: &Vec<Vec<Word>>| {
             let all = |package: &Vec<Word>| package.iter().all(|word| imports.contains(*word));
             packages.is_empty() || packages.iter().any(all)
@@ -223,6 +224,31 @@ fn any_of<'w>(words: impl IntoIterator<Item = &'w str>) -> Option<AhoCorasick> {
 /// Whether one of the words is in `bytes`; it may be, if they are too many for a search.
 fn is_in(words: Option<&AhoCorasick>, bytes: &[u8]) -> bool {
     words.is_none_or(|words| words.is_match(bytes))
+}
+
+/// Whether a character of `bytes` may be another way to write a letter: of `ｐickle` Python makes `pickle`.
+fn may_fold(bytes: &[u8]) -> bool {
+    let folds = |at: &[u8]| {
+        matches!(
+            at,
+            [0xef, 0xbc, 0x90..=0x99 | 0xa1..=0xba | 0xbf]
+                | [0xef, 0xbd, 0x81..=0x9a]
+                | [0xef, 0xac, 0x80..=0x86]
+                | [0xf0, 0x9d, 0x90..=0x9f]
+                | [0xe1, 0xb4..=0xb6, _]
+                | [0xe2, 0x81, 0xb1 | 0xbf]
+                | [0xe2, 0x82, 0x90..=0x9c]
+                | [0xe2, 0x84, 0x80..=0x95 | 0x98..=0x9f | 0xa4..=0xbf]
+                | [0xe2, 0x85, 0x80..=0xbf]
+                | [0xc2, 0xaa | 0xba, _]
+                | [0xc4, 0xb2 | 0xb3, _]
+                | [0xc5, 0xbf, _]
+                | [0xc7, 0x84..=0x8c | 0xb1..=0xb3, _]
+                | [0xca, 0xb0..=0xbf, _]
+                | [0xcb, 0xa0..=0xa4, _]
+        )
+    };
+    !bytes.is_ascii() && bytes.windows(3).any(folds)
 }
 
 /// Whether `word` stands in `bytes` as an attribute, or as a name of its own that is imported or passed.

@@ -25,9 +25,10 @@ impl<'a> Machine<'a> {
     }
 
     pub(super) fn statement(&mut self, stmt: &'a Stmt, env: &mut Env) {
-        if !self.spend() {
-            return;
-        }
+        self.dive(|machine| machine.statement_inside(stmt, env));
+    }
+
+    fn statement_inside(&mut self, stmt: &'a Stmt, env: &mut Env) {
         match stmt {
             Stmt::Expr(node) => {
                 self.value(&node.value, env);

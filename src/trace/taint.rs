@@ -7,6 +7,9 @@ use crate::pack::{Shape, Trust};
 use crate::project::FileId;
 use crate::text::Span;
 
+/// Stations of a way that are kept.
+const LONGEST: usize = 320;
+
 /// A place in the project.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub struct Place {
@@ -156,7 +159,7 @@ impl Taint {
         // What is made of a loaded value is no loaded value.
         let loaded = self.loaded.filter(|_| passes);
         // A long way is cut in the middle of nowhere rather than grown without bound.
-        if self.hops.length >= 64 {
+        if self.hops.length >= LONGEST {
             return Taint {
                 shape: hop.shape,
                 tame: self.tame && keeps,
@@ -205,6 +208,11 @@ impl Taint {
                 taint
             }
         })
+    }
+
+    /// How many stations.
+    pub fn length(&self) -> usize {
+        self.hops.length
     }
 
     /// All stations, the source first.

@@ -3,7 +3,8 @@
 //! Invariant: errs towards doubt, like a bound on work. What was reached so far stays; no code that was running counts as
 //! interpreted to its end.
 
-use super::machine::{CallAt, Machine};
+use super::chain::CallAt;
+use super::machine::Machine;
 use super::value::Def;
 use crate::defect::caught;
 use crate::project::FileId;
@@ -45,7 +46,9 @@ impl Machine<'_> {
             let call = call.map(|(place, caller)| CallAt { place, caller });
             if let Some(outer) = self.reached.last_mut() {
                 outer.extend(reached.into_iter().map(|mut one| {
-                    one.chain.splice(0..0, call.clone());
+                    if let Some(call) = &call {
+                        one.chain = one.chain.by(call.clone());
+                    }
                     one
                 }));
             }
@@ -53,6 +56,6 @@ impl Machine<'_> {
         self.frames.clear();
         self.defining.clear();
         self.raised = super::value::Value::unknown();
-        self.end_call(None);
+        self.work.unwound();
     }
 }

@@ -1,16 +1,22 @@
-//! What holds for any input: the one text of it, for the property tests and for the fuzz targets. Each function panics when
-//! something does not hold.
-#![expect(clippy::disallowed_methods, reason = "keeps a journal to read")]
+//! What holds for any program and any pack: the one text of it, for the property tests and for the fuzz targets. Each function
+//! panics when something does not hold.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::OnceLock;
 
-use depickle::journal::{Entry, Journal};
+use depickle::check::{Checked, check};
 use depickle::pack::Model;
-use depickle::plan::Order;
+use depickle::plan::{Order, plan};
 use depickle::project::{FileId, Project};
+use depickle::python::ast::comparable::ComparableStmt;
+use depickle::python::ast::visitor::{Visitor, walk_body, walk_stmt};
+use depickle::python::ast::{ModModule, Stmt};
+use depickle::python::span;
+use depickle::text::EditSet;
+use depickle::trace::{STACK, trace};
 
-/// Bytes read as a program, traced, rewritten and checked: what is rewritten parses, and is not rewritten again.
+/// Bytes read as a program, traced, rewritten and checked: what is rewritten parses, is the same outside the edits, and is not
+/// rewritten again.
 pub fn program(bytes: &[u8]) {
     static MODEL: OnceLock<Model> = OnceLock::new();
     let model = MODEL.get_or_init(|| Model::builtin().expect("packs"));
@@ -18,35 +24,105 @@ pub fn program(bytes: &[u8]) {
 }
 
 fn rewritten_once(bytes: &[u8], model: &Model) {
-    let rewrite = || {
+    /// Analysis costs stack, here as in the program. One thread for all inputs: the same input then takes the same way.
+    static POOL: OnceLock<rayon::ThreadPool> = OnceLock::new();
+    let pool = POOL.get_or_init(|| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(1);
+        pool.stack_size(STACK).build().expect("a thread")
+    });
+    pool.install(|| {
         let project = Project::new([("app.py".to_owned(), bytes.to_vec())], Vec::new());
-        let order = Order::default();
-        let checked = depickle::migrate(&project, model, &order, None);
-        assert_eq!(
-            checked.findings.len(),
-            checked.decisions.len(),
-            "a decision for each finding"
-        );
+        let (checked, planned) = migrated(&project, model);
+        let (findings, decisions) = (checked.findings.len(), checked.decisions.len());
+        assert_eq!(findings, decisions, "a decision for each finding");
         assert!(project.defects().is_empty(), "{:?}", project.defects());
-        let files = checked.changeset.files().iter();
-        let changes: HashMap<FileId, Vec<u8>> =
-            files.map(|file| (FileId(0), file.after.clone())).collect();
-        if changes.is_empty() {
+        let [file] = checked.changeset.files() else {
             return;
-        }
-        let after = project.with(&changes);
+        };
+        let after = project.with(&HashMap::from([(FileId(0), file.after.clone())]));
         let unparsed = after.source(FileId(0)).unparsed().is_some();
         assert!(!unparsed, "what is rewritten parses");
-        let again = depickle::migrate(&after, model, &order, None);
+        let source = project.source(FileId(0));
+        if source
+            .rewritten(&planned)
+            .is_ok_and(|text| text == file.after)
+        {
+            let same = Outside {
+                edits: &planned,
+                after: Starts::of(after.source(FileId(0)).module()).0,
+            };
+            same.hold(source.module());
+        }
+        let (again, _) = migrated(&after, model);
         let nothing = again.changeset.files().is_empty();
         assert!(nothing, "rewriting again changes nothing");
-    };
-    // Analysis costs stack, here as in the program.
-    std::thread::scope(|scope| {
-        let worker = std::thread::Builder::new().stack_size(depickle::cli::STACK);
-        let worker = worker.spawn_scoped(scope, rewrite).expect("a thread");
-        worker.join().expect("no panic");
     });
+}
+
+/// What passed all checks, and what was planned at first.
+fn migrated(project: &Project, model: &Model) -> (Checked, EditSet) {
+    let order = Order::default();
+    let traced = trace(project, model);
+    let plan = plan(project, model, &traced, &order);
+    let planned = plan.changes.get(&FileId(0)).cloned().unwrap_or_default();
+    (check(project, model, traced, plan, &order, None), planned)
+}
+
+/// Statements by where they start.
+#[derive(Default)]
+struct Starts<'a>(HashMap<usize, Vec<&'a Stmt>>);
+
+impl<'a> Starts<'a> {
+    fn of(module: &'a ModModule) -> Starts<'a> {
+        let mut starts = Starts::default();
+        walk_body(&mut starts, &module.body);
+        starts
+    }
+}
+
+impl<'a> Visitor<'a> for Starts<'a> {
+    fn visit_stmt(&mut self, stmt: &'a Stmt) {
+        self.0.entry(span(stmt).start).or_default().push(stmt);
+        walk_stmt(self, stmt);
+    }
+}
+
+/// Statements that no edit touches are there after it.
+struct Outside<'a> {
+    edits: &'a EditSet,
+    after: HashMap<usize, Vec<&'a Stmt>>,
+}
+
+impl<'a> Outside<'a> {
+    fn hold(mut self, module: &'a ModModule) {
+        walk_body(&mut self, &module.body);
+    }
+}
+
+impl<'a> Visitor<'a> for Outside<'a> {
+    fn visit_stmt(&mut self, stmt: &'a Stmt) {
+        let at = span(stmt);
+        let edits = self.edits.edits();
+        // What is put in at its end may belong to it.
+        if edits
+            .iter()
+            .any(|edit| edit.span.start <= at.end && at.start <= edit.span.end)
+        {
+            walk_stmt(self, stmt);
+            return;
+        }
+        let before = edits.iter().filter(|edit| edit.span.end <= at.start);
+        let start = before.fold(at.start, |start, edit| {
+            start + edit.text.len() - (edit.span.end - edit.span.start)
+        });
+        let there = self.after.get(&start).into_iter().flatten();
+        let mut same = there.map(|other| ComparableStmt::from(*other));
+        let wanted = ComparableStmt::from(stmt);
+        assert!(
+            same.any(|other| other == wanted),
+            "what no edit touches stays: {at:?}"
+        );
+    }
 }
 
 /// The packs that a changed one is read with.
@@ -77,38 +153,3 @@ pub fn pack(text: &str, which: usize) {
 
 const PROGRAM: &str = "import pickle\nfrom flask import Flask, request\napp = Flask(__name__)\n\n\n\
      @app.route('/')\ndef f():\n    x = pickle.loads(request.data)\n    return x['a']\n";
-
-/// Text read as `depickle.toml`: a configuration, or an error in one line.
-pub fn configuration(text: &str) {
-    if let Err(error) = depickle::cli::configured(text) {
-        assert!(!error.is_empty());
-    }
-}
-
-/// Bytes read as the journal of a run: its record, or an error with a line; what is appended then is there after it.
-pub fn journal(bytes: &[u8]) {
-    const RUN: &str = "20261123T150212-4663";
-    let folder = tempfile::tempdir().expect("a folder");
-    let path = folder.path().join(format!("runs/{RUN}.jsonl"));
-    std::fs::create_dir_all(folder.path().join("runs")).expect("a folder");
-    std::fs::write(&path, bytes).expect("a file");
-    let journal = Journal::open(folder.path().to_owned()).expect("a journal");
-    let before = journal.run(RUN);
-    let whole = bytes.iter().rposition(|byte| *byte == b'\n');
-    let (read, last) = (journal.runs().is_ok(), journal.last().is_ok());
-    // Only a journal without any whole line is none.
-    assert_eq!(before.is_ok(), read && whole.is_some());
-    assert_eq!(read, last);
-    let failed = 7_000_000;
-    let entry = Entry::RunFinished { staged: 0, failed };
-    journal.append(RUN, entry).expect("appended");
-    let after = std::fs::read(&path).expect("a file");
-    let kept = bytes
-        .get(..whole.map_or(0, |at| at + 1))
-        .unwrap_or_default();
-    assert!(after.starts_with(kept), "what was whole stays");
-    assert_eq!(journal.run(RUN).is_ok(), read, "a torn line is no error");
-    if let Ok(record) = journal.run(RUN) {
-        assert!(record.finished);
-    }
-}

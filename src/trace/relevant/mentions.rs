@@ -58,6 +58,8 @@ pub(super) struct Parsed {
     pub aliases: Vec<(Name, Name)>,
     /// Names that it mentions anywhere, as such.
     pub mentioned: FxHashSet<Name>,
+    /// Names that several of its functions have.
+    pub shared: FxHashSet<Name>,
     /// It imports with a star, or a module that nothing in the project is.
     pub relays: bool,
     /// Names of functions of the project that it calls, by themselves or through a module of the project.
@@ -170,6 +172,9 @@ impl Parsed {
                 .filter(|(_, how)| **how & (PLAIN | MODULE) != 0);
             mentioned.extend(plain.map(|(name, _)| name.clone()));
         }
+        let mut seen = FxHashSet::default();
+        let names = collector.units.iter().map(|unit| &unit.name);
+        let shared = names.filter(|name| !seen.insert(*name)).cloned().collect();
         let mut aliases = Vec::new();
         for stmt in &source.module().body {
             match stmt {
@@ -209,6 +214,7 @@ impl Parsed {
         Parsed {
             aliases,
             mentioned,
+            shared,
             units: collector.units,
             module: collector.module,
             imported,

@@ -58,7 +58,7 @@ const ANYWHERE: FileId = FileId(usize::MAX);
 /// Steps up are counted by how sure they are; nothing unsure is followed further than this.
 const HIGHEST: usize = 10;
 /// Sure steps are followed this far: further than calls are interpreted.
-const HIGHEST_SURE: usize = 60;
+const HIGHEST_SURE: usize = 320;
 /// A call by a name that was imported.
 const IMPORTED: usize = 1;
 /// What writes for a load is followed this far up.
@@ -685,18 +685,22 @@ fn sees(
     if how & (SELF | STRING) != 0 && own {
         return Some(IMPORTED);
     }
-    let of_object = how & (OTHER | MODULE | STRING) != 0
-        && match is_here {
-            true => target
-                .classes
-                .iter()
-                .any(|class| info.mentioned.contains(class)),
-            false => {
-                let mut classes = target.classes.iter();
-                classes.any(|class| info.imported.contains(class))
-                    || (how & MODULE != 0 && info.homes.contains(&target.file))
-            }
+    if how & (OTHER | MODULE | STRING) == 0 {
+        return None;
+    }
+    let mut classes = target.classes.iter();
+    let is_mentioned = classes.any(|class| info.mentioned.contains(class));
+    if is_here {
+        // Only one method of the file is called so.
+        let cost = match info.shared.contains(&target.name) {
+            true => OF_OBJECT,
+            false => IMPORTED,
         };
+        return is_mentioned.then_some(cost);
+    }
+    let mut classes = target.classes.iter();
+    let of_object = classes.any(|class| info.imported.contains(class))
+        || ((how & MODULE != 0 || is_mentioned) && info.homes.contains(&target.file));
     of_object.then_some(OF_OBJECT)
 }
 

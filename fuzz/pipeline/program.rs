@@ -1,8 +1,7 @@
 //! Any bytes as a program: parse, trace, plan, check.
 #![no_main]
+#![allow(dead_code, reason = "not all of the stages is fuzzed")]
 
-#[path = "../../tests/support/holds.rs"]
-#[allow(dead_code, reason = "shared with the tests")]
-mod holds;
+include!("stages.rs");
 
 libfuzzer_sys::fuzz_target!(|data: &[u8]| holds::program(data));
