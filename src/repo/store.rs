@@ -40,6 +40,15 @@ impl Kind {
     }
 }
 
+/// `bytes` as an id is written. By hand: a large commit has hundreds of thousands of them.
+fn hex(bytes: &[u8]) -> String {
+    let digit = |half: u8| char::from_digit(half.into(), 16).unwrap_or_default();
+    let digits = bytes
+        .iter()
+        .flat_map(|byte| [digit(byte >> 4), digit(byte & 15)]);
+    digits.collect()
+}
+
 /// What a ref says.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Ref {
@@ -155,7 +164,6 @@ impl Store {
                 let space = rest.iter().position(|b| *b == b' ')?;
                 let zero = rest.iter().position(|b| *b == 0).filter(|at| *at > space)?;
                 let end = zero + 1 + id.len() / 2;
-                let hex = |bytes: &[u8]| bytes.iter().map(|b| format!("{b:02x}")).collect();
                 let entry = Entry {
                     mode: rest[..space].to_vec(),
                     name: rest[space + 1..zero].to_vec(),

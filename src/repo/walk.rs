@@ -197,16 +197,19 @@ pub fn files_in(root: &Path, filter: &Filter) -> Result<Listing, RepoError> {
         })
         .threads(rayon::current_num_threads())
         .build_parallel();
-    let (all, each) = mpsc::channel();
+    let (looked, each) = mpsc::channel();
     walk.run(|| {
-        let (mut own, root, globs) = (Looked::new(&all), &root, &globs);
+        let (looked, root, globs) = (looked.clone(), &root, &globs);
         Box::new(move |entry| {
-            own.seen.extend(look(root, globs, entry));
+            if let Some(one) = look(root, globs, entry) {
+                // As above.
+                let _ = looked.send(one);
+            }
             WalkState::Continue
         })
     });
-    drop(all);
-    for (path, content) in each.iter().flatten() {
+    drop(looked);
+    for (path, content) in each {
         match content {
             Seen::Read(content) => listing.add(path, content),
             Seen::LeftOut => listing.left_out += 1,
@@ -257,26 +260,6 @@ enum Seen {
     LeftOut,
     /// A file of types alone.
     Stub,
-}
-
-/// What one thread of the walk came to, which is sent at its end: a message for each file would cost as much as its search.
-struct Looked {
-    seen: Vec<(String, Seen)>,
-    all: mpsc::Sender<Vec<(String, Seen)>>,
-}
-
-impl Looked {
-    fn new(all: &mpsc::Sender<Vec<(String, Seen)>>) -> Looked {
-        let (seen, all) = (Vec::new(), all.clone());
-        Looked { seen, all }
-    }
-}
-
-impl Drop for Looked {
-    fn drop(&mut self) {
-        // The receiver lives as long as the walk; were it gone, nobody would ask.
-        let _ = self.all.send(std::mem::take(&mut self.seen));
-    }
 }
 
 /// What the walk of `root` came to, and its path, if it is of interest.
