@@ -441,3 +441,44 @@ fn output_that_nobody_takes_is_an_error_and_undoes_nothing() {
     }
     assert!(git(&root, &["branch", "--list", BRANCH]).is_empty());
 }
+
+#[test]
+fn a_shard_whose_bundle_has_no_room_is_done_again() {
+    let home = Home::new();
+    home.repo("origin", &[("app.py", GUIDE)]);
+    let url = format!("file://{}", home.path("origin").display());
+    home.write("list.txt", url);
+    let Some(disk) = Disk::new(&home, "disk") else {
+        return;
+    };
+    let plan = [
+        "fleet",
+        "plan",
+        "--repos",
+        "list.txt",
+        "--shards",
+        "1",
+        "-o",
+        "plan.json",
+    ];
+    assert_eq!(code(&home.run(&plan)), 0);
+    let stage = [
+        "stage",
+        "--plan",
+        "plan.json",
+        "--shard",
+        "0/1",
+        "--bundle",
+        "disk/bundles",
+    ];
+    disk.fill(0);
+    let full = home.run(&stage);
+    assert!(matches!(code(&full), 3 | 65 | 75), "{}", said(&full));
+    tells_of_room(&full);
+    let bundles = || fs::read_dir(home.path("disk/bundles")).map_or(0, Iterator::count);
+    assert_eq!(bundles(), 0);
+    disk.clear();
+    let again = home.run(&stage);
+    assert_eq!(code(&again), 0, "{}", said(&again));
+    assert_eq!(bundles(), 1);
+}

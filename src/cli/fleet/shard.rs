@@ -252,6 +252,9 @@ impl Shard {
 
     /// Puts on record that `target` is done, and how.
     pub(in crate::cli) fn report(&self, target: &Target, error: Option<&str>, row: Value) {
+        if let Some(error) = error {
+            errln!("error: {}: {}", printable(&target.name()), printable(error));
+        }
         let entry = Entry::Reported {
             target: target.name(),
             command: self.command.to_owned(),
