@@ -3,9 +3,10 @@
 //! Invariant: files are in the order of their paths, so everything derived from a `Project` is deterministic.
 
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{Hash as _, Hasher as _};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
 
 use crate::defect::caught;
 use crate::python::{SourceFile, is_notebook, view};
@@ -50,7 +51,7 @@ pub struct SkippedFile {
 pub struct Project {
     files: Vec<Arc<ProjectFile>>,
     /// Made when it is first asked: most projects have nothing to be asked about.
-    by_path: Arc<OnceLock<FxHashMap<String, FileId>>>,
+    paths: Arc<OnceLock<Paths>>,
     skipped: Vec<SkippedFile>,
     defects: Mutex<BTreeMap<FileId, String>>,
 }
@@ -69,7 +70,7 @@ impl Project {
         skipped.sort_by(|a, b| a.file.cmp(&b.file));
         Project {
             files,
-            by_path: Arc::default(),
+            paths: Arc::default(),
             skipped,
             defects: Mutex::default(),
         }
@@ -88,7 +89,7 @@ impl Project {
             .collect();
         Project {
             files,
-            by_path: Arc::clone(&self.by_path),
+            paths: Arc::clone(&self.paths),
             skipped: self.skipped.clone(),
             defects: Mutex::default(),
         }
@@ -185,19 +186,24 @@ impl Project {
         defects.clone()
     }
 
+    fn paths(&self) -> &Paths {
+        let paths = || Paths::of(self.files.iter().map(|file| file.path.as_str()));
+        self.paths.get_or_init(paths)
+    }
+
     /// The file at `path`.
     pub fn by_path(&self, path: &str) -> Option<FileId> {
-        let by_path = self.by_path.get_or_init(|| {
-            let paths = self.files.iter().map(|file| file.path.clone());
-            paths.zip((0..).map(FileId)).collect()
-        });
-        by_path.get(path).copied()
+        self.paths().files.get(path).copied()
     }
 
     /// The file that `import name` in `from` means, if the project has it: `shop.helpers`, `..helpers`.
     pub fn module(&self, from: FileId, name: &str) -> Option<FileId> {
-        let here = parent(self.path(from));
         let undotted = name.trim_start_matches('.');
+        let first = undotted.split('.').next().unwrap_or(undotted);
+        if !first.is_empty() && !self.paths().names.contains(&hash(first)) {
+            return None;
+        }
+        let here = parent(self.path(from));
         let level = name.len() - undotted.len();
         let tail = undotted.replace('.', "/");
         if level > 0 {
@@ -210,8 +216,9 @@ impl Project {
         // A package's own folder is not where absolute imports look (its `pickle.py` is not `pickle`).
         let mut base = here;
         loop {
-            let is_package = self.by_path(&join(base, "__init__.py")).is_some();
-            if !is_package && let Some(found) = self.at(base, &tail) {
+            if let Some(found) = self.at(base, &tail)
+                && self.by_path(&join(base, "__init__.py")).is_none()
+            {
                 return Some(found);
             }
             if base.is_empty() {
@@ -223,12 +230,54 @@ impl Project {
     }
 
     fn at(&self, base: &str, tail: &str) -> Option<FileId> {
-        let stem = join(base, tail);
-        let package = join(&stem, "__init__.py");
-        self.by_path(&format!("{stem}.py"))
-            .or_else(|| self.by_path(&package))
-            .or_else(|| self.by_path(&format!("{stem}.pyx")))
+        let mut path = join(base, tail);
+        let stem = path.len();
+        let ends = [".py", "/__init__.py", ".pyx"];
+        ends.iter().find_map(|end| {
+            path.truncate(stem);
+            // The root's own package.
+            path.push_str(if stem == 0 {
+                end.trim_start_matches('/')
+            } else {
+                end
+            });
+            self.by_path(&path)
+        })
     }
+}
+
+/// Where files are.
+#[derive(Debug)]
+struct Paths {
+    files: FxHashMap<String, FileId>,
+    /// Names of files and folders, by their hash: what is not among them, no import finds.
+    names: FxHashSet<u64>,
+}
+
+impl Paths {
+    /// Those of `paths`, which are in the order of their files.
+    fn of<'f>(paths: impl Iterator<Item = &'f str>) -> Paths {
+        let mut files = FxHashMap::default();
+        let mut names = FxHashSet::default();
+        let mut before = "";
+        for (n, path) in paths.enumerate() {
+            files.insert(path.to_owned(), FileId(n));
+            let (folder, file) = path.rsplit_once('/').unwrap_or(("", path));
+            let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
+            names.insert(hash(stem));
+            if folder != before {
+                names.extend(folder.split('/').map(hash));
+                before = folder;
+            }
+        }
+        Paths { files, names }
+    }
+}
+
+fn hash(name: &str) -> u64 {
+    let mut hasher = FxHasher::default();
+    name.hash(&mut hasher);
+    hasher.finish()
 }
 
 fn parent(path: &str) -> &str {

@@ -110,7 +110,7 @@ pub struct SourceFile {
     module: ModModule,
     strings: Vec<Span>,
     index: OnceLock<LineIndex>,
-    scopes: Scopes,
+    scopes: OnceLock<Scopes>,
     style: OnceLock<Style>,
     unparsed: Option<Unparsed>,
     /// What the text is a view of.
@@ -256,7 +256,6 @@ impl SourceFile {
             ast::Mod::Module(module) => module,
             ast::Mod::Expression(_) => empty_module(),
         };
-        let scopes = Scopes::of(&module);
         SourceFile {
             path: path.to_owned(),
             text,
@@ -264,7 +263,7 @@ impl SourceFile {
             module,
             strings,
             index: OnceLock::new(),
-            scopes,
+            scopes: OnceLock::new(),
             style: OnceLock::new(),
             unparsed,
             notebook: None,
@@ -277,7 +276,7 @@ impl SourceFile {
         SourceFile {
             path: path.to_owned(),
             index: OnceLock::new(),
-            scopes: Scopes::of(&module),
+            scopes: OnceLock::new(),
             text,
             encoding,
             module,
@@ -305,7 +304,7 @@ impl SourceFile {
 
     /// Scopes, bindings and references.
     pub fn scopes(&self) -> &Scopes {
-        &self.scopes
+        self.scopes.get_or_init(|| Scopes::of(&self.module))
     }
 
     /// Lines of the text.
@@ -444,7 +443,7 @@ impl SourceFile {
     /// Qualified names `expr` can stand for when read in `scope`: see [`Scopes::resolve`].
     pub fn names(&self, scope: ScopeId, expr: &Expr) -> Vec<String> {
         match dotted(expr) {
-            Some(parts) => self.scopes.resolve(scope, &parts),
+            Some(parts) => self.scopes().resolve(scope, &parts),
             None => Vec::new(),
         }
     }

@@ -81,7 +81,8 @@ impl Words {
     }
 }
 
-fn is_word(byte: &u8) -> bool {
+/// Whether `byte` is part of a name.
+pub(super) fn is_word(byte: &u8) -> bool {
     byte.is_ascii_alphanumeric() || *byte == b'_' || !byte.is_ascii()
 }
 

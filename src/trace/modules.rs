@@ -6,6 +6,7 @@
 use std::cell::RefCell;
 use std::rc::Rc;
 
+use memchr::memmem;
 use rustc_hash::FxHashMap;
 
 use super::env::{Env, Vars};
@@ -314,6 +315,12 @@ impl<'a> Machine<'a> {
                 continue;
             };
             let key = (home, Name::new(format!("* {name}")));
+            // A package may have hundreds of them.
+            let imports = self.imports.get(home.0);
+            let says = || memmem::find(self.project.bytes(home), name.as_bytes()).is_some();
+            if imports.is_some_and(|imports| !imports.star) && !says() {
+                continue;
+            }
             if home == file
                 || !self.names_of(home).exports(name)
                 || !self.defining.insert(key.clone())

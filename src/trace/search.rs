@@ -3,14 +3,15 @@
 //! Invariant: bytes first. A file that neither names a sink's module nor is reached from one that does is never parsed;
 //! a file that might hide something from a search by bytes (NUL bytes, letters written otherwise) is. What was seen of a file holds as long as its bytes do.
 
+use std::cell::OnceCell;
 use std::collections::BTreeSet;
 
 use aho_corasick::{AhoCorasick, MatchKind};
 use memchr::memmem::Finder;
 use rayon::prelude::*;
-use rustc_hash::FxHashMap;
+use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::imports::{Word, Words};
+use super::imports::{Word, Words, is_word, statements};
 use crate::defect::strike;
 use crate::pack::Model;
 use crate::project::{FileId, Project};
@@ -171,9 +172,15 @@ impl Search {
     fn see(&self, bytes: &[u8]) -> (Words, Said) {
         let imports = Words::of(bytes);
         let any = is_in(self.any.as_ref(), bytes);
+        let others = OnceCell::new();
+        // `json.load` in a file that imports a sink's module besides.
+        let is_other = |name: &[u8]| {
+            let others = others.get_or_init(|| self.other_modules(bytes));
+            !imports.star && others.contains(&Word::of(name))
+        };
         let used = |sets: &Vec<Vec<Finder<'_>>>| {
             let mut sets = sets.iter();
-            sets.any(|words| words.iter().all(|word| is_used(word, bytes)))
+            sets.any(|words| words.iter().all(|word| is_used(word, bytes, &is_other)))
         };
         let with_module = || {
             let mut words = imports.iter();
@@ -204,6 +211,43 @@ impl Search {
             spoken_to,
         };
         (imports, said)
+    }
+
+    /// Names in `bytes` that can mean nothing but modules without sinks: `import` binds them, and all that is done with them
+    /// is to name their members.
+    fn other_modules(&self, bytes: &[u8]) -> FxHashSet<Word> {
+        let mut others: FxHashSet<&[u8]> = FxHashSet::default();
+        let mut any: FxHashSet<Word> = FxHashSet::default();
+        statements(bytes, |before, rest| {
+            let words = |text: &'_ [u8]| -> Vec<Word> {
+                let parts = text.split(|b| !is_word(b));
+                parts.map(Word::of).collect()
+            };
+            if !before.is_empty() {
+                any.extend(words(rest));
+                return;
+            }
+            let rest = rest.strip_prefix(b"import").unwrap_or(rest);
+            let code = rest.split(|b| *b == b'#').next().unwrap_or(rest);
+            for part in code.split(|b| *b == b',') {
+                match self.by_module.keys().any(|sink| words(part).contains(sink)) {
+                    true => any.extend(words(part)),
+                    false => {
+                        let mut parts = part.split(|b| !is_word(b)).filter(|w| !w.is_empty());
+                        let first = parts.next();
+                        let last = part.rsplit(|b| !is_word(b)).find(|w| !w.is_empty());
+                        let local = match parts.any(|word| word == b"as") {
+                            true => last,
+                            false => first,
+                        };
+                        others.extend(local);
+                    }
+                }
+            }
+        });
+        let alone = |name: &&[u8]| !any.contains(&Word::of(name)) && is_only_asked(name, bytes);
+        let others = others.into_iter().filter(alone);
+        others.map(Word::of).collect()
     }
 }
 
@@ -251,19 +295,46 @@ fn may_fold(bytes: &[u8]) -> bool {
     !bytes.is_ascii() && bytes.windows(3).any(folds)
 }
 
-/// Whether `word` stands in `bytes` as an attribute, or as a name of its own that is imported or passed.
-fn is_used(word: &Finder<'_>, bytes: &[u8]) -> bool {
+/// Whether wherever `name` stands in `bytes`, a member of it is named, or it is imported, or it is in a comment.
+fn is_only_asked(name: &[u8], bytes: &[u8]) -> bool {
+    memchr::memmem::find_iter(bytes, name).all(|at| {
+        let (before, rest) = (bytes.get(..at).unwrap_or_default(), bytes.get(at..));
+        let after = rest.and_then(|rest| rest.get(name.len()));
+        if before.last().is_some_and(is_word) || after.is_some_and(is_word) || after == Some(&b'.')
+        {
+            return true;
+        }
+        let line = memchr::memrchr(b'\n', before).map_or(0, |n| n + 1);
+        let line = before.get(line..).unwrap_or_default().trim_ascii_start();
+        let starts = [&b"import "[..], b"from ", b"#"];
+        starts.iter().any(|start| line.starts_with(start))
+    })
+}
+
+/// Whether `word` stands in `bytes` as a member of something that `is_other` does not know, or as a name of its own that is
+/// imported or passed.
+fn is_used(word: &Finder<'_>, bytes: &[u8], is_other: &impl Fn(&[u8]) -> bool) -> bool {
     let length = word.needle().len();
     word.find_iter(bytes)
-        .any(|at| is_used_at(bytes, at, at + length))
+        .any(|at| is_used_at(bytes, at, at + length) && !owner(bytes, at).is_some_and(is_other))
+}
+
+/// The name whose member stands at `at`, if it is no member itself: `json` of `json.load`.
+fn owner(bytes: &[u8], at: usize) -> Option<&[u8]> {
+    let before = bytes.get(..at)?.strip_suffix(b".")?;
+    let start = before
+        .iter()
+        .rposition(|b| !is_word(b))
+        .map_or(0, |n| n + 1);
+    let (outside, name) = before.split_at_checked(start)?;
+    (!name.is_empty() && outside.last() != Some(&b'.')).then_some(name)
 }
 
 /// Whether the word from `start` to `end` of `bytes` stands there so: comments speak of pickles, too.
 fn is_used_at(bytes: &[u8], start: usize, end: usize) -> bool {
-    let is_word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
     let before = start.checked_sub(1).and_then(|at| bytes.get(at)).copied();
     let after = bytes.get(end).copied();
-    if after.is_some_and(is_word) {
+    if after.as_ref().is_some_and(is_word) {
         return false;
     }
     match before {
@@ -281,11 +352,59 @@ fn is_used_at(bytes: &[u8], start: usize, end: usize) -> bool {
                     true
                 }
                 // `pickle.loads`, not the end of a sentence.
-                Some(b'.') => beyond.is_some_and(is_word),
+                Some(b'.') => beyond.as_ref().is_some_and(is_word),
                 Some(b' ') => next == Some(b"as ") || next == Some(b"imp"),
                 _ => false,
             }
         }
         _ => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::{Search, is_only_asked};
+    use crate::pack::Model;
+
+    /// Whether a file of `text` names a sink.
+    fn names(text: &str) -> bool {
+        let model = Model::builtin().expect("the built-in model");
+        Search::new(&model).see(text.as_bytes()).1.names
+    }
+
+    #[test]
+    fn a_member_of_another_module_is_none_of_a_sinks() {
+        assert!(names("import yaml\nyaml.load(x)\n"));
+        assert!(names(
+            "import json, yaml\njson.load(x)\nself.loader.load(x)\n"
+        ));
+        assert!(names("import yaml as y, json\ny.load(x)\njson.load(x)\n"));
+        assert!(names("import yaml, json\njson = yaml\njson.load(x)\n"));
+        assert!(names(
+            "import yaml, json\nfor json in [yaml]:\n    json.load(x)\n"
+        ));
+        assert!(names(
+            "import yaml\nfrom compat import json\njson.load(x)\n"
+        ));
+        assert!(names(
+            "import yaml, json\nfrom compat import json\njson.load(x)\n"
+        ));
+        assert!(names("import yaml, json\njson.yaml.load(x)\n"));
+        assert!(names(
+            "import yaml, json\nfrom compat import *\njson.load(x)\n"
+        ));
+        assert!(!names("import yaml, json\njson.load(x)\n"));
+        assert!(!names(
+            "import yaml\nimport ujson as json  # json\njson.load(x)\n"
+        ));
+    }
+
+    #[test]
+    fn a_name_that_is_only_asked_for_its_members_stays_what_it_is() {
+        assert!(is_only_asked(
+            b"json",
+            b"import json, os\n# json is\njson.load(myjson)"
+        ));
+        assert!(!is_only_asked(b"json", b"import json\nf(json)"));
     }
 }

@@ -14,6 +14,7 @@ use crate::python::ast::AnyNodeRef;
 use crate::python::ast::name::Name;
 use crate::python::span;
 use crate::trace::bounds::Bounds;
+use crate::trace::imports::Word;
 use crate::trace::taint::Place;
 use crate::trace::value::Def;
 
@@ -22,7 +23,7 @@ pub(in crate::trace) struct Ways<'p> {
     pub(super) files: Files<'p>,
     pub(super) parsed: BTreeMap<FileId, Parsed>,
     /// Those files by the names they mention.
-    pub(super) mentioning: FxHashMap<Name, Vec<FileId>>,
+    pub(super) mentioning: FxHashMap<Word, Vec<FileId>>,
     /// Names that mean the same everywhere.
     pub(super) rare: FxHashSet<Name>,
     /// Targets whose callers were not looked for.
@@ -171,7 +172,7 @@ impl<'w> Climb<'w> {
                     ..target.clone()
                 });
             }
-            let mentioning = ways.mentioning.get(&target.name);
+            let mentioning = ways.mentioning.get(&Word::of(target.name.as_bytes()));
             for file in mentioning.into_iter().flatten() {
                 whole &= self.callers(&target, *file, &mut higher);
             }

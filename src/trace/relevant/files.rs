@@ -4,7 +4,6 @@ use std::sync::OnceLock;
 
 use memchr::memmem::Finder;
 use rayon::prelude::*;
-use rustc_hash::FxHashSet;
 
 use super::Target;
 use crate::project::{FileId, Project};
@@ -17,8 +16,6 @@ pub(in crate::trace) struct Files<'p> {
     words: &'p [Words],
     index: Index,
     tests: Vec<bool>,
-    /// Names of all files and folders: what is not among them, no import finds.
-    names: FxHashSet<Word>,
     homes: Vec<OnceLock<Homes>>,
 }
 
@@ -39,26 +36,11 @@ impl<'p> Files<'p> {
     /// Those of `project`, which import `words`.
     pub fn new(project: &'p Project, words: &'p [Words]) -> Files<'p> {
         let ids: Vec<FileId> = project.ids().collect();
-        let mut names = FxHashSet::default();
-        let mut before = "";
-        for id in &ids {
-            let (folder, file) = project
-                .path(*id)
-                .rsplit_once('/')
-                .unwrap_or(("", project.path(*id)));
-            let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
-            names.insert(Word::of(stem.as_bytes()));
-            if folder != before {
-                names.extend(folder.split('/').map(|part| Word::of(part.as_bytes())));
-                before = folder;
-            }
-        }
         Files {
             project,
             words,
             index: Index::of(words),
             tests: ids.iter().map(|id| is_test(project.path(*id))).collect(),
-            names,
             homes: ids.iter().map(|_| OnceLock::new()).collect(),
         }
     }
@@ -141,11 +123,7 @@ impl<'p> Files<'p> {
 
     fn homes_of(&self, file: FileId) -> Homes {
         let mut out = Homes::default();
-        let module = |name: &str| {
-            let top = name.split('.').next().unwrap_or(name);
-            let can = top.is_empty() || self.names.contains(&Word::of(top.as_bytes()));
-            can.then(|| self.project.module(file, name)).flatten()
-        };
+        let module = |name: &str| self.project.module(file, name);
         let bytes = self.project.bytes(file);
         let has = |what: &str| Finder::new(what).find(bytes).is_some();
         out.open = has("__getattr__") || has("globals()");

@@ -8,6 +8,7 @@ use crate::python::ast::visitor::{self, Visitor};
 use crate::python::ast::{self, Expr, Stmt};
 use crate::python::{Bound, ChainRole, SourceFile, span};
 use crate::text::Span;
+use crate::trace::imports::Word;
 use crate::trace::methods::is_mutator;
 use crate::trace::modules::roots;
 use crate::trace::value::Def;
@@ -64,12 +65,16 @@ pub(super) struct Parsed {
     pub relays: bool,
     /// Names of functions of the project that it calls, by themselves or through a module of the project.
     pub called: Vec<String>,
+    /// All names that it mentions, each once.
+    pub words: Vec<Word>,
 }
 
 /// Names of functions of the project that `source` calls, by themselves or through a module of the project.
 fn called_in(project: &Project, file: FileId, source: &SourceFile) -> Vec<String> {
     let scopes = source.scopes();
     let mut called = Vec::new();
+    // The same few modules are asked for again and again.
+    let mut homes: FxHashMap<String, bool> = FxHashMap::default();
     for chain in scopes.chains() {
         let (ChainRole::Called(_), Some(last)) = (chain.role, chain.parts.last()) else {
             continue;
@@ -77,9 +82,15 @@ fn called_in(project: &Project, file: FileId, source: &SourceFile) -> Vec<String
         let names = scopes.resolve(chain.scope, &chain.parts);
         let own = names.iter().any(|name| {
             let home = name.rsplit_once('.').map_or("", |(home, _)| home);
-            project
-                .module(file, if home.is_empty() { name } else { home })
-                .is_some()
+            let home = if home.is_empty() { name } else { home };
+            match homes.get(home) {
+                Some(own) => *own,
+                None => {
+                    let own = project.module(file, home).is_some();
+                    homes.insert(home.to_owned(), own);
+                    own
+                }
+            }
         });
         let local = chain.parts.len() == 1
             && scopes
@@ -211,7 +222,13 @@ impl Parsed {
                 _ => {}
             }
         }
+        let units = collector.units.iter().map(|unit| &unit.mentions);
+        let names = units.chain([&collector.module]).flat_map(|m| m.keys());
+        let mut words: Vec<Word> = names.map(|name| Word::of(name.as_bytes())).collect();
+        words.sort_unstable();
+        words.dedup();
         Parsed {
+            words,
             aliases,
             mentioned,
             shared,

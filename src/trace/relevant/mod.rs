@@ -15,7 +15,7 @@ use aho_corasick::AhoCorasick;
 use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
 
-use super::imports::Words;
+use super::imports::{Word, Words};
 use super::sites::Site;
 use super::value::Def;
 use crate::defect::strike;
@@ -248,7 +248,7 @@ struct Search<'p> {
     anchors: FxHashMap<FileId, Vec<(Span, usize)>>,
     parsed: BTreeMap<FileId, Parsed>,
     /// Parsed files by the names they mention.
-    mentioning: FxHashMap<Name, Vec<FileId>>,
+    mentioning: FxHashMap<Word, Vec<FileId>>,
     /// Targets whose callers were not looked for.
     dropped: FxHashSet<Identity>,
     /// Files that depickle failed on.
@@ -297,7 +297,8 @@ impl Search<'_> {
                 by_name.entry(target.name.clone()).or_default().push(target);
             }
             // Those that were read before are asked about what is new; new ones about everything.
-            let mentioned = by_name.keys().filter_map(|name| self.mentioning.get(name));
+            let words = by_name.keys().map(|name| Word::of(name.as_bytes()));
+            let mentioned = words.filter_map(|word| self.mentioning.get(&word));
             let files: BTreeSet<FileId> = mentioned.flatten().copied().collect();
             fresh.extend(self.ask(files.into_iter().collect(), &by_name));
             for (name, targets) in by_name {
@@ -338,11 +339,8 @@ impl Search<'_> {
                 continue;
             };
             self.out.called.extend(std::mem::take(&mut info.called));
-            let units = info.units.iter().map(|unit| &unit.mentions);
-            let names: FxHashSet<&Name> =
-                units.chain([&info.module]).flat_map(|m| m.keys()).collect();
-            for name in names {
-                self.mentioning.entry(name.clone()).or_default().push(file);
+            for word in std::mem::take(&mut info.words) {
+                self.mentioning.entry(word).or_default().push(file);
             }
             self.parsed.insert(file, info);
             fresh.extend(self.accept(file, hits));
@@ -438,20 +436,28 @@ impl Search<'_> {
 
     /// Files, not parsed yet, that may mean one of `fresh`; and those of `fresh` for which there are too many to look.
     fn candidates(&self, fresh: &[Target]) -> (Vec<FileId>, Vec<Identity>) {
+        /// So many are looked for before the files are counted.
+        const AT_ONCE: usize = 32;
         let mut out: BTreeSet<FileId> = BTreeSet::new();
         let mut unsearched = Vec::new();
         let mut nearest: Vec<&Target> = fresh.iter().collect();
         nearest.sort_by_key(|target| target.height);
-        for target in nearest {
-            if target.height.steps > 0 && self.parsed.len() + out.len() > MOST_READ {
-                if !target.height.unsure {
+        let is_over = |target: &Target, files: usize| target.height.steps > 0 && files > MOST_READ;
+        for some in nearest.chunks(AT_ONCE) {
+            let before = self.parsed.len() + out.len();
+            let known = |file| self.parsed.contains_key(&file) || out.contains(&file);
+            let naming = some.par_iter().map(|target| match is_over(target, before) {
+                true => Vec::new(),
+                false => self.files.naming(target, &known),
+            });
+            let naming: Vec<Vec<FileId>> = naming.collect();
+            for (target, files) in some.iter().zip(naming) {
+                if !is_over(target, self.parsed.len() + out.len()) {
+                    out.extend(files);
+                } else if !target.height.unsure {
                     unsearched.push(target.identity());
                 }
-                continue;
             }
-            let known = |file| self.parsed.contains_key(&file) || out.contains(&file);
-            let naming = self.files.naming(target, &known);
-            out.extend(naming);
         }
         (out.into_iter().collect(), unsearched)
     }
