@@ -41,7 +41,7 @@ pub fn listen() {
             SAID.set(Some(said));
         } else {
             // A hook that panics ends the program.
-            let _ = writeln!(anstream::stderr(), "depickle failed: {said}");
+            let _ = writeln!(std::io::stderr(), "depickle failed: {said}");
         }
     }));
 }

@@ -6,9 +6,9 @@
 use std::collections::BTreeSet;
 use std::ops::Range;
 
-use similar::{Algorithm, DiffTag, capture_diff_slices};
+use similar::DiffTag;
 
-use super::diff::{lines, unified};
+use super::diff::{changes, lines, unified};
 use crate::check::{ChangedFile, Checked};
 use crate::plan::{Changes, Decision};
 use crate::project::{FileId, Project};
@@ -157,7 +157,7 @@ impl Chunk {
 fn chunks((n, file): (usize, &ChangedFile)) -> Vec<Chunk> {
     let (old, new) = (lines(&file.before), lines(&file.after));
     let mut chunks: Vec<Chunk> = Vec::new();
-    for op in capture_diff_slices(Algorithm::Myers, &old, &new) {
+    for op in changes(&old, &new) {
         if op.tag() == DiffTag::Equal {
             continue;
         }

@@ -1,6 +1,6 @@
 //! Unified diffs in the form `git apply` reads, byte for byte: no decoding, no line-end translation.
 
-use similar::{Algorithm, ChangeTag, capture_diff_slices, group_diff_ops};
+use similar::{Algorithm, ChangeTag, DiffOp, capture_diff_slices, group_diff_ops};
 
 use super::Run;
 use crate::check::ChangedFile;
@@ -18,7 +18,7 @@ pub fn diff(run: &Run) -> Vec<u8> {
 pub fn unified(file: &ChangedFile) -> Vec<u8> {
     let old = lines(&file.before);
     let new = lines(&file.after);
-    let ops = capture_diff_slices(Algorithm::Myers, &old, &new);
+    let ops = changes(&old, &new);
     let (from, to) = (name("a/", &file.path), name("b/", &file.path));
     let head = match file.new {
         true => format!("diff --git {from} {to}\nnew file mode 100644\n--- /dev/null\n+++ {to}\n"),
@@ -46,6 +46,17 @@ pub fn unified(file: &ChangedFile) -> Vec<u8> {
         }
     }
     out
+}
+
+/// What makes `new` of `old`.
+pub(super) fn changes<L: Eq + std::hash::Hash + Ord>(old: &[L], new: &[L]) -> Vec<DiffOp> {
+    /// With more lines than this, the time for a shortest change would grow with all changes together.
+    const MANY: usize = 10_000;
+    let algorithm = match old.len() + new.len() > MANY {
+        true => Algorithm::Patience,
+        false => Algorithm::Myers,
+    };
+    capture_diff_slices(algorithm, old, new)
 }
 
 /// Lines with their ends; only `\n` ends a line, as for git.

@@ -4,8 +4,8 @@ use std::fmt::Write;
 use std::ops::Range;
 
 use serde_json::{Value, json};
-use similar::{Algorithm, capture_diff_slices};
 
+use super::diff::changes;
 use super::{FindingRow, HopRow, ProjectRow, Run};
 use crate::check::ChangedFile;
 
@@ -297,7 +297,7 @@ fn replacements(before: &str, after: &str) -> Vec<((At, At), String)> {
     // SARIF counts a lone CR as a line end too; a column in the middle of such a line would be wrong.
     let old: Vec<&str> = before.split_inclusive('\n').collect();
     let new: Vec<&str> = after.split_inclusive('\n').collect();
-    let ops = capture_diff_slices(Algorithm::Myers, &old, &new);
+    let ops = changes(&old, &new);
     let changed = ops.iter().filter(|op| op.tag() != similar::DiffTag::Equal);
     changed
         .map(|op| (region(&old, op.old_range()), new[op.new_range()].concat()))
