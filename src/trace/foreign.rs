@@ -453,13 +453,21 @@ fn is_media(text: &str) -> bool {
         )
 }
 
+/// The innermost function around `name`.
+fn function_around<'a>(
+    source: &'a SourceFile,
+    name: &ast::ExprName,
+) -> Option<&'a ast::StmtFunctionDef> {
+    let around = source.ancestors(span(name));
+    around.into_iter().rev().find_map(|node| match node {
+        AnyNodeRef::StmtFunctionDef(node) => Some(node),
+        _ => None,
+    })
+}
+
 /// The call whose outcome is all that `name` is bound to in its function, by `with` or an assignment.
 fn entered_as<'a>(source: &'a SourceFile, name: &'a ast::ExprName) -> Option<&'a ast::ExprCall> {
-    let around = source.ancestors(span(name));
-    let function = around.iter().rev().find_map(|node| match node {
-        AnyNodeRef::StmtFunctionDef(node) => Some(*node),
-        _ => None,
-    });
+    let function = function_around(source, name);
     let mut bindings = Bindings {
         name: &name.id,
         values: Vec::new(),
@@ -484,11 +492,7 @@ enum Bound<'a> {
 
 /// What `name` is bound to in the function around it, or else in the module, if all of that is of one kind.
 fn bound_to<'a>(source: &'a SourceFile, name: &'a ast::ExprName) -> Option<Bound<'a>> {
-    let around = source.ancestors(span(name));
-    let function = around.iter().rev().find_map(|node| match node {
-        AnyNodeRef::StmtFunctionDef(node) => Some(*node),
-        _ => None,
-    });
+    let function = function_around(source, name);
     let mut bindings = Bindings {
         name: &name.id,
         values: Vec::new(),

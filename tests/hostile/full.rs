@@ -110,16 +110,7 @@ fn a_repository_on_a_full_disk_is_staged_once_there_is_room() {
         let Some(disk) = Disk::new(&home, "disk") else {
             return;
         };
-        let init = [
-            "init",
-            "-q",
-            "-b",
-            "main",
-            "--object-format",
-            format,
-            "disk/shop",
-        ];
-        git(home.0.path(), &init);
+        home.init(format, "disk/shop");
         let root = home.repo("disk/shop", &[("app.py", GUIDE), ("sub/more.py", GUIDE)]);
         home.repo("other", &[("app.py", GUIDE)]);
         let refs = git(&root, &["for-each-ref"]);

@@ -229,18 +229,7 @@ fn a_lock_of_gits_index_is_no_obstacle_and_stays() {
 fn the_callers_git_variables_lead_to_no_other_repository() {
     for format in ["sha1", "sha256"] {
         let home = Home::new();
-        git(
-            home.0.path(),
-            &[
-                "init",
-                "-q",
-                "-b",
-                "main",
-                "--object-format",
-                format,
-                "shop",
-            ],
-        );
+        home.init(format, "shop");
         let root = home.repo("shop", &[("app.py", GUIDE)]);
         let victim = home.repo("victim", &[("app.py", "x = 1\n")]);
         let other = |below: &str| victim.join(below).display().to_string();

@@ -55,16 +55,7 @@ struct Stress {
 impl Stress {
     fn new(format: &str) -> Stress {
         let home = Home::new();
-        let init = [
-            "init",
-            "-q",
-            "-b",
-            "main",
-            "--object-format",
-            format,
-            "shop",
-        ];
-        git(home.0.path(), &init);
+        home.init(format, "shop");
         home.repo("shop", &[("app.py", GUIDE), ("notes.txt", "0\n")]);
         Stress {
             home,

@@ -42,6 +42,13 @@ impl Home {
         fs::write(path, text).unwrap();
     }
 
+    /// A repository without anything in `folder`, whose ids are made by `format`.
+    pub fn init(&self, format: &str, folder: &str) {
+        let how = ["init", "-q", "-b", "main", "--object-format"];
+        let args: Vec<&str> = how.into_iter().chain([format, folder]).collect();
+        git(self.0.path(), &args);
+    }
+
     /// A repository `name` with `files` in one commit.
     pub fn repo(&self, name: &str, files: &[(&str, &str)]) -> PathBuf {
         for (path, text) in files {
