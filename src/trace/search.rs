@@ -230,8 +230,9 @@ impl Search {
             let rest = rest.strip_prefix(b"import").unwrap_or(rest);
             let code = rest.split(|b| *b == b'#').next().unwrap_or(rest);
             for part in code.split(|b| *b == b',') {
-                match self.by_module.keys().any(|sink| words(part).contains(sink)) {
-                    true => any.extend(words(part)),
+                let named = words(part);
+                match named.iter().any(|word| self.by_module.contains_key(word)) {
+                    true => any.extend(named),
                     false => {
                         let mut parts = part.split(|b| !is_word(b)).filter(|w| !w.is_empty());
                         let first = parts.next();

@@ -164,13 +164,7 @@ impl<'w> Climb<'w> {
                 && !self.may_be_called(&target.name);
             let ways = self.ways;
             if ways.rare.contains(&target.name) && target.file != ANYWHERE {
-                higher.push(Target {
-                    file: ANYWHERE,
-                    stem: Name::new(""),
-                    classes: Vec::new(),
-                    height: Height::GROUND,
-                    ..target.clone()
-                });
+                higher.push(Target::anywhere(&target.name, Height::GROUND));
             }
             let mentioning = ways.mentioning.get(&Word::of(target.name.as_bytes()));
             for file in mentioning.into_iter().flatten() {

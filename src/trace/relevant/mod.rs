@@ -86,10 +86,10 @@ impl Height {
 
     /// One call higher, which costs so much.
     fn up(self, cost: usize) -> Height {
-        Height {
-            steps: self.steps + cost,
-            unsure: self.unsure || cost > IMPORTED,
-        }
+        self.and(Height {
+            steps: cost,
+            unsure: cost > IMPORTED,
+        })
     }
 
     /// That, and so much higher.
@@ -123,6 +123,17 @@ struct Target {
 }
 
 impl Target {
+    /// What is called `name`, whatever it is of.
+    fn anywhere(name: &Name, height: Height) -> Target {
+        Target {
+            name: name.clone(),
+            file: ANYWHERE,
+            stem: Name::new(""),
+            classes: Vec::new(),
+            height,
+        }
+    }
+
     /// What tells it from others, however far up it is.
     fn identity(&self) -> Identity {
         (self.name.clone(), self.file, self.classes.clone())
@@ -561,13 +572,7 @@ impl Search<'_> {
         let is_rare = |n: &usize| counts.get(*n).is_some_and(|count| *count <= RARE);
         let mut rare = Wanted::default();
         for (_, name) in names.iter().enumerate().filter(|(n, _)| is_rare(n)) {
-            let anywhere = Target {
-                name: name.clone(),
-                file: ANYWHERE,
-                stem: Name::new(""),
-                classes: Vec::new(),
-                height: self.lowest(name),
-            };
+            let anywhere = Target::anywhere(name, self.lowest(name));
             let height = anywhere.height;
             if self.known.insert(anywhere.identity(), height).is_none() {
                 rare.insert(name.clone(), vec![anywhere]);
