@@ -142,6 +142,11 @@ pub fn git(root: &Path, args: &[&str]) -> String {
             ("GIT_COMMITTER_NAME", "T"),
             ("GIT_COMMITTER_EMAIL", "t@example.org"),
         ])
+        // One date for all: what is alike has one id, on either side of a second's end too.
+        .envs([
+            ("GIT_AUTHOR_DATE", "1790000000 +0000"),
+            ("GIT_COMMITTER_DATE", "1790000000 +0000"),
+        ])
         .output()
         .unwrap();
     assert!(
