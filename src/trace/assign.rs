@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::calls::At;
+use super::at::At;
 use super::elements::{element_path, kept_by_key};
 use super::env::Env;
 use super::expressions::dotted_path;

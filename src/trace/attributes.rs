@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::calls::At;
+use super::at::At;
 use super::env::Env;
 use super::expressions::LITERAL_KEY;
 use super::known::{REFUSED, key_sham};

@@ -1,6 +1,6 @@
 //! Buffers: streams in memory and byte arrays, as pieces of content and a position.
 
-use super::calls::At;
+use super::at::At;
 use super::env::Env;
 use super::fold;
 use super::machine::Machine;

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::calls::At;
+use super::at::At;
 use super::env::Env;
 use super::fold;
 use super::iterators::{alternatives, in_order};
@@ -36,7 +36,7 @@ impl<'a> Machine<'a> {
             };
             if let (Some(function), Some(items)) = (function, items) {
                 let given = Arguments::one(self.iterated(items, at.place));
-                self.apply(function, &given, at.of_function(0), env);
+                self.apply(function, &given, at.of_function(), env);
             }
         }
         if let Some(value) = self.buffer(name, arguments, at) {
@@ -219,7 +219,7 @@ impl<'a> Machine<'a> {
                     positional: vec![start.join(&item), item.clone()],
                     ..Arguments::default()
                 };
-                let out = self.apply(first?, &given, at.of_function(0), env);
+                let out = self.apply(first?, &given, at.of_function(), env);
                 Some(out.join(&item))
             }
             "importlib.import_module" | "builtins.__import__" => {

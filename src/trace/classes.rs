@@ -6,7 +6,7 @@ use rustc_hash::FxHashMap;
 
 use rustc_hash::FxHashSet;
 
-use super::calls::At;
+use super::at::At;
 use super::env::{Env, Vars};
 use super::functions::{Binding, Code};
 use super::machine::{Class, Frame, Machine, Owner};

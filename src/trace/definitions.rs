@@ -1,6 +1,6 @@
 //! Definitions of functions, and what decorators make of them.
 
-use super::calls::At;
+use super::at::At;
 use super::env::{Env, Vars};
 use super::functions::{Binding, Code, Function};
 use super::handlers::Decorated;

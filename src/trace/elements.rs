@@ -2,8 +2,8 @@
 
 use std::rc::Rc;
 
+use super::at::At;
 use super::buffers::content;
-use super::calls::At;
 use super::env::Env;
 use super::fold;
 use super::machine::{Machine, Owner};

@@ -1,6 +1,6 @@
 //! Expressions: what each can evaluate to.
 
-use super::calls::At;
+use super::at::At;
 use super::container::MOST_PARTS;
 use super::env::Env;
 use super::fold;

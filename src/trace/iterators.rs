@@ -1,6 +1,6 @@
 //! Iterators: the functions of Python and of `itertools` that go from one series of values to another.
 
-use super::calls::At;
+use super::at::At;
 use super::env::Env;
 use super::machine::Machine;
 use super::value::{Arguments, Atom, Const, Container, Role, Value};
@@ -32,7 +32,7 @@ impl<'a> Machine<'a> {
             "builtins.iter" | "builtins.aiter" => match (argument(1), in_order(first?)) {
                 (Some(_), _) => {
                     let none = Arguments::default();
-                    let value = self.apply(first?, &none, at.of_function(0), env);
+                    let value = self.apply(first?, &none, at.of_function(), env);
                     Container::some(value).with(Role::Iterator).into()
                 }
                 (None, Some(items)) => iterator(items),
@@ -66,7 +66,7 @@ impl<'a> Machine<'a> {
             "builtins.zip" | "itertools.zip_longest" => self.zipped(name, arguments, at),
             "builtins.map" => {
                 let (function, series) = arguments.positional.split_first()?;
-                let at = at.of_function(0);
+                let at = at.of_function();
                 if let [one] = series
                     && let Some(items) = in_order(one).filter(|i| i.len() <= MOST_APPLIED)
                 {

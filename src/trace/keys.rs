@@ -2,7 +2,7 @@
 //!
 //! Invariant: a key is said only of what certainly is one. `for k in table` may go over a list.
 
-use super::calls::At;
+use super::at::At;
 use super::machine::Machine;
 use super::uses::{Doing, loads};
 use super::value::{Arguments, Value};

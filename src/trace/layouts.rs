@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::calls::At;
+use super::at::At;
 use super::machine::Machine;
 use super::taint::Taint;
 use super::value::{Arguments, Atom, Const, Container, Made, Role, Value};

@@ -3,7 +3,7 @@
 //! Only what is put into a local variable waits; whoever reads that variable, but to look at it or to close it, lets it
 //! run. So nothing is lost that may run.
 
-use super::calls::At;
+use super::at::At;
 use super::env::Env;
 use super::functions::{Code, Function};
 use super::machine::Machine;

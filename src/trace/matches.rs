@@ -1,6 +1,6 @@
 //! The `match` statement.
 
-use super::calls::At;
+use super::at::At;
 use super::env::Env;
 use super::fold;
 use super::machine::Machine;

@@ -2,7 +2,7 @@
 
 use std::rc::Rc;
 
-use super::calls::At;
+use super::at::At;
 use super::fold;
 use super::iterators::in_order;
 use super::machine::Machine;

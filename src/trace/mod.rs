@@ -4,6 +4,7 @@
 //! gives exactly one [`Finding`], reached or not; a bound that is met keeps findings and never drops one.
 
 mod assign;
+mod at;
 mod attributes;
 mod bounds;
 mod buffers;
@@ -24,6 +25,7 @@ mod foreign;
 mod functions;
 mod guards;
 mod handlers;
+mod hidden;
 mod imports;
 mod iterators;
 mod keys;
@@ -32,16 +34,22 @@ mod layouts;
 mod lazy;
 mod machine;
 mod matches;
+mod members;
 mod methods;
 mod modules;
 mod operators;
+mod parameters;
+mod passed;
 mod patterns;
 mod queues;
 mod relevant;
+mod requests;
 mod restricted;
 mod search;
 mod settings;
+mod sinks;
 mod sites;
+mod sources;
 mod statements;
 mod stores;
 mod taint;

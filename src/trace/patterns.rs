@@ -1,6 +1,6 @@
 //! Regular expressions: what a match says of the value that was matched, and what its groups are.
 
-use super::calls::At;
+use super::at::At;
 use super::machine::Machine;
 use super::taint::Taint;
 use super::value::{Arguments, Atom, Const, Container, Role, Value};

@@ -1,6 +1,6 @@
 //! Statements: how each changes the state.
 
-use super::calls::At;
+use super::at::At;
 use super::env::Env;
 use super::functions::Code;
 use super::iterators::alternatives;

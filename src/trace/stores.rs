@@ -5,7 +5,7 @@
 
 use std::rc::Rc;
 
-use super::calls::At;
+use super::at::At;
 use super::env::Env;
 use super::fold;
 use super::functions::kept;

@@ -1,6 +1,6 @@
 //! Calls of what nothing is known of.
 
-use super::calls::At;
+use super::at::At;
 use super::env::Env;
 use super::machine::Machine;
 use super::taint::{Hop, HopKind, Taint};
@@ -176,7 +176,7 @@ impl<'a> Machine<'a> {
                 };
                 match atom {
                     Atom::External(name) if self.model.sink(name).is_some() => {
-                        let at = at.of_function(0);
+                        let at = at.of_function();
                         self.call_value(&atom.clone().into(), &Value::unknown(), &given, at, env);
                     }
                     Atom::Function(id, bound) => {
@@ -189,7 +189,7 @@ impl<'a> Machine<'a> {
                     }
                     Atom::Partial(partial) if others.is_untrusted() => {
                         let all = given.after(&partial.arguments);
-                        self.apply(&partial.function.clone(), &all, at.of_function(0), env);
+                        self.apply(&partial.function.clone(), &all, at.of_function(), env);
                     }
                     _ => {}
                 }

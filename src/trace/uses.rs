@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 use memchr::memmem::Finder;
 use rayon::prelude::*;
 
-use super::calls::At;
+use super::at::At;
 use super::imports::Word;
 use super::is_test;
 use super::machine::{Machine, Owner};

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use rustc_hash::FxHashSet;
 
-use super::calls::At;
+use super::at::At;
 use super::columns::{Column, DATABASE};
 use super::env::Env;
 use super::fold;
