@@ -461,18 +461,19 @@ fn a_key_may_be_an_agents() {
         .arg(&socket)
         .stdout(std::process::Stdio::null());
     let mut agent = agent.spawn().unwrap();
-    while !socket.exists() {
-        std::thread::sleep(std::time::Duration::from_millis(10));
-    }
     let socket = socket.display().to_string();
     let mut add = Command::new("ssh-add");
     let add = add.args(["-q", "boss"]).current_dir(home.0.path());
-    assert!(
-        add.env("SSH_AUTH_SOCK", &socket)
-            .status()
-            .unwrap()
-            .success()
-    );
+    // Its socket may be there before it listens.
+    while !add
+        .env("SSH_AUTH_SOCK", &socket)
+        .status()
+        .unwrap()
+        .success()
+    {
+        assert!(agent.try_wait().unwrap().is_none(), "no agent");
+        std::thread::sleep(std::time::Duration::from_millis(10));
+    }
     fs::remove_file(home.path("boss")).unwrap();
     let key = fs::read_to_string(home.path("boss.pub")).unwrap();
     let key = format!("key::{}", key.trim());

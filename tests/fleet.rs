@@ -547,9 +547,7 @@ fn what_may_pass_is_tried_again_and_not_for_ever() {
         "#!/bin/sh\ncase \" $* \" in {full} esac\nexec {} \"$@\"\n",
         real.display()
     );
-    home.write("bin/git", text);
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    fs::set_permissions(home.path("bin/git"), mode).unwrap();
+    home.script("bin/git", &text);
     let path = format!(
         "{}:{}",
         home.path("bin").display(),

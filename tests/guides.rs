@@ -68,13 +68,9 @@ fn shell(home: &Home, program: &Path, line: &str) -> Output {
     let path = std::env::var("PATH").unwrap();
     let mut shell = Command::new("sh");
     shell.arg("-c").arg(format!("exec 2>&1\n{line}"));
+    home.dress(&mut shell);
     shell
-        .current_dir(home.0.path())
         .env("PATH", format!("{}:{path}", program.display()))
-        .env("DEPICKLE_STATE_DIR", home.path("state"))
-        .env("DEPICKLE_CACHE_DIR", home.path("cache"))
-        .env("COLUMNS", "100")
-        .env("HOME", home.0.path())
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
         .env("GIT_CONFIG_NOSYSTEM", "1");
     shell.output().unwrap()
@@ -200,18 +196,9 @@ fn commands_in_the_guides_are_understood() {
     let home = Home::new();
     // The real program, which is asked for help after everything else: it complains of what it does not know first.
     let real = env!("CARGO_BIN_EXE_depickle");
-    home.write(
+    home.script(
         "bin/depickle",
-        format!("#!/bin/sh\nexec {real} \"$@\" --help\n"),
-    );
-    let shim = home.path("bin/depickle");
-    assert!(
-        Command::new("chmod")
-            .arg("+x")
-            .arg(shim)
-            .status()
-            .unwrap()
-            .success()
+        &format!("#!/bin/sh\nexec {real} \"$@\" --help\n"),
     );
     let understood = |line: &str| code(&shell(&home, &home.path("bin"), line)) == 0;
     assert!(understood("depickle scan shop --base HEAD") && !understood("depickle scan --bas x"));

@@ -146,26 +146,13 @@ fn nothing_of_the_repository_is_run() {
     let shop = cloned(&home, "shop");
     let mark = home.path("mark");
     let touch = format!("touch {}", mark.display());
-    let script = home.path("script");
-    home.write("script", format!("#!/bin/sh\n{touch}\n"));
+    let trap = format!("#!/bin/sh\n{touch}\n");
+    let script = home.script("script", &trap);
     git(home.0.path(), &["init", "-q", "scripts"]);
-    fs::create_dir_all(shop.join(".git/hooks")).unwrap();
     for hook in ["pre-push", "reference-transaction", "post-checkout"] {
-        fs::write(
-            shop.join(".git/hooks").join(hook),
-            format!("#!/bin/sh\n{touch}\n"),
-        )
-        .unwrap();
         let file = shop.join(".git/hooks").join(hook);
-        let mode = Command::new("chmod").arg("+x").arg(&file).status().unwrap();
-        assert!(mode.success());
+        home.script(file.to_str().unwrap(), &trap);
     }
-    let mode = Command::new("chmod")
-        .arg("+x")
-        .arg(&script)
-        .status()
-        .unwrap();
-    assert!(mode.success());
     for key in [
         "core.sshCommand",
         "core.fsmonitor",
@@ -202,16 +189,8 @@ fn what_fails_is_a_row_and_the_rest_is_pushed() {
     let run = stage(&home, &all);
     fs::rename(served(&home, "cart"), home.path("away")).unwrap();
     let hook = served(&home, "pay").join("hooks/pre-receive");
-    fs::create_dir_all(hook.parent().unwrap()).unwrap();
-    fs::write(&hook, "#!/bin/sh\necho not on a Friday >&2\nexit 1\n").unwrap();
-    assert!(
-        Command::new("chmod")
-            .arg("+x")
-            .arg(&hook)
-            .status()
-            .unwrap()
-            .success()
-    );
+    let text = "#!/bin/sh\necho not on a Friday >&2\nexit 1\n";
+    home.script(hook.to_str().unwrap(), text);
     git(&home.path("moved"), &["branch", "-f", BRANCH, "HEAD"]);
     git(&served(&home, "taken"), &["branch", BRANCH, "main"]);
     git(

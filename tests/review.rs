@@ -305,13 +305,9 @@ fn on_a_terminal(
     let mut python = Command::new("python3");
     python.args([script, columns]);
     python.arg(program.get_program()).args(program.get_args());
-    python.current_dir(home.0.path());
-    for (key, value) in program.get_envs() {
-        python.env(key, value.unwrap_or_default());
-    }
+    home.dress(&mut python);
     let mut child = python
         .env("TERM", "xterm")
-        .env_remove("NO_COLOR")
         .envs(env.iter().copied())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -422,14 +418,17 @@ fn a_terminal_shows_what_takes_long_and_a_pipe_does_not() {
             .unwrap()
             .success()
     );
-    // It opens when somebody reads, and keeps silent for a while.
-    let writing = || {
+    // It opens when somebody reads, and keeps silent until that is told, or for a while.
+    let writing = |until: &str| {
         let mut shell = Command::new("sh");
-        shell.args(["-c", "exec 3> slow.log; sleep 2; echo hello >&3"]);
-        shell.current_dir(home.0.path()).spawn().unwrap()
+        let silent = format!("exec 3> slow.log; {until}; echo hello >&3");
+        shell.args(["-c", &silent]).current_dir(home.0.path());
+        shell.spawn().unwrap()
     };
-    let mut writer = writing();
-    let shown = on_a_terminal(&home, "80", &["hunt", "slow.log"], &[], "");
+    home.write("shown", "");
+    let mut writer = writing("until grep -q reading shown; do sleep 0.1; done");
+    let shown = [("SHOWN", "shown")];
+    let shown = on_a_terminal(&home, "80", &["hunt", "slow.log"], &shown, "");
     writer.wait().unwrap();
     let said = stdout(&shown);
     assert!(said.contains("reading slow.log ... "), "{said}");
@@ -438,7 +437,7 @@ fn a_terminal_shows_what_takes_long_and_a_pipe_does_not() {
         after.contains("slow.log") && !after.contains("reading"),
         "{said}"
     );
-    let mut writer = writing();
+    let mut writer = writing("sleep 2");
     let piped = home.run(&["hunt", "slow.log"]);
     writer.wait().unwrap();
     assert_eq!(stderr(&piped), "");

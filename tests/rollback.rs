@@ -6,6 +6,10 @@
     reason = "makes real repositories and runs git"
 )]
 
+#[path = "support/home.rs"]
+#[allow(dead_code, reason = "shared with other tests")]
+mod home;
+
 #[path = "rollback/journal.rs"]
 mod journal;
 #[path = "rollback/listing.rs"]
@@ -19,11 +23,12 @@ mod staging;
 
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output};
+use std::process::Command;
 
 use depickle::journal::{Entry, Journal, JournalError, RefState, RunRecord, State, Target};
 use depickle::repo::{Base, Filter, Listing, NewCommit, Person, Repo, RepoError, files_in};
 use depickle::stage::{Outcome, rollback};
+use home::{git, tried};
 use tempfile::TempDir;
 
 const RUN: &str = "20261123T104455-3f2a";
@@ -34,28 +39,6 @@ struct Place {
     home: TempDir,
     root: PathBuf,
     journal: Journal,
-}
-
-fn run_git(root: &Path, arguments: &[&str]) -> Output {
-    Command::new("git")
-        .current_dir(root)
-        .args(arguments)
-        .env("GIT_CONFIG_GLOBAL", "/dev/null")
-        .env("GIT_CONFIG_NOSYSTEM", "1")
-        .envs([("GIT_AUTHOR_NAME", "T"), ("GIT_COMMITTER_NAME", "T")])
-        .envs([
-            ("GIT_AUTHOR_EMAIL", "t@example.org"),
-            ("GIT_COMMITTER_EMAIL", "t@example.org"),
-        ])
-        .output()
-        .expect("git runs")
-}
-
-fn git(root: &Path, arguments: &[&str]) -> String {
-    let output = run_git(root, arguments);
-    let errors = String::from_utf8_lossy(&output.stderr);
-    assert!(output.status.success(), "git {arguments:?}: {errors}");
-    String::from_utf8(output.stdout).unwrap()
 }
 
 fn write(root: &Path, path: &str, text: impl AsRef<[u8]>) {

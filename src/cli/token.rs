@@ -49,10 +49,8 @@ fn helper(host: &str) -> Option<String> {
     let mut git = Command::new("git")
         .args(["-c", "core.askPass=", "credential", "fill"])
         .current_dir(std::env::temp_dir())
-        .env(
-            "GIT_DIR",
-            std::env::temp_dir().join("depickle-no-repository"),
-        )
+        // What is no folder: anybody may make one of any name among those that are temporary, and git would ask its helpers.
+        .env("GIT_DIR", "/dev/null")
         .env("GIT_TERMINAL_PROMPT", "0")
         .env("GIT_ASKPASS", "")
         .env("GCM_INTERACTIVE", "never")

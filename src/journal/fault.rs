@@ -1,7 +1,8 @@
 //! Faults on request, so that tests can stop the program at every step of a journal, not at a sample. Debug builds only.
 //!
 //! `DEPICKLE_FAULT=WHAT:N` strikes at the Nth entry of this process: `before` and `after` it is on the disk, in the
-//! middle of its line (`torn`), or on a disk that is full from then on (`full`). A stop is as sudden as `kill -9`.
+//! middle of its line (`torn`), or on a disk that is full from then on (`full`). A stop is as sudden as `kill -9`; with `wait`
+//! it waits for one.
 
 use std::fs::OpenOptions;
 use std::io::{self, Write};
@@ -14,6 +15,7 @@ pub(super) enum Fault {
     Torn,
     After,
     Full,
+    Wait,
 }
 
 /// The fault that strikes at this entry.
@@ -28,6 +30,7 @@ pub(super) fn due() -> Option<Fault> {
         "torn" if now == at => Some(Fault::Torn),
         "after" if now == at => Some(Fault::After),
         "full" if now >= at => Some(Fault::Full),
+        "wait" if now >= at => Some(Fault::Wait),
         _ => None,
     }
 }
@@ -46,7 +49,10 @@ pub(super) fn before(fault: Option<Fault>, path: &Path, text: &str) -> io::Resul
 }
 
 pub(super) fn after(fault: Option<Fault>) {
-    if fault == Some(Fault::After) {
+    if fault == Some(Fault::Wait) {
+        std::thread::sleep(std::time::Duration::from_secs(300));
+    }
+    if matches!(fault, Some(Fault::After | Fault::Wait)) {
         std::process::abort();
     }
 }

@@ -18,9 +18,7 @@ fn slurm(home: &Home) -> String {
             "#!/bin/sh\necho \"{name} $*\" >> {}\n{says}\n",
             log.display()
         );
-        home.write(&format!("bin/{name}"), text);
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-        fs::set_permissions(home.path(&format!("bin/{name}")), mode).unwrap();
+        home.script(&format!("bin/{name}"), &text);
     }
     format!(
         "{}:{}",

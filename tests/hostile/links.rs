@@ -33,11 +33,8 @@ fn bounded(home: &Home, args: &[&str]) -> std::process::Output {
     limited.args(["-c", "ulimit -v 6000000; exec timeout 60 \"$0\" \"$@\""]);
     limited
         .arg(program.get_program())
-        .args(program.get_args())
-        .current_dir(home.0.path());
-    for (name, value) in program.get_envs() {
-        limited.env(name, value.unwrap_or_default());
-    }
+        .args(program.get_args());
+    home.dress(&mut limited);
     limited.output().unwrap()
 }
 

@@ -1,7 +1,6 @@
 //! A repository that names programs wherever git would run one: none of them runs.
 
 use std::fs;
-use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use crate::home::{GUIDE, Home, code, git, stderr};
@@ -129,12 +128,8 @@ fn no_program_of_a_repository_runs() {
     ] {
         let home = Home::new();
         let ran = home.path("ran");
-        home.write(
-            "trap",
-            format!("#!/bin/sh\necho \"$0 $*\" >> {}\n", ran.display()),
-        );
-        let trap = home.path("trap");
-        fs::set_permissions(&trap, fs::Permissions::from_mode(0o755)).unwrap();
+        let text = format!("#!/bin/sh\necho \"$0 $*\" >> {}\n", ran.display());
+        let trap = home.script("trap", &text);
         let mut init = std::process::Command::new("git");
         let init = init
             .args(["init", "-q", "-b", "main", format, "evil"])

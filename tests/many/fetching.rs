@@ -266,13 +266,8 @@ fn a_base_and_a_folder_can_be_each_repositorys_own() {
 
 /// `url` wants the password that `me` has.
 fn wants_a_password(home: &Home, server: &Server) {
-    home.write(
-        "ask",
-        "#!/bin/sh\ncase \"$1\" in Username*) echo me;; *) echo secret;; esac\n",
-    );
-    let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-    fs::set_permissions(home.path("ask"), mode).unwrap();
-    let ask = home.path("ask").display().to_string();
+    let text = "#!/bin/sh\ncase \"$1\" in Username*) echo me;; *) echo secret;; esac\n";
+    let ask = home.script("ask", text).display().to_string();
     let own = home.0.path().display().to_string();
     let url = format!("http://127.0.0.1:{}/shop.git", server.port);
     let refused = home.run_with(&["scan", &url], &[("HOME", &own)]);

@@ -222,9 +222,7 @@ fn trapped(home: &Home, name: &str, format: &str) -> Option<PathBuf> {
     git(&root, &["checkout", "-q", "."]);
     let trap = format!("#!/bin/sh\ntouch {}\n", home.path("ran").display());
     for hook in ["pre-commit", "reference-transaction", "post-commit"] {
-        home.write(&format!("{name}/.git/hooks/{hook}"), &trap);
-        let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-        fs::set_permissions(root.join(".git/hooks").join(hook), mode).unwrap();
+        home.script(&format!("{name}/.git/hooks/{hook}"), &trap);
     }
     let program = root.join(".git/hooks/pre-commit").display().to_string();
     for key in [

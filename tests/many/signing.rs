@@ -210,9 +210,7 @@ fn no_program_that_a_repository_names_is_run() {
     by_ssh(&home, &root, &key);
     let ran = home.path("ran");
     let script = |name: &str, text: &str| {
-        home.write(name, format!("#!/bin/sh\n{text}\n"));
-        let path = home.path(name);
-        fs::set_permissions(&path, std::os::unix::fs::PermissionsExt::from_mode(0o755)).unwrap();
+        let path = home.script(name, &format!("#!/bin/sh\n{text}\n"));
         path.display().to_string()
     };
     let evil = script("evil", &format!("touch {}; exit 1", ran.display()));

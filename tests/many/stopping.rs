@@ -127,14 +127,8 @@ fn a_disk_that_gives_no_more_loses_nothing() {
         shell
             .args(["-c", &limited, env!("CARGO_BIN_EXE_depickle")])
             .args(STAGE);
-        for (name, value) in home.program(&[]).get_envs() {
-            shell.env(name, value.unwrap());
-        }
-        let stopped = shell
-            .current_dir(home.0.path())
-            .env(DATED.0, DATED.1)
-            .output()
-            .unwrap();
+        home.dress(&mut shell);
+        let stopped = shell.env(DATED.0, DATED.1).output().unwrap();
         assert!(
             matches!(code(&stopped), 2 | 3),
             "{blocks}: {}",

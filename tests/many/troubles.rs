@@ -90,10 +90,8 @@ fn make(home: &Home, n: usize) -> (String, Fate) {
             let hooked = good(&name);
             for hook in ["pre-commit", "post-commit", "reference-transaction"] {
                 let hook = hooked.join(".git/hooks").join(hook);
-                fs::create_dir_all(hook.parent().unwrap()).unwrap();
-                fs::write(&hook, "#!/bin/sh\ntouch \"$GIT_DIR/ran\"\nexit 1\n").unwrap();
-                let mode = std::os::unix::fs::PermissionsExt::from_mode(0o755);
-                fs::set_permissions(&hook, mode).unwrap();
+                let text = "#!/bin/sh\ntouch \"$GIT_DIR/ran\"\nexit 1\n";
+                home.script(hook.to_str().unwrap(), text);
             }
             STAGED
         }

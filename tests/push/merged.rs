@@ -154,10 +154,8 @@ fn the_command_that_is_told_reverts_it() {
     merge(&shop, How::Merge);
     let served = served(&home, "shop");
     let hook = served.join("hooks/update");
-    fs::create_dir_all(hook.parent().unwrap()).unwrap();
-    fs::write(&hook, "#!/bin/sh\ncase $1 in *-revert-*) exit 1;; esac\n").unwrap();
-    let mode = Command::new("chmod").arg("+x").arg(&hook).status().unwrap();
-    assert!(mode.success());
+    let text = "#!/bin/sh\ncase $1 in *-revert-*) exit 1;; esac\n";
+    home.script(hook.to_str().unwrap(), text);
     let undone = home.run(&["rollback", &run]);
     assert_eq!(code(&undone), 3, "{}", said(&undone));
     assert!(

@@ -57,7 +57,7 @@ fn formats_that_only_git_reads_are_opened_by_it_and_unknown_ones_by_nobody() {
         ("sha256", "--object-format=sha256"),
         ("reftable", "--ref-format=reftable"),
     ] {
-        if !run_git(home.path(), &["init", "-q", flag, name])
+        if !tried(home.path(), &["init", "-q", flag, name])
             .status
             .success()
         {

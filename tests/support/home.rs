@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::{Path, PathBuf};
+use std::io::Write;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
 
@@ -61,17 +62,41 @@ impl Home {
         root
     }
 
+    /// A script that can be run. Another process writes it: what a thread of this one has open for writing may be inherited
+    /// by what another thread starts at that very moment, and a file that somebody may write to cannot be run.
+    pub fn script(&self, path: &str, text: &str) -> PathBuf {
+        let path = self.path(path);
+        fs::create_dir_all(path.parent().unwrap()).unwrap();
+        let mut shell = Command::new("sh");
+        let shell = shell.args(["-c", "cat > \"$0\" && chmod 755 \"$0\""]);
+        let mut shell = shell.arg(&path).stdin(Stdio::piped()).spawn().unwrap();
+        let mut stdin = shell.stdin.take().unwrap();
+        stdin.write_all(text.as_bytes()).unwrap();
+        drop(stdin);
+        assert!(shell.wait().unwrap().success());
+        path
+    }
+
     /// The program, to be run in this home.
     pub fn program(&self, args: &[&str]) -> Command {
         let mut program = Command::new(env!("CARGO_BIN_EXE_depickle"));
+        self.dress(program.args(args));
         program
-            .args(args)
-            .current_dir(self.0.path())
+    }
+
+    /// Has `command` run in this home, with nothing of the environment of who runs the tests but the way to programs: no
+    /// configuration, token, date or colour of theirs, no shard of their CI.
+    pub fn dress(&self, command: &mut Command) {
+        command.env_clear().current_dir(self.0.path());
+        for name in ["PATH", "TMPDIR", "LD_LIBRARY_PATH", "LLVM_PROFILE_FILE"] {
+            command.envs(std::env::var_os(name).map(|value| (name, value)));
+        }
+        command
+            .env("HOME", self.0.path())
             .env("DEPICKLE_STATE_DIR", self.path("state"))
             .env("DEPICKLE_CACHE_DIR", self.path("cache"))
             .env("XDG_CONFIG_HOME", self.path("configurations"))
             .env("COLUMNS", "100");
-        program
     }
 
     pub fn run_with(&self, args: &[&str], env: &[(&str, &str)]) -> Output {
@@ -95,10 +120,13 @@ impl Home {
             .sum()
     }
 
-    /// Runs the program, and kills it as `kill -9` does: some time `later` than there are so many entries.
+    /// Runs the program, and kills it as `kill -9` does: some time `later` than there are so many entries. Where that takes
+    /// long, it waits a few entries further on: it is not over before it is killed.
     pub fn killed(&self, args: &[&str], env: &[(&str, &str)], entries: usize, later: Duration) {
+        let fault = format!("wait:{}", entries.saturating_sub(self.entries()) + 3);
         let mut program = self.program(args);
         let program = program.envs(env.iter().copied()).stdout(Stdio::null());
+        let program = program.env("DEPICKLE_FAULT", fault);
         let mut child = program.stderr(Stdio::null()).spawn().unwrap();
         let begun = Instant::now();
         while self.entries() < entries
@@ -129,8 +157,23 @@ impl Home {
 }
 
 pub fn git(root: &Path, args: &[&str]) -> String {
-    let output = Command::new("git")
-        .current_dir(root)
+    let output = tried(root, args);
+    assert!(
+        output.status.success(),
+        "git {args:?}: {}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+    String::from_utf8(output.stdout).unwrap()
+}
+
+/// [`git`], which may fail.
+pub fn tried(root: &Path, args: &[&str]) -> Output {
+    let mut git = Command::new("git");
+    // Who runs the tests in a hook has a repository named by these.
+    for name in ["GIT_DIR", "GIT_WORK_TREE", "GIT_INDEX_FILE", "GIT_PREFIX"] {
+        git.env_remove(name);
+    }
+    git.current_dir(root)
         .args(args)
         .env("GIT_CONFIG_GLOBAL", "/dev/null")
         .env("GIT_CONFIG_NOSYSTEM", "1")
@@ -148,13 +191,7 @@ pub fn git(root: &Path, args: &[&str]) -> String {
             ("GIT_COMMITTER_DATE", "1790000000 +0000"),
         ])
         .output()
-        .unwrap();
-    assert!(
-        output.status.success(),
-        "git {args:?}: {}",
-        String::from_utf8_lossy(&output.stderr)
-    );
-    String::from_utf8(output.stdout).unwrap()
+        .unwrap()
 }
 
 /// Every branch and tag of every repository below `root`, clones too. What fetching keeps for itself does not count.

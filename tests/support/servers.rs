@@ -1,9 +1,12 @@
 //! Servers for tests, ended with them.
 
+use std::collections::BTreeSet;
+use std::hash::{BuildHasher, RandomState};
 use std::net::{TcpListener, TcpStream};
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
-use std::time::Duration;
+use std::sync::Mutex;
+use std::time::{Duration, Instant};
 
 use super::home::{Home, git};
 
@@ -26,13 +29,18 @@ impl Drop for Server {
     }
 }
 
-/// A port that was free a moment ago.
+/// A port that is free, and given to nobody else of these tests; nor is it one of those that systems give to who connects, as
+/// another test may by the time it is listened to.
 pub fn free() -> u16 {
-    TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap()
-        .port()
+    static GIVEN: Mutex<BTreeSet<u16>> = Mutex::new(BTreeSet::new());
+    loop {
+        let random = RandomState::new().hash_one(std::process::id());
+        let port = 10_000 + u16::try_from(random % 20_000).unwrap();
+        let new = GIVEN.lock().unwrap().insert(port);
+        if new && TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }
 
 /// The server of `command`, once it answers at `port`.
@@ -44,14 +52,16 @@ pub fn started(mut command: Command, port: u16) -> Server {
 /// [`started`], and what the server tells goes where `command` says.
 pub fn started_telling(mut command: Command, port: u16) -> Server {
     let child = command.stderr(Stdio::null()).spawn().unwrap();
-    let server = Server { child, port };
-    for _ in 0..500 {
-        if TcpStream::connect(("127.0.0.1", port)).is_ok() {
-            return server;
-        }
+    let mut server = Server { child, port };
+    let begun = Instant::now();
+    while TcpStream::connect(("127.0.0.1", port)).is_err() {
+        let ended = server.child.try_wait().unwrap();
+        assert!(ended.is_none(), "{command:?} at {port}: {ended:?}");
+        let waited = begun.elapsed() < Duration::from_secs(120);
+        assert!(waited, "{command:?} does not answer at {port}");
         std::thread::sleep(Duration::from_millis(20));
     }
-    panic!("no server at {port}");
+    server
 }
 
 /// `git daemon` for what is `served`, with `more` options: the program itself, which the other would leave behind when

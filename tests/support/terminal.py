@@ -1,5 +1,6 @@
 """Runs a program on a pseudo-terminal of so many columns and types what comes on standard input, line by line, each
-when it is asked for. Prints what the terminal showed; gives the program's exit code."""
+when it is asked for. Prints what the terminal showed, at the end and as it comes into the file $SHOWN; gives the program's
+exit code."""
 
 import fcntl
 import os
@@ -26,6 +27,9 @@ while True:
     if not data:
         break
     shown += data
+    if "SHOWN" in os.environ:
+        with open(os.environ["SHOWN"], "ab") as file:
+            file.write(data)
     # A question ends with `] `, perhaps in colour, or with `) `.
     tail = shown.replace(b"\x1b[0m", b"").replace(b"\x1b[1m", b"")
     if lines and len(tail) > answered and tail.endswith((b"] ", b") ")):
