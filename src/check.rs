@@ -11,7 +11,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use memchr::memmem;
 
-use crate::defect::{caught, strike};
+use crate::defect::{blamed, caught, strike};
 use crate::pack::Model;
 use crate::plan::{Changes, DUAL_READ, Decision, Note, Order, Plan, Reason, plan};
 use crate::project::{FileId, Project};
@@ -234,7 +234,8 @@ fn finished(project: &Project, finding: &Finding, by: &str, notes: &[Note]) -> F
     }
 }
 
-/// The changed files of `plan`, or the findings whose changes fail, never none: all of them when the check panics.
+/// The changed files of `plan`, or the findings whose changes fail, never none: when the check panics, those with which
+/// it does so without the others.
 fn verify<'f>(
     project: &Project,
     model: &Model,
@@ -242,19 +243,36 @@ fn verify<'f>(
     plan: &Plan,
     order: &Order,
 ) -> Result<Vec<ChangedFile>, Vec<(&'f Finding, Reason)>> {
-    let held = caught(|| {
-        plan.changes
-            .keys()
-            .for_each(|file| strike("check", project.path(*file)));
-        held(project, model, traced, plan, order)
-    });
-    held.unwrap_or_else(|said| {
-        let files = plan.changes.keys();
-        files.for_each(|file| project.failed(*file, said.clone()));
+    let held = |plan: &Plan, order: &Order| {
+        caught(|| {
+            plan.changes
+                .keys()
+                .for_each(|file| strike("check", project.path(*file)));
+            held(project, model, traced, plan, order)
+        })
+    };
+    held(plan, order).unwrap_or_else(|said| {
         let rows = traced.findings.iter().zip(&plan.decisions);
-        let rewritten = rows.filter(|(_, decision)| matches!(decision, Decision::Rewrite(_)));
-        Err(rewritten
-            .map(|(finding, _)| (finding, Reason::AnalysisFailed))
+        let mut groups: BTreeMap<usize, Vec<(&Finding, &Changes)>> = BTreeMap::new();
+        for ((finding, decision), group) in rows.zip(&plan.together) {
+            if let Decision::Rewrite(changes) = decision {
+                groups.entry(*group).or_default().push((finding, changes));
+            }
+        }
+        let groups: Vec<_> = groups.into_values().collect();
+        let failed = blamed(0..groups.len(), &mut |some| {
+            let others = groups.iter().enumerate().filter(|(n, _)| !some.contains(n));
+            let others = others.flat_map(|(_, group)| group.iter().map(|(finding, _)| *finding));
+            let order = order.without(others);
+            held(&self::plan(project, model, traced, &order), &order).is_err()
+        });
+        let failed = failed.into_iter().filter_map(|n| groups.get(n)).flatten();
+        Err(failed
+            .map(|(finding, changes)| {
+                let files = changes.keys();
+                files.for_each(|file| project.failed(*file, said.clone()));
+                (*finding, Reason::AnalysisFailed)
+            })
             .collect())
     })
 }
@@ -323,10 +341,10 @@ fn held<'f>(
         missing || now > before + number(&settled, key)
     };
     let blamed = |file: FileId, reason: Reason| {
-        let blamed = touching(file, reason);
-        match blamed.is_empty() {
+        let touching = touching(file, reason);
+        match touching.is_empty() {
             true => gone.iter().map(|finding| (*finding, reason)).collect(),
-            false => blamed,
+            false => touching,
         }
     };
     if let Some((file, ..)) = expected.keys().chain(found.keys()).find(differs) {

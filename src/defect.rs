@@ -5,6 +5,7 @@
 use std::any::Any;
 use std::cell::{Cell, RefCell};
 use std::io::Write;
+use std::ops::Range;
 use std::panic::{AssertUnwindSafe, PanicHookInfo, catch_unwind, set_hook};
 
 use crate::text::printable;
@@ -31,6 +32,22 @@ pub fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     WAITING.set(WAITING.get() - 1);
     // On another thread only the message is known, and not the place.
     done.map_err(|panic| SAID.take().unwrap_or_else(|| shown(payload(&*panic))))
+}
+
+/// Which of so `many` are to blame for what fails with all of them: those with which it fails without the others; all of them
+/// where there are none. `fails` is asked about ranges of them.
+pub fn blamed(many: Range<usize>, fails: &mut impl FnMut(&Range<usize>) -> bool) -> Vec<usize> {
+    let middle = many.start + many.len() / 2;
+    let mut found = Vec::new();
+    for half in [many.start..middle, middle..many.end] {
+        if many.len() > 1 && fails(&half) {
+            found.extend(blamed(half, fails));
+        }
+    }
+    match found.is_empty() {
+        true => many.collect(),
+        false => found,
+    }
 }
 
 /// Has panics heard in this process: those that are caught by whoever catches them, others on the terminal, never raw.
@@ -98,7 +115,23 @@ pub fn strike(_what: &str, _name: &str) {}
 
 #[cfg(test)]
 mod tests {
-    use super::caught;
+    use super::{blamed, caught};
+
+    #[test]
+    fn what_fails_alone_is_blamed_and_all_where_nothing_does() {
+        let mut asked = 0;
+        let found = blamed(0..10, &mut |some| {
+            asked += 1;
+            some.contains(&3) || some.contains(&8)
+        });
+        assert_eq!(found, [3, 8]);
+        assert!(asked < 16, "{asked}");
+        let found = blamed(0..10, &mut |some| some.contains(&3) && some.contains(&8));
+        assert_eq!(found, Vec::from_iter(0..10));
+        let found = blamed(0..10, &mut |some| some.contains(&6) && some.contains(&8));
+        assert_eq!(found, [5, 6, 7, 8, 9]);
+        assert_eq!(blamed(0..1, &mut |_| false), [0]);
+    }
 
     #[test]
     #[expect(clippy::panic, reason = "what is to be caught")]

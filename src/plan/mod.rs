@@ -37,7 +37,7 @@ mod writers;
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use crate::defect::{caught, strike};
+use crate::defect::{blamed, caught, strike};
 use crate::pack::{Model, Trust};
 use crate::project::{FileId, Project};
 use crate::python::Bound;
@@ -288,6 +288,16 @@ impl Joined {
     }
 }
 
+impl Order {
+    /// The same, where a panic took back the rewrites of `findings`.
+    pub fn without<'f>(&self, findings: impl Iterator<Item = &'f Finding>) -> Order {
+        let mut order = self.clone();
+        let failed = findings.map(|f| (f.fingerprint.clone(), Reason::AnalysisFailed));
+        order.taken_back.extend(failed);
+        order
+    }
+}
+
 /// Decides what happens to each finding of `traced`.
 pub fn plan(project: &Project, model: &Model, traced: &Traced, order: &Order) -> Plan {
     let mut order = order.clone();
@@ -296,24 +306,31 @@ pub fn plan(project: &Project, model: &Model, traced: &Traced, order: &Order) ->
         findings.any(|finding| !order.taken_back.contains_key(&finding.fingerprint))
     };
     loop {
-        let fitted = || fitted(project, model, traced, &order);
+        let fits = |order: &Order| fitted(project, model, traced, order);
         // With nothing left to be rewritten a panic is not for this project to bear.
         let fitted = match open(&order) {
-            true => caught(fitted),
-            false => Ok(fitted()),
+            true => caught(|| fits(&order)),
+            false => Ok(fits(&order)),
         };
         match fitted {
             Ok(Ok(plan)) => return plan,
             // Without these the others, and what is bound to them, are decided anew.
             Ok(Err(failed)) => order.taken_back.extend(failed),
             Err(said) => {
-                for finding in &traced.findings {
-                    if !order.taken_back.contains_key(&finding.fingerprint) {
-                        project.failed(finding.place.file, said.clone());
-                        let failed = (finding.fingerprint.clone(), Reason::AnalysisFailed);
-                        order.taken_back.extend([failed]);
-                    }
+                let open = traced.findings.iter();
+                let open = open.filter(|f| !order.taken_back.contains_key(&f.fingerprint));
+                let open: Vec<&Finding> = open.collect();
+                let failed = blamed(0..open.len(), &mut |some| {
+                    let others = open.iter().enumerate().filter(|(n, _)| !some.contains(n));
+                    let order = order.without(others.map(|(_, finding)| *finding));
+                    caught(|| fits(&order)).is_err()
+                });
+                let failed = failed.into_iter().filter_map(|n| open.get(n).copied());
+                let failed: Vec<&Finding> = failed.collect();
+                for finding in &failed {
+                    project.failed(finding.place.file, said.clone());
                 }
+                order = order.without(failed.into_iter());
             }
         }
     }
@@ -364,6 +381,9 @@ fn fitted(
         let other = draft.as_ref().ok().and_then(|draft| draft.by.clone());
         by.push(other.or(own).unwrap_or_default());
         drafts.push(draft);
+    }
+    for (finding, _) in findings.iter().zip(&drafts).filter(|(_, d)| d.is_ok()) {
+        strike("fit", project.path(finding.place.file));
     }
     let (drafts, mut notes) = planner.with_writers(drafts);
     for (by, draft) in by.iter_mut().zip(&drafts) {

@@ -11,9 +11,10 @@ use super::known::NAMED_SOURCE;
 use super::machine::{Machine, Reached, Safe};
 use super::queues::QUEUE;
 use super::sites::Site;
-use super::taint::Taint;
+use super::taint::{Place, Taint};
 use super::value::{Atom, Const, Value};
 use super::{Finding, Reach, Route, TaintPath, enclosing};
+use crate::defect::strike;
 use crate::pack::{Model, Shape, Trust};
 use crate::project::Project;
 
@@ -172,16 +173,20 @@ pub(super) fn fingerprint(project: &Project, model: &Model, findings: &mut [Find
     // Ranks below are taken by loads of the same words.
     let mut ranks: HashMap<String, usize> = HashMap::new();
     for finding in findings {
-        let source = project.source(finding.place.file);
-        let function = enclosing(project, finding.place.file, finding.place.span);
-        let text: String = source
-            .slice(finding.place.span)
-            .split_whitespace()
-            .collect();
-        let transform = model
-            .sink_row(finding.sink)
-            .map_or("", |(t, _)| t.id.as_str());
-        let words = [transform, source.path(), &function, &text].join("\0");
+        let Place { file, span } = finding.place;
+        let words = project.caught(file, || {
+            strike("fingerprint", project.path(file));
+            let source = project.source(file);
+            let function = enclosing(project, file, span);
+            let text: String = source.slice(span).split_whitespace().collect();
+            let transform = model.sink_row(finding.sink);
+            let transform = transform.map_or("", |(t, _)| t.id.as_str());
+            [transform, source.path(), &function, &text].join("\0")
+        });
+        let words = words.unwrap_or_else(|| {
+            finding.complete = false;
+            format!("{}\0{}", project.path(file), span.start)
+        });
         let of_rank = |rank: usize| -> String {
             let digest = Sha256::digest(format!("{words}\0{rank}"));
             let bytes = digest.iter().take(8);

@@ -330,16 +330,24 @@ fn flows(project: &Project, model: &Model, most_each: usize, searched: &Searched
     let mut climb = exhausted.then(|| ways.climb(&machine.bounds));
     let rows = machine.sites.iter().zip(&by_site).enumerate();
     let mut findings: Vec<Finding> = rows
-        .map(|(n, (site, reached))| {
-            let mut finding = finding::finding(site, reached, &machine);
+        .filter_map(|(n, (site, reached))| {
+            let (file, path) = (site.place.file, project.path(site.place.file));
+            let mut finding = project.caught(file, || {
+                strike("finding", path);
+                finding::finding(site, reached, &machine)
+            })?;
             // What was not followed to its end may hide ways: nothing may be rewritten on half the evidence.
-            finding.complete = climb.as_mut().is_none_or(|climb| {
+            let whole = project.caught(file, || {
+                strike("climb", path);
+                climb.as_mut().is_none_or(|climb| {
                 (finding.reach == Reach::Untrusted || failed)
                     && !reached.iter().any(|(_, reached)| reached.by_state)
                     && machine.bounds.spare(n)
                     && climb.is_whole(site.place)
+                })
             });
-            finding
+            finding.complete = whole.unwrap_or_default();
+            Some(finding)
         })
         .collect();
     let writings = machine.writings();

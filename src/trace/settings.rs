@@ -20,23 +20,21 @@ pub(super) fn settings(project: &Project, model: &Model, files: Vec<FileId>) -> 
     let rows: Vec<(SinkId, &Setting)> = model.settings().collect();
     let found = files.into_iter().flat_map(|id| {
         project.glance(id, |file| {
-            let used: Vec<&str> = file.scopes().imports().map(|i| i.target.as_str()).collect();
-            let mut look = Look {
-                model,
-                file,
-                id,
-                rows: rows
-                    .iter()
-                    .filter(|(_, row)| fits(row, &used))
-                    .copied()
-                    .collect(),
-                found: Vec::new(),
-            };
             let looked = project.caught(id, || {
                 strike("settings", project.path(id));
+                let used: Vec<&str> = file.scopes().imports().map(|i| i.target.as_str()).collect();
+                let rows = rows.iter().filter(|(_, row)| fits(row, &used));
+                let mut look = Look {
+                    model,
+                    file,
+                    id,
+                    rows: rows.copied().collect(),
+                    found: Vec::new(),
+                };
                 look.visit_body(&file.module().body);
+                look.found
             });
-            (looked.map_or(Vec::new(), |()| look.found), false)
+            (looked.unwrap_or_default(), false)
         })
     });
     found.collect()

@@ -56,6 +56,10 @@ fn shop(home: &Home) {
         ("helper.py", "def struck():\n    return 1\n"),
         ("good.py", GUIDE),
         (
+            "caller.py",
+            "from shop import early\n\n\ndef again():\n    return early(b'N.')\n",
+        ),
+        (
             "settings.py",
             "SESSION_SERIALIZER = 'django.contrib.sessions.serializers.PickleSerializer'\n",
         ),
@@ -158,6 +162,43 @@ fn a_panic_of_the_analysis_costs_what_it_may_hide() {
             &rewritten[..],
             none,
         ),
+        // What joins edits knows no file; who is to blame is found by trying.
+        (
+            "fit:shop.py",
+            "shop.py analysis-failed",
+            &rewritten[..1],
+            &["first", "second"],
+        ),
+        (
+            "fingerprint:shop.py",
+            "shop.py analysis-failed",
+            &rewritten[..1],
+            &["first", "second", "third"],
+        ),
+        (
+            "finding:shop.py",
+            "shop.py analysis-failed",
+            &rewritten[..1],
+            none,
+        ),
+        (
+            "climb:shop.py",
+            "shop.py analysis-failed",
+            &rewritten[..1],
+            &["first", "second", "third"],
+        ),
+        (
+            "asked:shop.py",
+            "shop.py analysis-failed",
+            &rewritten[..1],
+            &["zeroth"],
+        ),
+        (
+            "naming:caller.py",
+            "caller.py analysis-failed",
+            &rewritten[..],
+            none,
+        ),
     ] {
         let output = struck(&home, fault, &["scan", "shop", "other", "--format", "json"]);
         assert_eq!(code(&output), 3, "{fault}: {}", stderr(&output));
@@ -197,14 +238,10 @@ fn a_panic_of_the_analysis_costs_what_it_may_hide() {
 }
 
 #[test]
-fn a_panic_of_a_check_takes_back_what_was_checked() {
+fn a_panic_of_a_check_takes_back_what_cannot_be_checked() {
     let home = Home::new();
     shop(&home);
-    let output = struck(
-        &home,
-        "check:shop.py",
-        &["scan", "shop", "other", "--format", "json"],
-    );
+    let output = struck(&home, "check:shop.py", &["stage", "shop", "--format", "json"]);
     assert_eq!(code(&output), 3);
     let run: Value = serde_json::from_slice(&output.stdout).unwrap();
     let found = loads(&run["projects"][0]);
@@ -212,11 +249,11 @@ fn a_panic_of_a_check_takes_back_what_was_checked() {
         let refused = format!("{load} refuse analysis-failed");
         assert!(found.contains(&refused), "{found:#?}");
     }
-    assert!(ledger(&run["projects"][0]).contains(&"shop.py analysis-failed".to_owned()));
-    assert_eq!(
-        loads(&run["projects"][1]),
-        ["other.py unpickled_data rewrite"]
-    );
+    assert_eq!(ledger(&run["projects"][0]), ["shop.py analysis-failed"]);
+    let rewritten = "good.py unpickled_data rewrite".to_owned();
+    assert!(found.contains(&rewritten), "{found:#?}");
+    let changed = ["diff", "--name-only", "main", "depickle/pickle-to-json"];
+    assert_eq!(git(&home.path("shop"), &changed), "good.py\n");
 }
 
 #[test]

@@ -294,9 +294,22 @@ fn a_token_comes_from_gits_credential_helpers() {
         "gitconfig",
         format!("[credential]\n\thelper = \"{helper}\"\n"),
     );
+    // Among temporary files anybody may put a repository, whose helper would be asked too.
+    let temporary = hosts.home.path("temporary");
+    for name in ["depickle-no-repository", "."] {
+        let evil = temporary.join(name);
+        git(
+            hosts.home.0.path(),
+            &["init", "-q", "--bare", evil.to_str().unwrap()],
+        );
+        let ran = format!("!touch {}", hosts.home.path("ran").display());
+        git(&evil, &["config", "credential.helper", &ran]);
+    }
+    let env = [&env[..], &[("TMPDIR", temporary.to_str().unwrap())]].concat();
     let opened = hosts.run(&push, &env);
     assert_eq!(code(&opened), 0, "{}", said(&opened));
     assert_eq!(hosts.requests().len(), 1);
+    assert!(!hosts.home.path("ran").exists());
 }
 
 #[test]

@@ -6,6 +6,7 @@ use memchr::memmem::Finder;
 use rayon::prelude::*;
 
 use super::Target;
+use crate::defect::strike;
 use crate::project::{FileId, Project};
 use crate::trace::imports::{Index, Word, Words, statements};
 use crate::trace::is_test;
@@ -71,10 +72,18 @@ impl<'p> Files<'p> {
         files.sort_unstable();
         files.dedup();
         let finder = Finder::new(target.name.as_bytes());
+        let may_mean = |file: FileId| {
+            let seen = self.project.caught(file, || {
+                strike("naming", self.project.path(file));
+                self.may_mean(target, file)
+            });
+            // Then it is read, and may mean anything.
+            seen.unwrap_or(true)
+        };
         let names = |file: &FileId| {
             !known(*file)
                 && self.reaches(target, *file)
-                && self.may_mean(target, *file)
+                && may_mean(*file)
                 && finder.find(self.project.bytes(*file)).is_some()
         };
         files

@@ -362,15 +362,25 @@ impl Search<'_> {
     /// Asks `files` what in them means one of `wanted`; gives what the callers of that mention.
     fn ask(&mut self, files: Vec<FileId>, wanted: &Wanted) -> Vec<Target> {
         let search = &*self;
-        let hits: Vec<(FileId, Hits)> = files
+        let hits: Vec<(FileId, Option<Hits>)> = files
             .into_par_iter()
             .filter_map(|file| {
                 let info = search.parsed.get(&file)?;
-                Some((file, search.hits(file, info, wanted)))
+                let hits = search.project.caught(file, || {
+                    strike("asked", search.project.path(file));
+                    search.hits(file, info, wanted)
+                });
+                Some((file, hits))
             })
             .collect();
-        let accepted = hits.into_iter().map(|(file, hits)| self.accept(file, hits));
-        accepted.flatten().collect()
+        let mut fresh = Vec::new();
+        for (file, hits) in hits {
+            match hits {
+                Some(hits) => fresh.extend(self.accept(file, hits)),
+                None => self.unread.push(file),
+            }
+        }
+        fresh
     }
 
     /// What in `file` means one of `wanted`, or holds a load.
