@@ -340,10 +340,10 @@ fn flows(project: &Project, model: &Model, most_each: usize, searched: &Searched
             let whole = project.caught(file, || {
                 strike("climb", path);
                 climb.as_mut().is_none_or(|climb| {
-                (finding.reach == Reach::Untrusted || failed)
-                    && !reached.iter().any(|(_, reached)| reached.by_state)
-                    && machine.bounds.spare(n)
-                    && climb.is_whole(site.place)
+                    (finding.reach == Reach::Untrusted || failed)
+                        && !reached.iter().any(|(_, reached)| reached.by_state)
+                        && machine.bounds.spare(n)
+                        && climb.is_whole(site.place)
                 })
             });
             finding.complete = whole.unwrap_or_default();

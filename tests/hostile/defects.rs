@@ -241,7 +241,11 @@ fn a_panic_of_the_analysis_costs_what_it_may_hide() {
 fn a_panic_of_a_check_takes_back_what_cannot_be_checked() {
     let home = Home::new();
     shop(&home);
-    let output = struck(&home, "check:shop.py", &["stage", "shop", "--format", "json"]);
+    let output = struck(
+        &home,
+        "check:shop.py",
+        &["stage", "shop", "--format", "json"],
+    );
     assert_eq!(code(&output), 3);
     let run: Value = serde_json::from_slice(&output.stdout).unwrap();
     let found = loads(&run["projects"][0]);

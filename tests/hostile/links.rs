@@ -31,9 +31,7 @@ fn bounded(home: &Home, args: &[&str]) -> std::process::Output {
     let program = home.program(args);
     let mut limited = Command::new("sh");
     limited.args(["-c", "ulimit -v 6000000; exec timeout 60 \"$0\" \"$@\""]);
-    limited
-        .arg(program.get_program())
-        .args(program.get_args());
+    limited.arg(program.get_program()).args(program.get_args());
     home.dress(&mut limited);
     limited.output().unwrap()
 }
