@@ -3,6 +3,8 @@
 //! Invariant: an [`EditSet`] is sorted and free of overlaps by construction, so applying it can neither
 //! fail nor depend on the order in which its edits were found.
 
+pub mod words;
+
 use std::cmp::Ordering;
 use std::fmt::Write;
 

@@ -4,6 +4,7 @@
 //! ([`Redefined`]). Within one pack no name is said twice.
 
 use std::collections::{BTreeMap, HashMap};
+use std::sync::OnceLock;
 
 use serde::de::DeserializeOwned;
 
@@ -318,6 +319,7 @@ impl Assembly {
             frameworks: self.frameworks,
             index,
             redefined: self.redefined,
+            needles: OnceLock::new(),
         })
     }
 

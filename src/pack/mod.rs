@@ -7,11 +7,13 @@ mod assemble;
 mod guide;
 mod index;
 mod mistake;
+mod needles;
 mod serve;
 mod tables;
 mod template;
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use include_dir::{Dir, include_dir};
 use rustc_hash::FxHashSet;
@@ -19,6 +21,7 @@ use rustc_hash::FxHashSet;
 pub use assemble::{Pack, Redefined, Rows};
 pub use guide::{Example, SECTIONS};
 pub use mistake::{PackError, instead};
+pub use needles::Needles;
 pub use serve::{Location, Proof, Sent, Serve, TestTable};
 pub use tables::*;
 pub use template::{Name, Piece, Template, Wording};
@@ -27,6 +30,9 @@ use assemble::Assembly;
 use index::{Index, Row};
 
 static TRANSFORMS: Dir<'_> = include_dir!("$CARGO_MANIFEST_DIR/transforms");
+
+/// What depickle's own comments begin with.
+pub const OWN: &str = "depickle:";
 
 /// A name of a modelled thing, and which framework it comes from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -50,6 +56,8 @@ pub struct Model {
     pub frameworks: Vec<Framework>,
     index: Index,
     redefined: Vec<Redefined>,
+    /// Made when they are first asked for; once, however many projects are searched.
+    needles: OnceLock<Needles>,
 }
 
 impl Model {
@@ -437,41 +445,9 @@ impl Model {
             .map(|(n, f)| (FrameworkId(n), f))
     }
 
-    /// For each sink, by every name it has, the words that a file must contain to name it.
-    pub fn sink_words(&self) -> Vec<Vec<String>> {
-        let mut all: Vec<Vec<String>> = Vec::new();
-        for (name, id) in &self.index.sinks {
-            let mut words: Vec<String> = Vec::new();
-            let top = name.split('.').next().unwrap_or(name);
-            let last = name.rsplit('.').next().unwrap_or(name);
-            // A module that both reads and writes pickles is about nothing else: it may be handed on as a whole.
-            let module = |name: &str| name.rsplit_once('.').map(|(module, _)| module.to_owned());
-            let mine = module(name);
-            let mut writers = self.index.writers.keys();
-            let whole = writers.any(|w| mine.is_some() && module(w) == mine);
-            let inner = mine.as_deref().and_then(|m| m.rsplit('.').next());
-            let parts = match inner.filter(|_| whole) {
-                Some(inner) => vec![top, inner],
-                None => vec![top, last],
-            };
-            let named = parts.into_iter().filter(|w| *w != "*");
-            words.extend(named.map(str::to_owned));
-            // Harmless without a certain keyword: that must be there too, or arguments by `**`.
-            let conditions = self
-                .sink_row(*id)
-                .map_or(&[][..], |(_, sink)| &sink.safe_when);
-            words.extend(
-                conditions
-                    .iter()
-                    .filter(|c| c.absent && c.position.is_none())
-                    .map(|c| c.keyword.clone()),
-            );
-            words.dedup();
-            all.push(words);
-        }
-        all.sort();
-        all.dedup();
-        all
+    /// What to look for in the bytes of files.
+    pub fn needles(&self) -> &Needles {
+        self.needles.get_or_init(|| Needles::of(self))
     }
 
     /// Modules that are about pickles alone: they both read and write them, and may be handed on as a whole.

@@ -6,12 +6,12 @@ use std::collections::BTreeSet;
 
 use super::Planner;
 use super::groups::Note;
-use crate::pack::{Model, Transform};
+use crate::pack::{Model, OWN, Transform};
 use crate::project::Project;
 use crate::python::SourceFile;
 use crate::python::ast::StmtRef;
 use crate::text::Span;
-use crate::trace::{Finding, OWN, Place, Traced};
+use crate::trace::{Finding, Place, Traced};
 
 impl Planner<'_> {
     /// The comment that leaves `finding` alone.

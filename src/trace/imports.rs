@@ -3,27 +3,15 @@
 //! Invariant: errs towards more. Every word of every import statement is here; words of comments and texts that look
 //! like one may be, too, and a word may be taken for another.
 
-use std::hash::Hasher;
 use std::sync::{Arc, LazyLock};
 
 use memchr::memmem::Finder;
 use rayon::prelude::*;
-use rustc_hash::FxHasher;
 
 use crate::project::FileId;
+use crate::text::words::is_word;
 
-/// A word, by its hash: it is only ever compared, and there are millions.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub(super) struct Word(u64);
-
-impl Word {
-    /// The word `text`.
-    pub fn of(text: &[u8]) -> Word {
-        let mut hasher = FxHasher::default();
-        hasher.write(text);
-        Word(hasher.finish())
-    }
-}
+pub(super) use crate::text::words::Word;
 
 /// The words of one file's import statements: parts of module names, and imported names.
 #[derive(Debug, Clone)]
@@ -79,11 +67,6 @@ impl Words {
     pub fn contains(&self, word: Word) -> bool {
         self.words.binary_search(&word).is_ok()
     }
-}
-
-/// Whether `byte` is part of a name.
-pub(super) fn is_word(byte: &u8) -> bool {
-    byte.is_ascii_alphanumeric() || *byte == b'_' || !byte.is_ascii()
 }
 
 /// Shows `each` the import statements in `bytes`: what stands before `import`, and what stands from there on. Whether there are

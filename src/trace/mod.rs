@@ -72,7 +72,6 @@ use crate::text::Span;
 
 pub use chain::CallAt;
 pub use handlers::Handler;
-pub use search::OWN;
 pub use sites::Form;
 pub use taint::{Hop, HopKind, Place};
 pub use uses::{Doing, Use};

@@ -4,20 +4,17 @@
 //! a file that might hide something from a search by bytes (NUL bytes, letters written otherwise) is. What was seen of a file holds as long as its bytes do.
 
 use std::cell::OnceCell;
-use std::collections::BTreeSet;
 
-use aho_corasick::{AhoCorasick, MatchKind};
+use aho_corasick::AhoCorasick;
 use memchr::memmem::Finder;
 use rayon::prelude::*;
-use rustc_hash::{FxHashMap, FxHashSet};
+use rustc_hash::FxHashSet;
 
-use super::imports::{Word, Words, is_word, statements};
+use super::imports::{Word, Words, statements};
 use crate::defect::strike;
-use crate::pack::Model;
+use crate::pack::{Model, Needles};
 use crate::project::{FileId, Project};
-
-/// What depickle's own comments begin with.
-pub const OWN: &str = "depickle:";
+use crate::text::words::{is_word, whole};
 
 /// What the bytes of one file say, besides what it imports.
 #[derive(Debug, Clone, Copy)]
@@ -26,7 +23,7 @@ struct Said {
     names: bool,
     /// It has the key of a setting and a value for it.
     sets: bool,
-    /// It has [`OWN`].
+    /// It has a comment of depickle's own.
     spoken_to: bool,
 }
 
@@ -40,7 +37,7 @@ pub(super) struct Searched {
 impl Searched {
     /// The search of all files.
     pub fn of(project: &Project, model: &Model) -> Searched {
-        let search = Search::new(model);
+        let search = Search(model.needles());
         let files: Vec<FileId> = project.ids().collect();
         let seen = files.into_par_iter();
         let seen = seen.map(|file| search.look(project, file));
@@ -55,7 +52,7 @@ impl Searched {
         model: &Model,
         changed: impl IntoIterator<Item = FileId>,
     ) -> Searched {
-        let search = Search::new(model);
+        let search = Search(model.needles());
         let (mut imports, mut said) = (self.imports.clone(), self.said.clone());
         for file in changed {
             if let (Some(imports), Some(said)) = (imports.get_mut(file.0), said.get_mut(file.0)) {
@@ -92,67 +89,11 @@ impl Searched {
     }
 }
 
-/// What is looked for.
-struct Search {
-    /// All of it that is looked for by its text alone; most files have nothing of that.
-    any: Option<AhoCorasick>,
-    own: Finder<'static>,
-    /// Modules that are about pickles alone.
-    alone: Option<AhoCorasick>,
-    /// Other words that must be used, by the module that must be imported.
-    by_module: FxHashMap<Word, Vec<Vec<Finder<'static>>>>,
-    /// Keys of settings, values, and the packages of each setting.
-    keys: Option<AhoCorasick>,
-    values: Option<AhoCorasick>,
-    packages: Vec<Vec<Vec<Word>>>,
-}
+/// What a model has looked for, in the bytes of a file.
+#[derive(Clone, Copy)]
+struct Search<'m>(&'m Needles);
 
-impl Search {
-    fn new(model: &Model) -> Search {
-        let (alone, with_module): (Vec<_>, Vec<_>) = model
-            .sink_words()
-            .into_iter()
-            .partition(|set| set.len() == 1);
-        let alone: Vec<String> = alone.into_iter().flatten().collect();
-        let mut by_module: FxHashMap<Word, Vec<Vec<Finder<'static>>>> = FxHashMap::default();
-        for set in &with_module {
-            if let Some((module, words)) = set.split_first() {
-                let words = words.iter().map(|word| Finder::new(word).into_owned());
-                let sets = by_module.entry(Word::of(module.as_bytes())).or_default();
-                sets.push(words.collect());
-            }
-        }
-        // What a file must say besides a key: few speak of pickles, and many have a key such as `accept`.
-        let values = model.settings().flat_map(|(_, row)| {
-            let last = |name: &String| {
-                let name = name.trim_end_matches("()");
-                name.rsplit('.').next().unwrap_or(name).to_owned()
-            };
-            let names = row.names.iter().map(last);
-            names.chain(row.values.iter().cloned())
-        });
-        let values: Vec<String> = values.collect();
-        let keys = model.settings().flat_map(|(_, row)| &row.keys);
-        let words = |package: &String| {
-            let parts = package.split('.');
-            parts.map(|part| Word::of(part.as_bytes())).collect()
-        };
-        let packages = model.settings();
-        let packages = packages.map(|(_, row)| row.packages.iter().map(words).collect());
-        let mut longest = AhoCorasick::builder();
-        longest.match_kind(MatchKind::LeftmostLongest);
-        let texts = || alone.iter().chain(&values).map(String::as_str);
-        Search {
-            any: any_of(texts().chain([OWN])),
-            own: Finder::new(OWN),
-            alone: longest.build(&alone).ok(),
-            by_module,
-            keys: any_of(keys.map(String::as_str)),
-            values: any_of(values.iter().map(String::as_str)),
-            packages: packages.collect(),
-        }
-    }
-
+impl Search<'_> {
     /// What `file` says; anything, if that is not known.
     fn look(&self, project: &Project, file: FileId) -> (Words, Said) {
         let seen = project.caught(file, || {
@@ -171,7 +112,7 @@ impl Search {
 
     fn see(&self, bytes: &[u8]) -> (Words, Said) {
         let imports = Words::of(bytes);
-        let any = is_in(self.any.as_ref(), bytes);
+        let any = is_in(self.0.any.as_ref(), bytes);
         let others = OnceCell::new();
         // `json.load` in a file that imports a sink's module besides.
         let is_other = |name: &[u8]| {
@@ -184,15 +125,15 @@ impl Search {
         };
         let with_module = || {
             let mut words = imports.iter();
-            words.any(|word| self.by_module.get(&word).is_some_and(used))
+            words.any(|word| self.0.by_module.get(&word).is_some_and(used))
         };
         let alone = |search: &AhoCorasick| {
             let mut found = search.find_iter(bytes);
             found.any(|found| is_used_at(bytes, found.start(), found.end()))
         };
-        let names = (any && self.alone.as_ref().is_none_or(alone))
+        let names = (any && self.0.alone.as_ref().is_none_or(alone))
             || with_module()
-            || (imports.dynamic && self.by_module.values().any(used))
+            || (imports.dynamic && self.0.by_module.values().any(used))
             // What a search by bytes could miss.
             || memchr::memchr(0, bytes).is_some()
             || may_fold(bytes);
@@ -201,10 +142,10 @@ impl Search {
             packages.is_empty() || packages.iter().any(all)
         };
         let sets = any
-            && self.packages.iter().any(imported)
-            && is_in(self.values.as_ref(), bytes)
-            && is_in(self.keys.as_ref(), bytes);
-        let spoken_to = any && self.own.find(bytes).is_some();
+            && self.0.packages.iter().any(imported)
+            && is_in(self.0.values.as_ref(), bytes)
+            && is_in(self.0.keys.as_ref(), bytes);
+        let spoken_to = any && self.0.own.find(bytes).is_some();
         let said = Said {
             names,
             sets,
@@ -231,7 +172,7 @@ impl Search {
             let code = rest.split(|b| *b == b'#').next().unwrap_or(rest);
             for part in code.split(|b| *b == b',') {
                 let named = words(part);
-                match named.iter().any(|word| self.by_module.contains_key(word)) {
+                match named.iter().any(|word| self.0.by_module.contains_key(word)) {
                     true => any.extend(named),
                     false => {
                         let mut parts = part.split(|b| !is_word(b)).filter(|w| !w.is_empty());
@@ -250,20 +191,6 @@ impl Search {
         let others = others.into_iter().filter(alone);
         others.map(Word::of).collect()
     }
-}
-
-/// A search for any of `words`, by the shortest: where the longer one is, the shorter one is as well.
-fn any_of<'w>(words: impl IntoIterator<Item = &'w str>) -> Option<AhoCorasick> {
-    let words: BTreeSet<&str> = words.into_iter().collect();
-    let is_least = |word: &&&str| {
-        let mut others = words.iter();
-        !others.any(|other| other != *word && word.contains(other))
-    };
-    // The leftmost is what there are vector searches for.
-    AhoCorasick::builder()
-        .match_kind(MatchKind::LeftmostFirst)
-        .build(words.iter().filter(is_least))
-        .ok()
 }
 
 /// Whether one of the words is in `bytes`; it may be, if they are too many for a search.
@@ -298,13 +225,11 @@ fn may_fold(bytes: &[u8]) -> bool {
 
 /// Whether wherever `name` stands in `bytes`, a member of it is named, or it is imported, or it is in a comment.
 fn is_only_asked(name: &[u8], bytes: &[u8]) -> bool {
-    memchr::memmem::find_iter(bytes, name).all(|at| {
-        let (before, rest) = (bytes.get(..at).unwrap_or_default(), bytes.get(at..));
-        let after = rest.and_then(|rest| rest.get(name.len()));
-        if before.last().is_some_and(is_word) || after.is_some_and(is_word) || after == Some(&b'.')
-        {
+    whole(bytes, &Finder::new(name)).all(|at| {
+        if bytes.get(at + name.len()) == Some(&b'.') {
             return true;
         }
+        let before = bytes.get(..at).unwrap_or_default();
         let line = memchr::memrchr(b'\n', before).map_or(0, |n| n + 1);
         let line = before.get(line..).unwrap_or_default().trim_ascii_start();
         let starts = [&b"import "[..], b"from ", b"#"];
@@ -370,7 +295,7 @@ mod tests {
     /// Whether a file of `text` names a sink.
     fn names(text: &str) -> bool {
         let model = Model::builtin().expect("the built-in model");
-        Search::new(&model).see(text.as_bytes()).1.names
+        Search(model.needles()).see(text.as_bytes()).1.names
     }
 
     #[test]

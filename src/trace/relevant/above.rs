@@ -4,7 +4,7 @@ use std::cmp::Reverse;
 use std::collections::{BTreeMap, BinaryHeap};
 use std::rc::Rc;
 
-use memchr::memmem;
+use memchr::memmem::Finder;
 use rustc_hash::{FxHashMap, FxHashSet};
 
 use super::mentions::{Parsed, Unit};
@@ -13,6 +13,7 @@ use crate::project::{FileId, Project};
 use crate::python::ast::AnyNodeRef;
 use crate::python::ast::name::Name;
 use crate::python::span;
+use crate::text::words::whole;
 use crate::trace::bounds::Bounds;
 use crate::trace::imports::Word;
 use crate::trace::taint::Place;
@@ -185,16 +186,9 @@ impl<'w> Climb<'w> {
 
     /// Whether a file that is not known says `name`.
     fn may_be_called(&self, name: &Name) -> bool {
-        let word = |b: Option<&u8>| b.is_some_and(|b| b.is_ascii_alphanumeric() || *b == b'_');
         let mut unread = self.ways.unread.iter();
-        unread.any(|file| {
-            let bytes = self.project.bytes(*file);
-            let mut found = memmem::find_iter(bytes, name.as_bytes());
-            found.any(|at| {
-                let before = at.checked_sub(1).and_then(|at| bytes.get(at));
-                !word(before) && !word(bytes.get(at + name.len()))
-            })
-        })
+        let name = Finder::new(name.as_bytes());
+        unread.any(|file| whole(self.project.bytes(*file), &name).next().is_some())
     }
 
     /// Adds to `higher` what in `file` mentions `target` and can mean it; whether all of it ran to its end.

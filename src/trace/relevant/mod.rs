@@ -22,6 +22,7 @@ use crate::defect::strike;
 use crate::project::{FileId, Project};
 use crate::python::ast::name::Name;
 use crate::text::Span;
+use crate::text::words::is_whole;
 
 pub(super) use above::Ways;
 use files::Files;
@@ -554,7 +555,6 @@ impl Search<'_> {
             return Vec::new();
         };
         let project = self.project;
-        let is_word = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
         let files: Vec<FileId> = project.ids().collect();
         let hits: Vec<(FileId, BTreeSet<usize>)> = files
             .into_par_iter()
@@ -563,10 +563,9 @@ impl Search<'_> {
                 let bytes = project.bytes(file);
                 let mut hits = BTreeSet::new();
                 for found in search.find_overlapping_iter(bytes) {
-                    let before = found.start().checked_sub(1).and_then(|at| bytes.get(at));
-                    let after = bytes.get(found.end());
                     // A call of a method.
-                    if before == Some(&b'.') && !after.is_some_and(|b| is_word(*b)) {
+                    let before = bytes.get(..found.start()).unwrap_or_default();
+                    if before.ends_with(b".") && is_whole(bytes, found.start(), found.end()) {
                         hits.insert(found.pattern().as_usize());
                     }
                 }
