@@ -5,7 +5,7 @@ use super::names::{Need, says_module, spell};
 use super::{Planner, Reason};
 use crate::pack::{Rewrite, Shape, Sink};
 use crate::project::FileId;
-use crate::python::ast::visitor::{self, Visitor};
+use crate::python::ast::visitor::source_order::{self, SourceOrderVisitor};
 use crate::python::ast::{self, Expr};
 use crate::python::{SourceFile, span};
 use crate::text::Span;
@@ -359,7 +359,7 @@ impl Planner<'_> {
             known: &'c dyn Fn(&ast::ExprCall) -> bool,
             found: bool,
         }
-        impl<'a> Visitor<'a> for Calls<'_> {
+        impl<'a> SourceOrderVisitor<'a> for Calls<'_> {
             fn visit_expr(&mut self, expr: &'a Expr) {
                 let here = span(expr);
                 if self.argument.contains(here)
@@ -367,7 +367,7 @@ impl Planner<'_> {
                 {
                     self.found |= !(self.known)(call);
                 }
-                visitor::walk_expr(self, expr);
+                source_order::walk_expr(self, expr);
             }
         }
         let known = |call: &ast::ExprCall| self.reads_only(file, call);
@@ -376,10 +376,10 @@ impl Planner<'_> {
             known: &known,
             found: false,
         };
-        for stmt in &file.module().body {
-            if span(stmt).contains(argument) {
-                calls.visit_stmt(stmt);
-            }
+        // A function may have thousands of statements: only the one that holds it is walked.
+        let mut around = file.ancestors(argument).into_iter().rev();
+        if let Some(statement) = around.find(|node| node.is_statement()) {
+            source_order::walk_node(&mut calls, statement);
         }
         calls.found
     }
