@@ -56,7 +56,7 @@ mod tests {
         );
         assert_eq!(places("load, loads, unload, _load, load2, load_"), [0]);
         assert!(places("loadé éload load\u{ff53} load→").is_empty());
-        assert_eq!(places("(load)é load"), [1, 8]);
+        assert_eq!(places("(load)é load"), [1, 9]);
     }
 
     #[test]
