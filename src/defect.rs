@@ -90,21 +90,21 @@ fn shown(text: &str) -> String {
     }
 }
 
+/// What comes after `kind` in `DEPICKLE_FAULT`.
+#[cfg(debug_assertions)]
+#[expect(clippy::disallowed_methods, reason = "a test's, and no user's")]
+fn asked(kind: &str) -> Option<&'static str> {
+    static ASKED: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();
+    let asked = ASKED.get_or_init(|| std::env::var("DEPICKLE_FAULT").ok());
+    asked.as_deref()?.strip_prefix(kind)?.strip_prefix(':')
+}
+
 /// Panics on request, so that tests see what a defect costs: `DEPICKLE_FAULT=panic:WHAT:NAME` strikes whenever `what` is done to
 /// what has that `name`. Debug builds only.
 #[cfg(debug_assertions)]
-#[expect(
-    clippy::panic,
-    clippy::disallowed_methods,
-    reason = "a defect on request, which is a test's"
-)]
+#[expect(clippy::panic, reason = "a defect on request, which is a test's")]
 pub fn strike(what: &str, name: &str) {
-    static ASKED: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();
-    let asked = ASKED.get_or_init(|| std::env::var("DEPICKLE_FAULT").ok());
-    let asked = asked
-        .as_deref()
-        .and_then(|fault| fault.strip_prefix("panic:"));
-    if asked.and_then(|asked| asked.split_once(':')) == Some((what, name)) {
+    if asked("panic").and_then(|asked| asked.split_once(':')) == Some((what, name)) {
         panic!("a defect, \u{1b}[31masked for in {what} {name}");
     }
 }
@@ -112,6 +112,17 @@ pub fn strike(what: &str, name: &str) {
 /// Nothing, in what is released.
 #[cfg(not(debug_assertions))]
 pub fn strike(_what: &str, _name: &str) {}
+
+/// Takes some time on request, so that tests see what others do meanwhile: `DEPICKLE_FAULT=slow:N`, up to so many milliseconds.
+/// Debug builds only.
+pub fn dally() {
+    #[cfg(debug_assertions)]
+    if let Some(most) = asked("slow").and_then(|most| most.parse::<u64>().ok()) {
+        use std::hash::{BuildHasher, RandomState};
+        let random = RandomState::new().hash_one(most) % (most + 1);
+        std::thread::sleep(std::time::Duration::from_millis(random));
+    }
+}
 
 #[cfg(test)]
 mod tests {

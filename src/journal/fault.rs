@@ -4,10 +4,12 @@
 //! middle of its line (`torn`), or on a disk that is full from then on (`full`). A stop is as sudden as `kill -9`; with `wait`
 //! it waits for one.
 
-use std::fs::OpenOptions;
+use std::fs::{File, OpenOptions};
 use std::io::{self, Write};
 use std::path::Path;
 use std::sync::atomic::{AtomicUsize, Ordering};
+
+use crate::defect::dally;
 
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(super) enum Fault {
@@ -46,6 +48,18 @@ pub(super) fn before(fault: Option<Fault>, path: &Path, text: &str) -> io::Resul
         Some(Fault::Full) => Err(io::ErrorKind::StorageFull.into()),
         _ => Ok(()),
     }
+}
+
+/// Begins `line`, so that others may see it half; gives the rest.
+pub(super) fn begun<'l>(file: &mut File, line: &'l str) -> io::Result<&'l str> {
+    let mut half = line.len() / 2;
+    while !line.is_char_boundary(half) {
+        half += 1;
+    }
+    let (first, rest) = line.split_at(half);
+    file.write_all(first.as_bytes())?;
+    dally();
+    Ok(rest)
 }
 
 pub(super) fn after(fault: Option<Fault>) {

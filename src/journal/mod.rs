@@ -209,7 +209,10 @@ impl Journal {
                 _ => {}
             }
             let length = drop_torn_line(&mut file)?;
-            file.write_all((text + "\n").as_bytes())?;
+            let line = text + "\n";
+            #[cfg(debug_assertions)]
+            let line = fault::begun(&mut file, &line)?;
+            file.write_all(line.as_bytes())?;
             file.sync_data()?;
             #[cfg(debug_assertions)]
             fault::after(fault);

@@ -10,6 +10,7 @@ use git2::{ConfigLevel, Oid};
 
 use super::store::{Ref, Store};
 use super::{Repo, RepoError};
+use crate::defect::dally;
 
 /// How long git's lock on one ref may be held by somebody who lives: far longer than it takes.
 const PATIENCE: Duration = Duration::from_secs(1);
@@ -55,6 +56,7 @@ impl Repo {
     /// As [`Repo::check_branch`]; [`RepoError::Git`] when the commit does not exist.
     pub fn create_branch(&self, name: &str, oid: &str) -> Result<(), RepoError> {
         self.check_branch(name)?;
+        dally();
         let action = "make the branch";
         let made = match (&self.store, self.store.header(oid)) {
             (_, None) => Err(self.failed(action, "there is no such commit")),
@@ -100,6 +102,7 @@ impl Repo {
     /// has it checked out or rebases or bisects it. The branch is then as it was.
     pub fn delete_branch(&self, name: &str, expected: &str) -> Result<(), RepoError> {
         self.expect(name, expected)?;
+        dally();
         if let Some(worktree) = self.user_of(name)? {
             return Err(RepoError::BranchCheckedOut {
                 branch: name.to_owned(),
@@ -123,6 +126,7 @@ impl Repo {
         let mut transaction = git.transaction().map_err(failed)?;
         transaction.lock_ref(&full).map_err(failed)?;
         self.expect(name, expected)?;
+        dally();
         forget_config(git, name);
         git.reflog_delete(&full).map_err(failed)?;
         transaction.remove(&full).map_err(failed)?;

@@ -1,9 +1,16 @@
-//! Many processes on one repository at random: whatever they do to each other, the record and the repository agree at the end,
-//! and nobody's commit is lost.
+//! Many processes on the same repositories at random: whatever they do to each other, the record and the repositories agree at
+//! the end, and nobody's commit is lost. The program takes its time between a look and an act (`DEPICKLE_FAULT=slow`), and
+//! is killed now and then.
+//!
+//! Seen to fail, each within three turns, when: `Journal::hold` keeps nobody off; entries are appended without the file's lock;
+//! a run's id may be another's; a branch is made over another, or where nobody looked; a branch is deleted without a look at
+//! where it points, or with one before git's lock only; locks of others are taken away after a kill, or those of who was
+//! killed are not.
 
-use std::collections::BTreeMap;
-use std::path::Path;
-use std::process::{Command, Output};
+use std::collections::{BTreeMap, BTreeSet};
+use std::io::{BufRead, BufReader, Write};
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
 use std::sync::Mutex;
 use std::time::{Duration, Instant};
 
@@ -12,7 +19,12 @@ use serde_json::Value;
 use crate::home::{GUIDE, Home, code, git, stderr, stdout};
 
 /// Branches that runs compete for.
-const BRANCHES: [&str; 3] = ["depickle/pickle-to-json", "fix/one", "fix/two"];
+const BRANCHES: [&str; 4] = ["depickle/pickle-to-json", "fix/one", "fix/two", "fix/three"];
+
+const NAMES: [&str; 2] = ["shop", "cart"];
+
+/// How long the program may take between a look and an act, in milliseconds.
+const SLOW: (&str, &str) = ("DEPICKLE_FAULT", "slow:20");
 
 /// Numbers at random that are the same for the same seed.
 struct Dice(u64);
@@ -26,54 +38,81 @@ impl Dice {
     }
 }
 
-/// Git as a user runs it, who is told when somebody is in the way.
-fn tried(root: &Path, args: &[&str]) -> Option<String> {
+/// Git as a user runs it.
+fn users_git(root: &Path, args: &[&str]) -> Command {
     let mut git = Command::new("git");
-    let git = git
-        .arg("-C")
+    git.arg("-C")
         .arg(root)
-        .args(["-c", "user.name=U", "-c", "user.email=u@example.org"]);
-    let git = git
+        .args(["-c", "user.name=U", "-c", "user.email=u@example.org"])
         .args(["-c", "gc.auto=0"])
         .args(args)
         .env("GIT_CONFIG_GLOBAL", "/dev/null");
-    let output = git.output().unwrap();
+    git
+}
+
+/// What it gives, where nobody is in the way.
+fn tried(root: &Path, args: &[&str]) -> Option<String> {
+    let output = users_git(root, args).output().unwrap();
     output
         .status
         .success()
         .then(|| String::from_utf8(output.stdout).unwrap().trim().to_owned())
 }
 
+/// What the user has on a branch of a name that runs want.
+#[derive(Clone, PartialEq)]
+struct Added {
+    repo: &'static str,
+    reference: String,
+    commit: String,
+    /// What was there before: nothing, or what a run made.
+    before: Option<String>,
+}
+
 struct Stress {
     home: Home,
-    /// The user's commits on branches of runs.
-    added: Mutex<Vec<String>>,
-    /// How many commits the user made on `main`.
-    made: Mutex<usize>,
+    added: Mutex<Vec<Added>>,
+    /// How many commits the user made on `main` of each repository.
+    made: Mutex<BTreeMap<&'static str, usize>>,
+    /// Ids of runs that began.
+    begun: Mutex<BTreeSet<String>>,
 }
 
 impl Stress {
     fn new(format: &str) -> Stress {
         let home = Home::new();
-        home.init(format, "shop");
-        home.repo("shop", &[("app.py", GUIDE), ("notes.txt", "0\n")]);
+        for name in NAMES {
+            home.init(format, name);
+            home.repo(name, &[("app.py", GUIDE), ("notes.txt", "0\n")]);
+        }
         Stress {
             home,
             added: Mutex::default(),
             made: Mutex::default(),
+            begun: Mutex::default(),
         }
     }
 
-    fn root(&self) -> std::path::PathBuf {
-        self.home.path("shop")
-    }
-
     fn run(&self, args: &[&str], expected: &[i32]) -> Output {
-        let output = self.home.run(args);
+        let output = self.home.run_with(args, &[SLOW]);
         let said = stdout(&output) + &stderr(&output);
         assert!(expected.contains(&code(&output)), "{args:?}: {said}");
         assert!(!said.contains("please report"), "{args:?}: {said}");
         output
+    }
+
+    /// The same, which may be killed.
+    fn run_or_kill(&self, args: &[&str], dice: &mut Dice) -> Option<Output> {
+        if dice.below(3) > 0 {
+            return Some(self.run(args, &[0, 2, 3]));
+        }
+        let mut program = self.home.program(args);
+        let program = program.env(SLOW.0, SLOW.1).stdout(Stdio::null());
+        let mut child = program.stderr(Stdio::null()).spawn().unwrap();
+        std::thread::sleep(Duration::from_millis(dice.below(400) as u64));
+        child.kill().unwrap();
+        child.wait().unwrap();
+        None
     }
 
     fn runs(&self) -> Vec<Value> {
@@ -82,55 +121,117 @@ impl Stress {
         all["runs"].as_array().unwrap().clone()
     }
 
+    /// The id of some run.
+    fn some(&self, dice: &mut Dice) -> Option<String> {
+        let runs = self.runs();
+        let run = (!runs.is_empty()).then(|| &runs[dice.below(runs.len())])?;
+        Some(run["run"].as_str().unwrap().to_owned())
+    }
+
     /// One thing that a process may do.
     fn act(&self, who: usize, dice: &mut Dice) {
-        let root = self.root();
         let branch = BRANCHES[dice.below(BRANCHES.len())];
         match who {
-            0 | 1 => drop(self.run(&["stage", "shop", "--branch", branch], &[0, 2, 3])),
-            2 => {
-                let runs = self.runs();
-                if runs.is_empty() || dice.below(3) == 0 {
-                    self.run(&["rollback"], &[0, 2, 3]);
-                } else {
-                    let run = runs[dice.below(runs.len())]["run"].as_str().unwrap();
-                    self.run(&["rollback", run], &[0, 2, 3]);
+            0 | 1 => {
+                let json = ["--format", "json"];
+                let stage = [&["stage", "shop", "cart", "--branch", branch], &json[..]].concat();
+                if let Some(output) = self.run_or_kill(&stage, dice)
+                    && let Ok(run) = serde_json::from_slice::<Value>(&output.stdout)
+                {
+                    let id = run["run"].as_str().unwrap().to_owned();
+                    let new = self.begun.lock().unwrap().insert(id);
+                    assert!(new, "two runs have one id: {}", run["run"]);
                 }
             }
+            2 => match self.some(dice).filter(|_| dice.below(3) > 0) {
+                None => drop(self.run(&["rollback"], &[0, 2, 3])),
+                Some(run) => drop(self.run_or_kill(&["rollback", &run], dice)),
+            },
             3 => {
-                let runs = self.runs();
-                if !runs.is_empty() {
-                    let run = runs[dice.below(runs.len())]["run"].as_str().unwrap();
+                if let Some(run) = self.some(dice) {
                     let how = ["--resume", "--retry-failed"][dice.below(2)];
-                    self.run(&["stage", how, run], &[0, 2, 3]);
+                    self.run(&["stage", how, &run], &[0, 2, 3]);
                 }
             }
             4 => drop(self.run(&["scan", "shop", "--base", "main"], &[1, 3])),
-            _ => match dice.below(4) {
-                0 | 1 => {
-                    let made = *self.made.lock().unwrap();
-                    self.home
-                        .write("shop/notes.txt", format!("{made} {}\n", dice.0));
-                    if tried(&root, &["commit", "-q", "-a", "-m", "notes"]).is_some() {
-                        *self.made.lock().unwrap() += 1;
-                    }
+            _ => self.users_act(NAMES[dice.below(2)], branch, dice),
+        }
+    }
+
+    /// One thing that the user does meanwhile.
+    fn users_act(&self, repo: &'static str, branch: &str, dice: &mut Dice) {
+        let root = self.home.path(repo);
+        let reference = format!("refs/heads/{branch}");
+        match dice.below(6) {
+            0 => {
+                self.home
+                    .write(&format!("{repo}/notes.txt"), format!("{}\n", dice.0));
+                if tried(&root, &["commit", "-q", "-a", "-m", "notes"]).is_some() {
+                    *self.made.lock().unwrap().entry(repo).or_default() += 1;
                 }
-                // On top of what a run made, if it is there still.
-                2 => {
-                    let name = format!("refs/heads/{branch}");
-                    let Some(tip) = tried(&root, &["rev-parse", "--verify", "-q", &name]) else {
-                        return;
-                    };
-                    let tree = format!("{tip}^{{tree}}");
-                    let on = ["commit-tree", &tree, "-p", &tip, "-m", "mine"];
-                    if let Some(commit) = tried(&root, &on)
-                        && tried(&root, &["update-ref", &name, &commit, &tip]).is_some()
-                    {
-                        self.added.lock().unwrap().push(commit);
-                    }
+            }
+            1..4 => self.adds(repo, reference, dice),
+            // Of what was added, the newest goes again.
+            4 => {
+                let mut added = self.added.lock().unwrap();
+                let Some(last) = added.pop() else { return };
+                let root = self.home.path(last.repo);
+                let gone = match &last.before {
+                    Some(before) => tried(
+                        &root,
+                        &["update-ref", &last.reference, before, &last.commit],
+                    ),
+                    None => tried(&root, &["update-ref", "-d", &last.reference, &last.commit]),
+                };
+                if gone.is_none() {
+                    added.push(last);
                 }
-                _ => drop(tried(&root, &["pack-refs", "--all"])),
-            },
+            }
+            _ => drop(tried(&root, &["pack-refs", "--all"])),
+        }
+    }
+
+    /// A commit of the user's on top of what a run made, or on a branch of their own where there is none; slowly, under
+    /// git's lock.
+    fn adds(&self, repo: &'static str, reference: String, dice: &mut Dice) {
+        let root = self.home.path(repo);
+        let tip = tried(&root, &["rev-parse", "--verify", "-q", &reference]);
+        let parent = tip.clone().unwrap_or_else(|| "main".to_owned());
+        let message = format!("mine {}", dice.0);
+        let tree = format!("{parent}^{{tree}}");
+        let commit = ["commit-tree", &tree, "-p", &parent, "-m", &message];
+        let Some(commit) = tried(&root, &commit) else {
+            return;
+        };
+        let none = "0".repeat(commit.len());
+        let mut git = users_git(&root, &["update-ref", "--stdin"]);
+        let git = git.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut git = git.stderr(Stdio::piped()).spawn().unwrap();
+        let mut stdin = git.stdin.take().unwrap();
+        let mut said = BufReader::new(git.stdout.take().unwrap()).lines();
+        let before = tip.as_deref().unwrap_or(&none);
+        let update = format!("start\nupdate {reference} {commit} {before}\nprepare\n");
+        let mut step = |text: &str| {
+            // Where somebody else was faster git is gone.
+            let _ = stdin.write_all(text.as_bytes());
+        };
+        step(&update);
+        let prepared = said.by_ref().any(|line| line.unwrap() == "prepare: ok");
+        if prepared {
+            std::thread::sleep(Duration::from_millis(dice.below(60) as u64));
+            step("commit\n");
+        }
+        drop(stdin);
+        let output = git.wait_with_output().unwrap();
+        if prepared {
+            // The lock is the user's.
+            assert!(output.status.success(), "{reference}: {}", stderr(&output));
+            self.added.lock().unwrap().push(Added {
+                repo,
+                reference,
+                commit,
+                before: tip,
+            });
         }
     }
 
@@ -141,6 +242,8 @@ impl Stress {
             for who in 0..6_usize {
                 scope.spawn(move || {
                     let mut dice = Dice(seed * 1_000_003 + 7 * who as u64 + 1);
+                    // The user's acts are short.
+                    let rounds = rounds * if who == 5 { 4 } else { 1 };
                     let mut round = 0;
                     while round < rounds || begun.elapsed() < long {
                         self.act(who, &mut dice);
@@ -151,9 +254,10 @@ impl Stress {
         });
     }
 
-    fn branches(&self) -> BTreeMap<String, String> {
+    /// Branches of a repository but `main`, and where they point.
+    fn branches(&self, repo: &str) -> BTreeMap<String, String> {
         let listed = git(
-            &self.root(),
+            &self.home.path(repo),
             &["for-each-ref", "--format=%(refname) %(objectname)"],
         );
         let rows = listed.lines().filter_map(|line| line.split_once(' '));
@@ -164,80 +268,144 @@ impl Stress {
     }
 
     /// Whether `commit` is on what `tip` names.
-    fn holds(&self, tip: &str, commit: &str) -> bool {
-        tried(&self.root(), &["merge-base", "--is-ancestor", commit, tip]).is_some()
+    fn holds(&self, repo: &str, tip: &str, commit: &str) -> bool {
+        let ask = ["merge-base", "--is-ancestor", commit, tip];
+        tried(&self.home.path(repo), &ask).is_some()
     }
 
     /// Nobody is at work any more: what is recorded is what is there.
     fn settled(&self) {
-        let root = self.root();
+        // What was killed may have left git at work.
+        for name in NAMES {
+            let begun = Instant::now();
+            while !locks(&self.home.path(name)).is_empty()
+                && begun.elapsed() < Duration::from_secs(5)
+            {
+                std::thread::sleep(Duration::from_millis(50));
+            }
+            for lock in locks(&self.home.path(name)) {
+                // Whose these are nobody can tell: the user is told to take them away.
+                if ["config.lock", "packed-refs.lock"]
+                    .iter()
+                    .any(|own| lock.ends_with(own))
+                {
+                    std::fs::remove_file(lock).unwrap();
+                }
+            }
+        }
+        // Whatever was left in the middle is brought to an end: by going on, or by taking it back.
+        let runs = self.runs();
+        for run in runs.iter().filter(|run| run["finished"].is_null()) {
+            let id = run["run"].as_str().unwrap();
+            self.run(&["stage", "--resume", id], &[0, 2, 3]);
+        }
+        let runs = self.runs();
+        let added = self.added.lock().unwrap();
+        for repo in NAMES {
+            self.agrees(repo, &runs, &added);
+        }
+        for run in &runs {
+            self.run(&["rollback", run["run"].as_str().unwrap()], &[0, 3]);
+        }
+        for repo in NAMES {
+            // What is left is what the user went on with.
+            for (name, tip) in self.branches(repo) {
+                let own = added
+                    .iter()
+                    .any(|one| one.repo == repo && one.commit == tip);
+                assert!(own, "{repo}: {name} is left at {tip}");
+            }
+            let locks = locks(&self.home.path(repo));
+            assert!(locks.is_empty(), "{locks:?} are left");
+        }
+        self.is_whole();
+    }
+
+    fn agrees(&self, repo: &'static str, runs: &[Value], added: &[Added]) {
+        let root = self.home.path(repo);
         git(&root, &["fsck", "--strict"]);
         let kept: usize = git(&root, &["rev-list", "--count", "main"])
             .trim()
             .parse()
             .unwrap();
-        assert_eq!(kept, *self.made.lock().unwrap() + 1, "commits of main");
-        let runs = self.runs();
-        let refs = || runs.iter().flat_map(|run| run["refs"].as_array().unwrap());
-        let branches = self.branches();
-        for made in refs() {
-            let (name, commit) = (
-                made["ref"].as_str().unwrap(),
-                made["commit"].as_str().unwrap(),
-            );
+        let made = self.made.lock().unwrap().get(repo).copied();
+        assert_eq!(kept, made.unwrap_or_default() + 1, "commits of main");
+        let git_dir = root.canonicalize().unwrap().join(".git");
+        let refs = || {
+            let refs = runs.iter().flat_map(|run| run["refs"].as_array().unwrap());
+            refs.filter(|made| Path::new(made["repo"].as_str().unwrap()) == git_dir)
+        };
+        let branches = self.branches(repo);
+        for made in refs().filter(|made| made["state"] == "staged") {
+            let name = made["ref"].as_str().unwrap();
             let tip = branches.get(name);
-            if made["state"] == "staged" {
-                let tip = tip.unwrap_or_else(|| panic!("{name} is gone: {made:#}"));
-                assert!(self.holds(tip, commit), "{name} is elsewhere: {made:#}");
-            }
+            let tip = tip.unwrap_or_else(|| panic!("{name} is gone: {made:#}"));
+            let commit = made["commit"].as_str().unwrap();
+            assert!(
+                self.holds(repo, tip, commit),
+                "{name} is elsewhere: {made:#}"
+            );
         }
         for (name, tip) in &branches {
             let by = |made: &&Value| {
                 made["ref"] == name.as_str()
                     && made["state"] != "rolled back"
-                    && self.holds(tip, made["commit"].as_str().unwrap())
+                    && self.holds(repo, tip, made["commit"].as_str().unwrap())
             };
+            let own = added
+                .iter()
+                .any(|one| one.repo == repo && self.holds(repo, tip, &one.commit));
             assert!(
-                refs().any(|made| by(&made)),
-                "nobody made {name} at {tip}: {runs:#?}"
+                own || refs().any(|made| by(&made)),
+                "{repo}: nobody made {name} at {tip}: {runs:#?}"
             );
         }
-        for commit in self.added.lock().unwrap().iter() {
-            let held = branches.values().any(|tip| self.holds(tip, commit));
-            assert!(held, "the user's {commit} is lost");
+        for one in added.iter().filter(|one| one.repo == repo) {
+            let tip = branches.get(&one.reference);
+            let held = tip.is_some_and(|tip| self.holds(repo, tip, &one.commit));
+            assert!(
+                held,
+                "{repo}: the user's {} on {} is lost",
+                one.commit, one.reference
+            );
         }
-        for run in &runs {
-            self.run(&["rollback", run["run"].as_str().unwrap()], &[0, 3]);
-        }
-        // What is left is what the user went on with.
-        let added = self.added.lock().unwrap();
-        for (name, tip) in self.branches() {
-            assert!(added.contains(&tip), "{name} is left at {tip}");
-        }
-        let mut open = vec![root.join(".git")];
-        while let Some(folder) = open.pop() {
-            for entry in std::fs::read_dir(folder).unwrap().flatten() {
-                let path = entry.path();
-                assert!(
-                    path.extension().is_none_or(|end| end != "lock"),
-                    "{path:?} is left"
-                );
-                open.extend(path.is_dir().then_some(path));
-            }
-        }
+    }
+
+    /// Every line of every record but one that a kill tore is an entry.
+    fn is_whole(&self) {
         for file in std::fs::read_dir(self.home.path("state/runs"))
             .unwrap()
             .flatten()
         {
             let path = file.path();
             if path.extension().is_some_and(|end| end == "jsonl") {
-                for line in std::fs::read_to_string(&path).unwrap().lines() {
+                let text = std::fs::read_to_string(&path).unwrap();
+                for line in text
+                    .split_inclusive('\n')
+                    .filter(|line| line.ends_with('\n'))
+                {
                     serde_json::from_str::<Value>(line)
                         .unwrap_or_else(|error| panic!("{path:?}: {error}: {line}"));
                 }
             }
         }
     }
+}
+
+/// Git's locks in the repository at `root`.
+fn locks(root: &Path) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    let mut open = vec![root.join(".git")];
+    while let Some(folder) = open.pop() {
+        for entry in std::fs::read_dir(folder).unwrap().flatten() {
+            let path = entry.path();
+            if path.extension().is_some_and(|end| end == "lock") {
+                found.push(path.clone());
+            }
+            open.extend(path.is_dir().then_some(path));
+        }
+    }
+    found
 }
 
 #[test]
