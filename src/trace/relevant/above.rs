@@ -164,8 +164,11 @@ impl<'w> Climb<'w> {
             whole = !self.ways.dropped.contains(&target.identity())
                 && !self.may_be_called(&target.name);
             let ways = self.ways;
-            if ways.rare.contains(&target.name) && target.file != ANYWHERE {
-                higher.push(Target::anywhere(&target.name, Height::GROUND));
+            if target.file != ANYWHERE {
+                match ways.rare.contains(&target.name) {
+                    true => higher.push(Target::anywhere(&target.name, Height::GROUND)),
+                    false => higher.extend(target.maker()),
+                }
             }
             let mentioning = ways.mentioning.get(&Word::of(target.name.as_bytes()));
             for file in mentioning.into_iter().flatten() {

@@ -62,6 +62,8 @@ const HIGHEST: usize = 10;
 const HIGHEST_SURE: usize = 320;
 /// A call by a name that was imported.
 const IMPORTED: usize = 1;
+/// A call of a method, of an object that may be another.
+const OF_OBJECT: usize = 4;
 /// What writes for a load is followed this far up.
 const MOST_WRITERS: usize = 4;
 /// What keeps something that a load may read is followed this far up.
@@ -124,6 +126,16 @@ struct Target {
 }
 
 impl Target {
+    /// Who makes an object that this is a method of: it may be handed to who names the method, and not the class.
+    fn maker(&self) -> Option<Target> {
+        Some(Target {
+            name: self.classes.first()?.clone(),
+            classes: Vec::new(),
+            height: self.height.up(OF_OBJECT),
+            ..self.clone()
+        })
+    }
+
     /// What is called `name`, whatever it is of.
     fn anywhere(name: &Name, height: Height) -> Target {
         Target {
@@ -542,14 +554,14 @@ impl Search<'_> {
             })
     }
 
-    /// Methods whose name is so rare that it means the same everywhere: objects get where no import shows them.
+    /// Methods whose name is so rare that it means the same everywhere: objects get where no import shows them. Of the others,
+    /// those who make the objects.
     fn rare(&mut self) -> Vec<Target> {
-        let methods = self
-            .out
-            .methods
-            .keys()
-            .filter(|name| name.len() >= 6 && !name.starts_with("__"));
-        let names: Vec<Name> = methods.cloned().collect();
+        let methods = self.out.methods.keys();
+        let (names, mut common): (Vec<Name>, Vec<Name>) = methods
+            .filter(|name| !name.starts_with("__"))
+            .cloned()
+            .partition(|name| name.len() >= 6);
         let words: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
         let Ok(search) = AhoCorasick::new(&words) else {
             return Vec::new();
@@ -579,6 +591,8 @@ impl Search<'_> {
             }
         }
         let is_rare = |n: &usize| counts.get(*n).is_some_and(|count| *count <= RARE);
+        let others = names.iter().enumerate().filter(|(n, _)| !is_rare(n));
+        common.extend(others.map(|(_, name)| name.clone()));
         let mut rare = Wanted::default();
         for (_, name) in names.iter().enumerate().filter(|(n, _)| is_rare(n)) {
             let anywhere = Target::anywhere(name, self.lowest(name));
@@ -597,6 +611,8 @@ impl Search<'_> {
         for (name, targets) in rare {
             self.wanted.entry(name).or_default().extend(targets);
         }
+        let methods = common.iter().filter_map(|name| self.wanted.get(name));
+        fresh.extend(methods.flatten().filter_map(Target::maker));
         fresh
     }
 }
@@ -681,7 +697,6 @@ fn sees(
 ) -> Option<usize> {
     /// A name of the same file is what it is.
     const HERE: usize = 0;
-    const OF_OBJECT: usize = 4;
     if target.file == ANYWHERE {
         return (how & (OTHER | MODULE) != 0).then_some(OF_OBJECT);
     }
