@@ -113,16 +113,30 @@ pub fn strike(what: &str, name: &str) {
 #[cfg(not(debug_assertions))]
 pub fn strike(_what: &str, _name: &str) {}
 
-/// Takes some time on request, so that tests see what others do meanwhile: `DEPICKLE_FAULT=slow:N`, up to so many milliseconds.
-/// Debug builds only.
-pub fn dally() {
-    #[cfg(debug_assertions)]
+/// Takes some time on request, so that tests see what others do meanwhile: `DEPICKLE_FAULT=slow:N`, up to so many milliseconds;
+/// `pause:WHAT:FILE`, before `what` alone: it makes the file, and waits until that is gone. Debug builds only.
+#[cfg(debug_assertions)]
+#[expect(clippy::disallowed_methods, reason = "a test's, and no user's")]
+pub fn dally(what: &str) {
+    use std::hash::{BuildHasher, RandomState};
+    use std::time::Duration;
     if let Some(most) = asked("slow").and_then(|most| most.parse::<u64>().ok()) {
-        use std::hash::{BuildHasher, RandomState};
         let random = RandomState::new().hash_one(most) % (most + 1);
-        std::thread::sleep(std::time::Duration::from_millis(random));
+        std::thread::sleep(Duration::from_millis(random));
+    }
+    if let Some((at, file)) = asked("pause").and_then(|asked| asked.split_once(':'))
+        && at == what
+    {
+        let _ = std::fs::write(file, "");
+        while std::fs::exists(file).unwrap_or_default() {
+            std::thread::sleep(Duration::from_millis(10));
+        }
     }
 }
+
+/// Nothing, in what is released.
+#[cfg(not(debug_assertions))]
+pub fn dally(_what: &str) {}
 
 #[cfg(test)]
 mod tests {

@@ -58,7 +58,7 @@ pub(super) fn begun<'l>(file: &mut File, line: &'l str) -> io::Result<&'l str> {
     }
     let (first, rest) = line.split_at(half);
     file.write_all(first.as_bytes())?;
-    dally();
+    dally("entry");
     Ok(rest)
 }
 

@@ -56,7 +56,7 @@ impl Repo {
     /// As [`Repo::check_branch`]; [`RepoError::Git`] when the commit does not exist.
     pub fn create_branch(&self, name: &str, oid: &str) -> Result<(), RepoError> {
         self.check_branch(name)?;
-        dally();
+        dally("make");
         let action = "make the branch";
         let made = match (&self.store, self.store.header(oid)) {
             (_, None) => Err(self.failed(action, "there is no such commit")),
@@ -102,7 +102,7 @@ impl Repo {
     /// has it checked out or rebases or bisects it. The branch is then as it was.
     pub fn delete_branch(&self, name: &str, expected: &str) -> Result<(), RepoError> {
         self.expect(name, expected)?;
-        dally();
+        dally("delete");
         if let Some(worktree) = self.user_of(name)? {
             return Err(RepoError::BranchCheckedOut {
                 branch: name.to_owned(),
@@ -126,7 +126,7 @@ impl Repo {
         let mut transaction = git.transaction().map_err(failed)?;
         transaction.lock_ref(&full).map_err(failed)?;
         self.expect(name, expected)?;
-        dally();
+        dally("deleting");
         forget_config(git, name);
         git.reflog_delete(&full).map_err(failed)?;
         transaction.remove(&full).map_err(failed)?;

@@ -19,12 +19,12 @@ use serde_json::Value;
 use crate::home::{GUIDE, Home, code, git, stderr, stdout};
 
 /// Branches that runs compete for.
-const BRANCHES: [&str; 4] = ["depickle/pickle-to-json", "fix/one", "fix/two", "fix/three"];
+const BRANCHES: [&str; 2] = ["depickle/pickle-to-json", "fix/one"];
 
 const NAMES: [&str; 2] = ["shop", "cart"];
 
 /// How long the program may take between a look and an act, in milliseconds.
-const SLOW: (&str, &str) = ("DEPICKLE_FAULT", "slow:20");
+const SLOW: (&str, &str) = ("DEPICKLE_FAULT", "slow:40");
 
 /// Numbers at random that are the same for the same seed.
 struct Dice(u64);
