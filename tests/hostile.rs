@@ -12,6 +12,8 @@ mod home;
 
 #[path = "hostile/defects.rs"]
 mod defects;
+#[path = "hostile/escapes.rs"]
+mod escapes;
 #[path = "hostile/full.rs"]
 mod full;
 #[path = "hostile/inputs.rs"]

@@ -91,7 +91,7 @@ pub(super) fn inspect(args: &Args) -> anyhow::Result<Exit> {
     match args.format {
         RowFormat::Json => {
             let document = json!({"files": rows, "without-pickle": others});
-            outln!("{}", serde_json::to_string_pretty(&document)?);
+            outln!("{}", crate::report::json_text(&document)?);
         }
         RowFormat::Text if others > 0 => {
             outln!("{others} files in folders hold no pickle");

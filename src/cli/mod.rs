@@ -63,6 +63,7 @@ use std::process::ExitCode;
 
 pub use config::configured;
 
+use clap::error::ContextValue;
 use clap::{FromArgMatches, Parser, Subcommand};
 
 use crate::journal::{Held, Journal, JournalError, RunRecord};
@@ -158,8 +159,8 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
     crate::defect::listen();
     let matches = match help::command().try_get_matches_from(args) {
         Ok(matches) => matches,
-        Err(error) => {
-            let _ = error.print();
+        Err(mut error) => {
+            misused(&mut error);
             return ExitCode::from(u8::try_from(error.exit_code()).unwrap_or(2));
         }
     };
@@ -188,6 +189,24 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> ExitCode {
             }
             ExitCode::from(Exit::Error as u8)
         }
+    }
+}
+
+/// Says what is wrong with the command line, which may be made of names that somebody else gave.
+fn misused(error: &mut clap::Error) {
+    use crate::text::{printable, printable_lines};
+    let quoted = error.context().filter_map(|(kind, value)| match value {
+        ContextValue::String(text) => Some((kind, printable(text))),
+        _ => None,
+    });
+    for (kind, text) in quoted.collect::<Vec<_>>() {
+        error.insert(kind, ContextValue::String(text));
+    }
+    let plain = error.render().to_string();
+    if printable_lines(&plain) == plain {
+        let _ = error.print();
+    } else {
+        errln!("{}", printable_lines(&plain).trim_end());
     }
 }
 
@@ -242,7 +261,7 @@ fn recorded(journal: &Journal, id: Option<&str>) -> anyhow::Result<Option<RunRec
 /// Prints what was done about `run`, one row for each thing.
 fn print_rows(run: &RunRecord, rows: &[serde_json::Value]) -> anyhow::Result<()> {
     let document = serde_json::json!({ "schema": "depickle/1", "run": run.id, "rows": rows });
-    let text = serde_json::to_string_pretty(&document)?;
+    let text = crate::report::json_text(&document)?;
     outln!("{text}");
     Ok(())
 }

@@ -54,7 +54,7 @@ pub(super) fn runs(args: &Args) -> anyhow::Result<Exit> {
         Format::Json => {
             let rows: Vec<_> = runs.iter().map(as_json).collect();
             let document = json!({ "schema": "depickle/1", "runs": rows });
-            outln!("{}", serde_json::to_string_pretty(&document)?);
+            outln!("{}", crate::report::json_text(&document)?);
         }
         Format::Csv => {
             outln!("run,repository,state,commit,branch,findings,complete,detail");

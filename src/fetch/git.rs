@@ -130,7 +130,10 @@ impl Git<'_> {
         if !self.ask {
             git.env("GIT_TERMINAL_PROMPT", "0");
         }
+        // Where it is no repository, none around it is meant.
+        let around = self.dir.parent().unwrap_or(self.dir);
         git.current_dir(self.dir)
+            .env("GIT_CEILING_DIRECTORIES", around)
             .env("GIT_ALLOW_PROTOCOL", "file:git:http:https:ssh")
             .args(["-c", "http.lowSpeedLimit=1", "-c", "http.lowSpeedTime=60"])
             .args(arguments)

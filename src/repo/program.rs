@@ -9,8 +9,9 @@ use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
 
 use super::store::{Kind, Ref};
 
-/// Where the environment could lead git elsewhere: what `git rev-parse --local-env-vars` lists of places.
-const PLACES: [&str; 11] = [
+/// Where the environment could lead git elsewhere: what `git rev-parse --local-env-vars` lists of places, and what hooks are
+/// given.
+const PLACES: [&str; 15] = [
     "GIT_CONFIG",
     "GIT_DIR",
     "GIT_WORK_TREE",
@@ -22,6 +23,10 @@ const PLACES: [&str; 11] = [
     "GIT_PREFIX",
     "GIT_SHALLOW_FILE",
     "GIT_GRAFT_FILE",
+    "GIT_REPLACE_REF_BASE",
+    "GIT_ATTR_SOURCE",
+    "GIT_IMPLICIT_WORK_TREE",
+    "GIT_QUARANTINE_PATH",
 ];
 
 /// `git` without hooks, monitors, lazy fetches and other places than it is told, to be completed.
@@ -33,8 +38,15 @@ pub(crate) fn git() -> Command {
     git.env("LC_ALL", "C")
         .env("GIT_NO_LAZY_FETCH", "1")
         .env("GIT_NO_REPLACE_OBJECTS", "1")
+        // What it makes libgit2 can read, whatever the user would have made.
+        .envs([
+            ("GIT_DEFAULT_HASH", "sha1"),
+            ("GIT_DEFAULT_REF_FORMAT", "files"),
+        ])
         .args(["-c", "core.hooksPath=/dev/null"])
-        .args(["-c", "core.fsmonitor=false", "-c", "gc.auto=0"]);
+        .args(["-c", "core.fsmonitor=false", "-c", "gc.auto=0"])
+        // Clones are bare; others were named.
+        .args(["-c", "safe.bareRepository=all"]);
     git
 }
 

@@ -4,6 +4,7 @@ use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::Run;
+use crate::text::printable_json;
 
 /// `run` as one JSON document with a final newline.
 ///
@@ -15,18 +16,24 @@ pub(super) fn json(run: &Run) -> serde_json::Result<Vec<u8>> {
 
 /// `value` as a JSON document with a final newline.
 pub(super) fn document(value: &impl Serialize) -> serde_json::Result<Vec<u8>> {
-    let mut bytes = serde_json::to_vec_pretty(value)?;
-    bytes.push(b'\n');
-    Ok(bytes)
+    Ok((json_text(value)? + "\n").into_bytes())
+}
+
+/// `value` as JSON that may reach a terminal.
+///
+/// # Errors
+/// Those of the serialiser.
+pub fn json_text(value: &impl Serialize) -> serde_json::Result<String> {
+    Ok(printable_json(&serde_json::to_string_pretty(value)?))
 }
 
 /// A line for the run, one for each project without its findings, and after each those: `kind` says which it is, and
 /// findings name their project as `root`.
 pub(super) fn lines(run: &Run) -> serde_json::Result<Vec<u8>> {
-    let mut out = Vec::new();
+    let mut out = String::new();
     let mut line = |value: &Value| -> serde_json::Result<()> {
-        serde_json::to_writer(&mut out, value)?;
-        out.push(b'\n');
+        out += &printable_json(&serde_json::to_string(value)?);
+        out.push('\n');
         Ok(())
     };
     let head = json!({"kind": "run", "schema": run.schema, "run": run.run, "tool": run.tool, "projects": run.projects.len()});
@@ -42,7 +49,7 @@ pub(super) fn lines(run: &Run) -> serde_json::Result<Vec<u8>> {
             }))?;
         }
     }
-    Ok(out)
+    Ok(out.into_bytes())
 }
 
 fn kind(kind: &str, value: Value, with: impl FnOnce(&mut serde_json::Map<String, Value>)) -> Value {

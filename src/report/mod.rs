@@ -27,6 +27,7 @@ pub use choices::{Choice, choices};
 pub use csv::line as csv_line;
 pub use diff::unified;
 pub use format::{Format, RenderError, render};
+pub use json::json_text;
 pub use kept::{keep, kept};
 pub use markdown::request;
 pub use text::{Look, explained, several, text};

@@ -102,6 +102,16 @@ fn texts() -> Vec<(&'static str, Vec<u8>, &'static str)> {
         ),
         ("if.py", nested.into_bytes(), "too-large"),
         (
+            "blocks.py",
+            with(
+                "",
+                &(0..1_000)
+                    .map(|n| format!("{}if x:\n", " ".repeat(n)))
+                    .collect::<String>(),
+            ),
+            "nested-too-deep",
+        ),
+        (
             "large.py",
             with("", &"# and so on\n".repeat(4_500_000)),
             "too-large",

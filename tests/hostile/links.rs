@@ -126,6 +126,13 @@ fn a_name_that_leads_out_of_the_repository_leads_nowhere() {
         ("sub", "../../app.py"),
         ("sub", "/app.py"),
         (".GIT", "app.py"),
+        // What becomes `.git` or a folder elsewhere on the disks of other systems.
+        ("git~1", "app.py"),
+        (".git ", "app.py"),
+        (".git::$INDEX_ALLOCATION", "app.py"),
+        (".g\u{200c}it", "app.py"),
+        ("sub", "..\\app.py"),
+        ("sub", "C:app.py"),
     ] {
         let home = Home::new();
         let root = home.repo("shop", &[("app.py", GUIDE)]);
@@ -241,7 +248,14 @@ fn the_callers_git_variables_lead_to_no_other_repository() {
             ("GIT_NAMESPACE", "elsewhere"),
             ("GIT_PREFIX", "elsewhere/"),
             ("GIT_LITERAL_PATHSPECS", "1"),
+            ("GIT_DEFAULT_HASH", "sha256"),
+            ("GIT_DEFAULT_REF_FORMAT", "reftable"),
+            ("GIT_QUARANTINE_PATH", &objects),
+            ("GIT_ATTR_SOURCE", "nothing"),
+            ("GIT_REPLACE_REF_BASE", "refs/heads/"),
+            ("GIT_IMPLICIT_WORK_TREE", "0"),
         ];
+        let url = format!("file://{}", root.display());
         let before = (
             git(&victim, &["for-each-ref"]),
             git(&victim, &["count-objects", "-v"]),
@@ -252,6 +266,8 @@ fn the_callers_git_variables_lead_to_no_other_repository() {
             (&["stage", "shop"], 0),
             (&["rollback"], 0),
             (&["stage", "shop"], 0),
+            // Clones are made in the one format that is read without the git program.
+            (&["scan", &url], if format == "sha1" { 1 } else { 3 }),
         ] {
             let output = home.run_with(args, &variables);
             assert_eq!(

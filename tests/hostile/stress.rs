@@ -2,10 +2,11 @@
 //! the end, and nobody's commit is lost. The program takes its time between a look and an act (`DEPICKLE_FAULT=slow`), and
 //! is killed now and then.
 //!
-//! Seen to fail, each within three turns, when: `Journal::hold` keeps nobody off; entries are appended without the file's lock;
-//! a run's id may be another's; a branch is made over another, or where nobody looked; a branch is deleted without a look at
-//! where it points, or with one before git's lock only; locks of others are taken away after a kill, or those of who was
-//! killed are not.
+//! Seen to fail, in two of three turns or in each: when `Journal::hold` keeps nobody off, when entries are appended without the
+//! file's lock, when a run gets an id that another had in the same second. What needs one moment is held to it by
+//! `racing.rs`, each seen to fail in every turn: a branch made over another that came meanwhile, or deleted without a look at
+//! where it points, or with one before git's lock only; a lock of somebody else's taken away after a kill, and one of who was
+//! killed not taken away.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::io::{BufRead, BufReader, Write};

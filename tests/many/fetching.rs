@@ -404,6 +404,21 @@ fn a_server_of_plain_files_will_do() {
 }
 
 #[test]
+fn what_a_user_has_git_make_is_no_clone() {
+    let home = serving(&["shop"]);
+    let text = "[init]\n\tdefaultObjectFormat = sha256\n\tdefaultRefFormat = reftable\n[safe]\n\tbareRepository = explicit\n";
+    home.write(".gitconfig", text);
+    let url = format!("file://{}", home.path("served/shop.git").display());
+    for _ in 0..2 {
+        let staged = home.run(&["stage", &url]);
+        assert_eq!(code(&staged), 0, "{}", stdout(&staged));
+        let pushed = home.run(&["push"]);
+        assert_eq!(code(&pushed), 0, "{}", stdout(&pushed));
+        assert_eq!(code(&home.run(&["rollback"])), 0);
+    }
+}
+
+#[test]
 fn a_server_that_never_answers_holds_up_nobody() {
     let home = Home::new();
     home.repo("here", &[("app.py", GUIDE)]);

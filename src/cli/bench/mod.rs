@@ -57,7 +57,7 @@ pub(super) fn bench(args: &Args) -> anyhow::Result<Exit> {
         "schema": "depickle-bench/1", "python": measured["python"], "rows": measured["rows"], "notes": notes,
     });
     match args.format {
-        Format::Json => outln!("{}", serde_json::to_string_pretty(&document)?),
+        Format::Json => outln!("{}", crate::report::json_text(&document)?),
         Format::Markdown => out!("{}", table(&document, true)),
         Format::Text => out!("{}", table(&document, false)),
     }

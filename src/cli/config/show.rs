@@ -45,7 +45,7 @@ struct Held {
 pub(in crate::cli) fn config(args: &Args) -> anyhow::Result<Exit> {
     if args.schema {
         let schema = schemars::schema_for!(Config);
-        outln!("{}", serde_json::to_string_pretty(&schema)?);
+        outln!("{}", crate::report::json_text(&schema)?);
         return Ok(Exit::Done);
     }
     if !args.path.exists() {
@@ -107,7 +107,7 @@ pub(in crate::cli) fn config(args: &Args) -> anyhow::Result<Exit> {
                 "not_heeded": ignored,
                 "redefined": redefined,
             });
-            outln!("{}", serde_json::to_string_pretty(&document)?);
+            outln!("{}", crate::report::json_text(&document)?);
         }
         RowFormat::Text => {
             let none = |file: Option<String>| file.unwrap_or_else(|| "none".to_owned());

@@ -116,7 +116,7 @@ pub(super) fn convert(args: &Args) -> anyhow::Result<Exit> {
         RowFormat::Text => out!("{}", show::text(&looked, writes, args.lossy)),
         RowFormat::Json => {
             let json = show::json(&looked, undo.as_deref());
-            outln!("{}", serde_json::to_string_pretty(&json)?);
+            outln!("{}", crate::report::json_text(&json)?);
         }
     }
     if let Some(run) = undo {

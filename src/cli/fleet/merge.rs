@@ -290,7 +290,7 @@ fn proofs(args: &Args, plan: &Plan, parts: &Parts) -> anyhow::Result<Exit> {
             let document = json!({
                 "schema": "depickle/1", "run": plan.run, "executed": is("executed"), "projects": projects,
             });
-            outln!("{}", serde_json::to_string_pretty(&document)?);
+            outln!("{}", crate::report::json_text(&document)?);
         }
         _ => {
             for row in &rows {

@@ -204,7 +204,7 @@ pub(super) fn status(args: &Args) -> anyhow::Result<Exit> {
                 "schema": "depickle/1", "run": plan.run, "command": args.command, "repositories": total, "done": done,
                 "shards": { "all": plan.shards, "ended": ended, "begun": begun }, "slurm": words, "again": again,
             });
-            outln!("{}", serde_json::to_string_pretty(&document)?);
+            outln!("{}", crate::report::json_text(&document)?);
         }
         RowFormat::Text => {
             outln!("run {}: {done} of {total} repositories are done", plan.run);

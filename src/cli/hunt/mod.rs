@@ -74,7 +74,7 @@ pub(super) fn hunt(args: &Args) -> anyhow::Result<Exit> {
         RowFormat::Text => out!("{}", hunt::text(&sources, groups)),
         RowFormat::Json => outln!(
             "{}",
-            serde_json::to_string_pretty(&hunt::json(&sources, groups))?
+            crate::report::json_text(&hunt::json(&sources, groups))?
         ),
     }
     Ok(match (whole, found) {
@@ -234,7 +234,7 @@ fn queries(args: &Args, refusals: &[String]) -> anyhow::Result<Exit> {
     if args.format == RowFormat::Json {
         let document =
             json!({"schema": "depickle-hunt-queries/1", "routes": routes, "queries": all});
-        outln!("{}", serde_json::to_string_pretty(&document)?);
+        outln!("{}", crate::report::json_text(&document)?);
         return Ok(Exit::Done);
     }
     let mut out = String::new();

@@ -117,7 +117,7 @@ pub(super) fn verify(args: &Args) -> anyhow::Result<Exit> {
     };
     match args.format {
         RowFormat::Text => out!("{}", verified.text()),
-        RowFormat::Json => outln!("{}", serde_json::to_string_pretty(&verified)?),
+        RowFormat::Json => outln!("{}", crate::report::json_text(&verified)?),
     }
     let rows = &verified.projects;
     // What is disproven is worse than what is not known.
