@@ -55,7 +55,8 @@ pub(super) struct Parsed {
     pub imported: FxHashSet<Name>,
     /// Modules of the project that it imports.
     pub homes: FxHashSet<FileId>,
-    /// Names at module level that stand for others: `from .codec import unpack as decode`, `load = codec.load`.
+    /// Names at module level that stand for others: `from .codec import unpack as decode`, `load = codec.load`,
+    /// `class Sub(Base)`.
     pub aliases: Vec<(Name, Name)>,
     /// Names that it mentions anywhere, as such.
     pub mentioned: FxHashSet<Name>,
@@ -203,6 +204,12 @@ impl Parsed {
                     for target in targets {
                         aliases.extend(names.0.iter().map(|name| (name.clone(), target.clone())));
                     }
+                }
+                // Who makes one of these makes one of those.
+                Stmt::ClassDef(node) => {
+                    let bases = node.arguments.iter().flat_map(|a| &a.args);
+                    let bases = bases.filter_map(|base| crate::python::dotted(base)?.pop());
+                    aliases.extend(bases.map(|base| (Name::new(base), node.name.id.clone())));
                 }
                 // `READERS.append(read)`.
                 Stmt::Expr(node) => {
