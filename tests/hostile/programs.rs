@@ -69,6 +69,22 @@ const KEYS: [&str; 34] = [
     "sendemail.smtpServer",
 ];
 
+/// Where the caller names programs to git.
+const OWN: [&str; 12] = [
+    "GIT_EXTERNAL_DIFF",
+    "GIT_PAGER",
+    "GIT_EDITOR",
+    "GIT_SEQUENCE_EDITOR",
+    "GIT_ASKPASS",
+    "GIT_PROXY_COMMAND",
+    "GIT_SSH",
+    "GIT_SSH_COMMAND",
+    "SSH_ASKPASS",
+    "PAGER",
+    "EDITOR",
+    "VISUAL",
+];
+
 /// Puts `program` wherever the repository at `root` can name one.
 fn arm(home: &Home, name: &str, program: &Path) {
     let root = home.path(name);
@@ -143,6 +159,13 @@ fn no_program_of_a_repository_runs() {
                 ("app.py", GUIDE),
                 (".gitattributes", "*.txt filter=x\n*.py diff=x merge=x\n"),
                 ("a.txt", "x\n"),
+                (
+                    ".gitmodules",
+                    &format!(
+                        "[submodule \"lib\"]\n\tpath = ../lib\n\turl = ext::{0}\n\tupdate = !{0}\n",
+                        trap.display()
+                    ),
+                ),
             ],
         );
         let lost = git(&root, &["rev-parse", "HEAD:a.txt"]);
@@ -153,6 +176,7 @@ fn no_program_of_a_repository_runs() {
         )
         .unwrap();
         arm(&home, "evil", &trap);
+        let hooks = home.path("hooks");
         // It would be noticed: git runs the monitor.
         let _ = std::process::Command::new("git")
             .args(["status"])
@@ -184,14 +208,18 @@ fn no_program_of_a_repository_runs() {
             &["init", "evil"],
             &["config", "evil"],
         ] {
-            // As little of the caller's own as a test can have: his editor and pager are not the repository's.
-            let output = home.run_with(
-                args,
-                &[
-                    ("GIT_CONFIG_GLOBAL", "/dev/null"),
-                    ("GIT_TERMINAL_PROMPT", "0"),
-                ],
-            );
+            // Not even the caller's own, where a command has no need of them.
+            let own = OWN.map(|name| (name, trap.to_str().unwrap()));
+            let config = [
+                ("GIT_CONFIG_GLOBAL", "/dev/null"),
+                ("GIT_TERMINAL_PROMPT", "0"),
+                ("GIT_CONFIG_COUNT", "2"),
+                ("GIT_CONFIG_KEY_0", "core.fsmonitor"),
+                ("GIT_CONFIG_VALUE_0", trap.to_str().unwrap()),
+                ("GIT_CONFIG_KEY_1", "core.hooksPath"),
+                ("GIT_CONFIG_VALUE_1", hooks.to_str().unwrap()),
+            ];
+            let output = home.run_with(args, &[&own[..], &config].concat());
             assert!(
                 !ran.exists(),
                 "{format} {args:?} ran {}",

@@ -61,6 +61,8 @@ fn files_that_change_and_vanish_while_they_are_read_are_no_trouble() {
 fn a_commit_while_a_run_goes_on_is_neither_lost_nor_in_the_way() {
     let home = Home::new();
     let root = home.repo("shop", &[("app.py", GUIDE)]);
+    // Which would begin at some number of commits.
+    git(&root, &["config", "gc.auto", "0"]);
     let done = AtomicBool::new(false);
     std::thread::scope(|scope| {
         let user = scope.spawn(|| {

@@ -276,23 +276,16 @@ impl Stress {
 
     /// Nobody is at work any more: what is recorded is what is there.
     fn settled(&self) {
-        // What was killed may have left git at work.
         for name in NAMES {
+            // Whose these are nobody can tell, and the user is told to take them away; but git may be at work for who was killed.
+            let own = ["config.lock", "packed-refs.lock"];
+            let own = own.map(|lock| self.home.path(name).join(".git").join(lock));
             let begun = Instant::now();
-            while !locks(&self.home.path(name)).is_empty()
-                && begun.elapsed() < Duration::from_secs(5)
+            while own.iter().any(|lock| lock.exists()) && begun.elapsed() < Duration::from_secs(30)
             {
                 std::thread::sleep(Duration::from_millis(50));
             }
-            for lock in locks(&self.home.path(name)) {
-                // Whose these are nobody can tell: the user is told to take them away.
-                if ["config.lock", "packed-refs.lock"]
-                    .iter()
-                    .any(|own| lock.ends_with(own))
-                {
-                    std::fs::remove_file(lock).unwrap();
-                }
-            }
+            own.iter().for_each(|lock| drop(std::fs::remove_file(lock)));
         }
         // Whatever was left in the middle is brought to an end: by going on, or by taking it back.
         let runs = self.runs();
