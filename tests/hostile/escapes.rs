@@ -77,8 +77,8 @@ fn whatever_a_command_says_of_a_name_is_tame() {
         vec!["runs"],
         vec!["runs", "--format", "csv"],
         vec!["runs", EVIL],
-        vec!["push", "--dry-run"],
-        vec!["push", "--remote", EVIL],
+        vec!["push", "RUN"],
+        vec!["push", "RUN", "--remote", EVIL],
         vec!["verify", EVIL],
         vec!["rollback"],
         vec!["rollback", EVIL],
@@ -103,6 +103,15 @@ fn whatever_a_command_says_of_a_name_is_tame() {
         vec![EVIL],
     ]);
     for args in all {
+        let newest = || -> Option<String> {
+            let runs = home.json(&["runs", "--format", "json"]);
+            Some(runs["runs"][0]["run"].as_str()?.to_owned())
+        };
+        let run = newest().unwrap_or_default();
+        let args: Vec<&str> = args
+            .into_iter()
+            .map(|arg| if arg == "RUN" { &run } else { arg })
+            .collect();
         let output = home.run(&args);
         assert_ne!(code(&output), 101, "{args:?}: {}", stderr(&output));
         let out = match args[0] {

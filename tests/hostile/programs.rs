@@ -3,7 +3,7 @@
 use std::fs;
 use std::path::Path;
 
-use crate::home::{GUIDE, Home, code, git, stderr};
+use crate::home::{GUIDE, Home, code, git, stderr, stdout};
 
 const HOOKS: [&str; 24] = [
     "applypatch-msg",
@@ -185,6 +185,7 @@ fn no_program_of_a_repository_runs() {
         assert!(ran.exists(), "the trap does not work");
         fs::remove_file(&ran).unwrap();
 
+        let mut run = String::new();
         for args in [
             &["scan", "evil"][..],
             &["scan", "evil", "--base", "main", "--format", "sarif"],
@@ -192,8 +193,8 @@ fn no_program_of_a_repository_runs() {
             &["diff", "evil", "--save", "plan.json"],
             &["stage", "evil", "--split", "owner", "--signoff"],
             &["runs"],
-            &["push", "--dry-run"],
-            &["push"],
+            &["push", "RUN", "--open"],
+            &["push", "RUN"],
             &["verify", "evil"],
             &["rollback"],
             &["stage", "--plan", "plan.json"],
@@ -219,7 +220,16 @@ fn no_program_of_a_repository_runs() {
                 ("GIT_CONFIG_KEY_1", "core.hooksPath"),
                 ("GIT_CONFIG_VALUE_1", hooks.to_str().unwrap()),
             ];
-            let output = home.run_with(args, &[&own[..], &config].concat());
+            let newest = run.clone();
+            let args: Vec<&str> = args
+                .iter()
+                .map(|arg| if *arg == "RUN" { newest.as_str() } else { arg })
+                .collect();
+            let output = home.run_with(&args, &[&own[..], &config].concat());
+            if args[0] == "runs" {
+                let told = stdout(&output);
+                run = told.split_whitespace().next().unwrap().to_owned();
+            }
             assert!(
                 !ran.exists(),
                 "{format} {args:?} ran {}",

@@ -412,7 +412,7 @@ fn what_a_user_has_git_make_is_no_clone() {
     for _ in 0..2 {
         let staged = home.run(&["stage", &url]);
         assert_eq!(code(&staged), 0, "{}", stdout(&staged));
-        let pushed = home.run(&["push"]);
+        let pushed = home.run(&["push", &id(&home)]);
         assert_eq!(code(&pushed), 0, "{}", stdout(&pushed));
         assert_eq!(code(&home.run(&["rollback"])), 0);
     }
