@@ -134,7 +134,7 @@ impl Paused {
         self.child.wait_with_output().unwrap()
     }
 
-    fn is_killed(mut self) {
+    fn killed(mut self) {
         self.child.kill().unwrap();
         self.child.wait().unwrap();
         fs::remove_file(self.go).unwrap();
@@ -193,7 +193,7 @@ fn while_a_branch_is_deleted_git_keeps_others_off_it_and_a_kill_does_not_do_so_f
     let back = Paused::before("deleting", &home, &["rollback"]);
     let refused = tried(&root, &["update-ref", FULL, &own, &made]);
     assert!(stderr(&refused).contains(".lock"), "{}", stderr(&refused));
-    back.is_killed();
+    back.killed();
     let refused = tried(&root, &["update-ref", FULL, &own, &made]);
     assert!(stderr(&refused).contains(".lock"), "{}", stderr(&refused));
     let back = home.run(&["rollback"]);
@@ -206,7 +206,7 @@ fn while_a_branch_is_deleted_git_keeps_others_off_it_and_a_kill_does_not_do_so_f
 fn a_lock_of_somebody_elses_is_not_taken_away_after_a_kill() {
     for format in ["sha1", "sha256"] {
         let (home, root, own) = with_own(format);
-        Paused::before("make", &home, &["stage", "shop"]).is_killed();
+        Paused::before("make", &home, &["stage", "shop"]).killed();
         let mut user = Command::new("git");
         let user = user.arg("-C").arg(&root).args(["update-ref", "--stdin"]);
         let user = user.stdin(Stdio::piped()).stdout(Stdio::piped());
