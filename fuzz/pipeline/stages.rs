@@ -11,16 +11,15 @@ pub mod plan;
 pub mod project;
 #[path = "../../src/python/mod.rs"]
 pub mod python;
-#[path = "../../src/text.rs"]
-pub mod text;
 #[path = "../../src/trace/mod.rs"]
 pub mod trace;
-// Its files are in a folder of its own, which a path to the file alone does not say.
+// Their files are in folders of their own, which a path to the file alone does not say.
 #[path = "../../src"]
-mod last {
+mod others {
     pub mod check;
+    pub mod text;
 }
-pub use last::check;
+pub use others::{check, text};
 
 #[path = "../../tests/support/holds.rs"]
 mod holds;
