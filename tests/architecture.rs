@@ -126,6 +126,30 @@ fn only_python_knows_the_parser_and_only_repo_knows_git2() {
 }
 
 #[test]
+fn what_is_fuzzed_by_its_file_has_no_files_of_its_own() {
+    // A path to a file does not say where those are: it would not compile, and nobody compiles it but to fuzz.
+    let fuzz = root().with_file_name("fuzz");
+    for crate_of in ["pickle/pickle.rs", "pipeline/stages.rs"] {
+        let text = std::fs::read_to_string(fuzz.join(crate_of)).expect("a fuzz target");
+        let mut seen = 0;
+        for path in text.split("#[path = \"../../src/").skip(1) {
+            let path = path.split('"').next().expect("a path");
+            seen += 1;
+            if path.ends_with("/mod.rs") {
+                continue;
+            }
+            let folder = root().join(path).with_extension("");
+            assert!(
+                !folder.is_dir(),
+                "{crate_of}: {path} has {}",
+                folder.display()
+            );
+        }
+        assert!(seen > 0, "{crate_of}");
+    }
+}
+
+#[test]
 fn the_reader_of_the_line_sees_grouped_names() {
     assert_eq!(
         used("use crate::{repo, text::Span};\n// crate::cli\ncrate::pack::Model"),
