@@ -9,7 +9,8 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use rustc_hash::{FxHashMap, FxHashSet, FxHasher};
 
 use crate::defect::caught;
-use crate::python::{SourceFile, is_notebook, view};
+use crate::python::ast::{Stmt, StmtFunctionDef};
+use crate::python::{Import, Outline, Scopes, SourceFile, is_notebook, span, view};
 
 /// Index of a file in its project.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -24,6 +25,8 @@ struct ProjectFile {
     view: OnceLock<Option<Vec<u8>>>,
     /// Boxed: most files are never parsed.
     source: OnceLock<Box<SourceFile>>,
+    /// Of a file that was not parsed when it was first asked for names.
+    outline: OnceLock<Option<Box<Outline>>>,
 }
 
 impl ProjectFile {
@@ -33,6 +36,7 @@ impl ProjectFile {
             bytes,
             view: OnceLock::new(),
             source: OnceLock::new(),
+            outline: OnceLock::new(),
         })
     }
 }
@@ -157,7 +161,85 @@ impl Project {
         seen
     }
 
-    /// Whether `file` has been parsed.
+    /// The outline of `file`, unless it was parsed before somebody asked, or has none.
+    fn outline(&self, file: FileId) -> Option<&Outline> {
+        let known = self.files.get(file.0)?;
+        let read = || match known.source.get() {
+            Some(_) => None,
+            None => Outline::read(&known.path, &known.bytes).map(Box::new),
+        };
+        known.outline.get_or_init(read).as_deref()
+    }
+
+    /// Statements of `file`'s top level, where functions may lack their bodies: see [`Project::code`].
+    pub fn body(&self, file: FileId) -> &[Stmt] {
+        match self.outline(file) {
+            Some(outline) => outline.body(),
+            None => &self.source(file).module().body,
+        }
+    }
+
+    /// The scopes of `file`, as far as what its module binds. Others may lack theirs: see [`Project::scopes_at`].
+    pub fn outer_scopes(&self, file: FileId) -> &Scopes {
+        match self.outline(file) {
+            Some(outline) => outline.scopes(),
+            None => self.source(file).scopes(),
+        }
+    }
+
+    /// What `function` of `file` does.
+    pub fn code<'p>(&'p self, file: FileId, function: &'p StmtFunctionDef) -> &'p [Stmt] {
+        let start = span(function).start;
+        let outline = self
+            .outline(file)
+            .filter(|outline| outline.is_hollow(start));
+        let whole = outline.and_then(|outline| {
+            let alone = outline.function(start);
+            alone.or_else(|| self.source(file).function_at(start))
+        });
+        &whole.unwrap_or(function).body
+    }
+
+    /// The same, if its text says one of `words`; of a function that is there already, in any case.
+    pub fn code_saying<'p>(
+        &'p self,
+        file: FileId,
+        function: &'p StmtFunctionDef,
+        words: &[&str],
+    ) -> &'p [Stmt] {
+        let start = span(function).start;
+        let text = self
+            .outline(file)
+            .and_then(|outline| outline.body_text(start));
+        match text.is_none_or(|text| words.iter().any(|word| text.contains(word))) {
+            true => self.code(file, function),
+            false => &[],
+        }
+    }
+
+    /// Scopes of `file` that hold those at `offset`; what is around a function may be missing.
+    pub fn scopes_at(&self, file: FileId, offset: usize) -> &Scopes {
+        let alone = self
+            .outline(file)
+            .and_then(|outline| outline.scopes_at(offset));
+        alone.unwrap_or_else(|| self.source(file).scopes())
+    }
+
+    /// Every import of `file`, whatever its scope.
+    pub fn imports(&self, file: FileId) -> Vec<&Import> {
+        let seen = self.outline(file).and_then(Outline::imports);
+        seen.unwrap_or_else(|| self.source(file).scopes().imports().collect())
+    }
+
+    /// The text of `file`.
+    pub fn text(&self, file: FileId) -> &str {
+        match self.outline(file) {
+            Some(outline) => outline.text(),
+            None => self.source(file).text(),
+        }
+    }
+
+    /// Whether `file` has been parsed whole.
     pub fn is_parsed(&self, file: FileId) -> bool {
         self.files
             .get(file.0)
@@ -200,7 +282,8 @@ impl Project {
     pub fn module(&self, from: FileId, name: &str) -> Option<FileId> {
         let undotted = name.trim_start_matches('.');
         let first = undotted.split('.').next().unwrap_or(undotted);
-        if !first.is_empty() && !self.paths().names.contains(&hash(first)) {
+        let paths = self.paths();
+        if !first.is_empty() && !paths.names.contains(&hash(first)) {
             return None;
         }
         let here = parent(self.path(from));
@@ -213,23 +296,33 @@ impl Project {
             }
             return self.at(base, &tail);
         }
-        // A package's own folder is not where absolute imports look (its `pickle.py` is not `pickle`).
-        let mut base = here;
-        loop {
-            if let Some(found) = self.at(base, &tail)
-                && self.by_path(&join(base, "__init__.py")).is_none()
-            {
-                return Some(found);
-            }
-            if base.is_empty() {
-                break;
-            }
-            base = parent(base);
+        // A package's own folder is not where absolute imports look (its `pickle.py` is not `pickle`). Most folders have nothing
+        // of the name, which is seen without a text for each.
+        let mut ends: Vec<(usize, u64)> = vec![(0, ROOT)];
+        for (start, part) in parts(here) {
+            let around = ends.last().map_or(ROOT, |(_, around)| *around);
+            ends.push((start + part.len(), below(around, part)));
         }
-        self.at("src", &tail)
+        let mut bases = ends
+            .iter()
+            .rev()
+            .filter(|(_, base)| paths.holds(*base, &tail));
+        let found = bases.find_map(|(end, _)| {
+            let base = here.get(..*end)?;
+            let found = self.at(base, &tail)?;
+            self.by_path(&join(base, "__init__.py"))
+                .is_none()
+                .then_some(found)
+        });
+        found.or_else(|| self.at("src", &tail))
     }
 
     fn at(&self, base: &str, tail: &str) -> Option<FileId> {
+        let paths = self.paths();
+        let folder = parts(base).fold(ROOT, |around, (_, part)| below(around, part));
+        if !paths.holds(folder, tail) {
+            return None;
+        }
         let mut path = join(base, tail);
         let stem = path.len();
         let ends = [".py", "/__init__.py", ".pyx"];
@@ -252,6 +345,8 @@ struct Paths {
     files: FxHashMap<String, FileId>,
     /// Names of files and folders, by their hash: what is not among them, no import finds.
     names: FxHashSet<u64>,
+    /// The same with the folders around each: what is not among them is not there.
+    places: FxHashSet<u64>,
 }
 
 impl Paths {
@@ -259,19 +354,60 @@ impl Paths {
     fn of<'f>(paths: impl Iterator<Item = &'f str>) -> Paths {
         let mut files = FxHashMap::default();
         let mut names = FxHashSet::default();
-        let mut before = "";
+        let mut places = FxHashSet::default();
+        let (mut before, mut around) = ("", ROOT);
         for (n, path) in paths.enumerate() {
             files.insert(path.to_owned(), FileId(n));
             let (folder, file) = path.rsplit_once('/').unwrap_or(("", path));
             let stem = file.rsplit_once('.').map_or(file, |(stem, _)| stem);
-            names.insert(hash(stem));
             if folder != before {
                 names.extend(folder.split('/').map(hash));
+                around = ROOT;
+                for (_, part) in parts(folder) {
+                    around = below(around, part);
+                    places.insert(around);
+                }
                 before = folder;
             }
+            names.insert(hash(stem));
+            places.insert(below(around, stem));
         }
-        Paths { files, names }
+        Paths {
+            files,
+            names,
+            places,
+        }
     }
+
+    /// Whether the folder `base` may hold `tail`, a path without its ending.
+    fn holds(&self, base: u64, tail: &str) -> bool {
+        let mut around = base;
+        parts(tail).all(|(_, part)| {
+            around = below(around, part);
+            self.places.contains(&around)
+        })
+    }
+}
+
+/// The parts of a path and where they start; the root has none.
+fn parts(path: &str) -> impl Iterator<Item = (usize, &str)> {
+    let mut at = 0;
+    path.split('/').filter_map(move |part| {
+        let start = at;
+        at += part.len() + 1;
+        (!path.is_empty()).then_some((start, part))
+    })
+}
+
+/// The root, as a folder around others.
+const ROOT: u64 = 0;
+
+/// What is called `name` in the folder `around`, by its hash.
+fn below(around: u64, name: &str) -> u64 {
+    let mut hasher = FxHasher::default();
+    hasher.write_u64(around);
+    name.hash(&mut hasher);
+    hasher.finish()
 }
 
 fn hash(name: &str) -> u64 {

@@ -7,10 +7,12 @@ mod decode;
 mod magics;
 mod nesting;
 mod notebook;
+mod outline;
 mod scope;
 mod style;
 
 pub use decode::Encoding;
+pub use outline::Outline;
 pub use rustpython_ast as ast;
 pub use rustpython_text_size::Ranged;
 pub use scope::{Bound, Chain, ChainRole, Import, ScopeId, Scopes, dotted};
@@ -433,6 +435,15 @@ impl SourceFile {
         inner.reverse();
         nodes.append(&mut inner);
         nodes
+    }
+
+    /// The function whose syntax starts at `start`.
+    pub fn function_at(&self, start: usize) -> Option<&ast::StmtFunctionDef> {
+        let mut around = self.ancestors(Span::new(start, start + 1)).into_iter();
+        around.find_map(|node| match node {
+            AnyNodeRef::StmtFunctionDef(node) if span(node).start == start => Some(node),
+            _ => None,
+        })
     }
 
     /// The whole text as a span.

@@ -45,6 +45,31 @@ pub(super) fn is_too_deep(text: &str, most: Most) -> bool {
     scan.reused && Scan::new(text, most, true).run().is_none()
 }
 
+/// A line that goes on in brackets, strings and after backslashes.
+#[derive(Debug)]
+pub(super) struct Line {
+    /// Where it starts, and where its code does.
+    pub start: usize,
+    pub at: usize,
+    /// Its first colon outside of brackets.
+    pub colon: Option<usize>,
+}
+
+impl Line {
+    /// How far it is indented, in bytes.
+    pub fn width(&self) -> usize {
+        self.at - self.start
+    }
+}
+
+/// The lines of `text` that have code; nothing when it nests deeper than `most`, or the parser may see others.
+pub(super) fn lines(text: &str, most: Most) -> Option<Vec<Line>> {
+    let mut scan = Scan::new(text, most, false);
+    scan.lines = Some(Vec::new());
+    scan.run()?;
+    scan.lines.filter(|_| !scan.reused && scan.open.is_empty())
+}
+
 struct Scan<'t> {
     bytes: &'t [u8],
     at: usize,
@@ -62,6 +87,8 @@ struct Scan<'t> {
     old: bool,
     /// A field holds its own string's quotes.
     reused: bool,
+    /// Those that were seen, as long as they are sure.
+    lines: Option<Vec<Line>>,
 }
 
 /// Nothing when it is too deep.
@@ -80,6 +107,7 @@ impl<'t> Scan<'t> {
             most,
             old,
             reused: false,
+            lines: None,
         }
     }
 
@@ -89,6 +117,7 @@ impl<'t> Scan<'t> {
 
     fn run(&mut self) -> Within {
         self.indent()?;
+        self.line(0);
         while self.at < self.bytes.len() {
             match self.open.last() {
                 Some((Open::Text(quote), _)) => self.text(*quote)?,
@@ -157,10 +186,18 @@ impl<'t> Scan<'t> {
             b'\n' | b'\r' => return self.newline(),
             b'(' | b'[' | b'{' => self.push(Open::Bracket)?,
             // Any closes what is open: here it is code, so that this is a bracket or a field.
+            b')' | b']' | b'}' if self.open.is_empty() => self.lines = None,
             b')' | b']' | b'}' => self.pop(),
             b',' | b';' => self.reset(),
             b':' if matches!(self.open.last(), Some((Open::Field, _))) => self.push(Open::Spec)?,
             b' ' | b'\t' => self.space()?,
+            b':' if self.open.is_empty() => {
+                let line = self.lines.as_mut().and_then(|lines| lines.last_mut());
+                if let Some(line) = line {
+                    line.colon = line.colon.or(Some(self.at));
+                }
+                self.count()?;
+            }
             _ => self.count()?,
         }
         self.at += 1;
@@ -180,6 +217,7 @@ impl<'t> Scan<'t> {
     /// The line ends here.
     fn newline(&mut self) -> Within {
         self.at += line_end(self.bytes, self.at);
+        let start = self.at;
         if self.open.is_empty() {
             self.reset();
             self.base = 0;
@@ -187,11 +225,26 @@ impl<'t> Scan<'t> {
         self.indent()?;
         if self.open.is_empty() {
             self.base = self.columns.len();
+            self.line(start);
             return Some(());
+        }
+        // The parser may take it for the end of what is open.
+        let rest = self.bytes.get(self.at..).unwrap_or_default();
+        if rest.starts_with(b"def ") || rest.starts_with(b"class ") {
+            self.lines = None;
         }
         match self.byte(0).is_some_and(|b| b.is_ascii_alphabetic()) {
             true => self.count(),
             false => Some(()),
+        }
+    }
+
+    /// A line starts at `start`, and its code here.
+    fn line(&mut self, start: usize) {
+        let is_code = !matches!(self.byte(0), None | Some(b'\n' | b'\r' | b'#'));
+        if let (true, Some(lines)) = (is_code, &mut self.lines) {
+            let (at, colon) = (self.at, None);
+            lines.push(Line { start, at, colon });
         }
     }
 
@@ -264,6 +317,9 @@ impl<'t> Scan<'t> {
             if end.is_err() && self.quote().is_some() {
                 return None;
             }
+            if end.is_err() {
+                self.lines = None;
+            }
             self.at = end.unwrap_or_else(|end| end);
             return Some(());
         }
@@ -283,6 +339,7 @@ impl<'t> Scan<'t> {
             None => {}
             Some(b'\\') => self.at += escaped(self.bytes, self.at, quote),
             Some(b'\n' | b'\r') if !quote.triple => {
+                self.lines = None;
                 self.pop();
                 if self.quote().is_some() {
                     return None;
@@ -339,7 +396,10 @@ impl<'t> Scan<'t> {
             }
             Some(b'\\') => self.at += escaped(self.bytes, self.at, quote),
             Some(b'\n' | b'\r') if quote.triple => self.at += 1,
-            Some(b'\n' | b'\r') => self.end(quote),
+            Some(b'\n' | b'\r') => {
+                self.lines = None;
+                self.end(quote);
+            }
             Some(_) => self.close(quote),
         }
         Some(())

@@ -191,8 +191,8 @@ impl<'a> Machine<'a> {
 
     /// Names of functions and classes of `file` that may lead to loads.
     pub(super) fn leading_names(&mut self, file: FileId) -> Vec<Name> {
-        let body = &self.project.source(file).module().body;
-        let names = body.iter().filter_map(|stmt| match stmt {
+        let body = self.project.body(file).iter();
+        let names = body.filter_map(|stmt| match stmt {
             ast::Stmt::FunctionDef(node) => Some(node.name.id.clone()),
             ast::Stmt::ClassDef(node) => Some(node.name.id.clone()),
             _ => None,

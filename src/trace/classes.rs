@@ -15,7 +15,7 @@ use super::uses::Doing;
 use super::value::{Arguments, Atom, Const, Container, Def, Instance, Kind, Value};
 use crate::python::ast::name::Name;
 use crate::python::ast::{self, Expr, Stmt};
-use crate::python::span;
+use crate::python::{dotted, span};
 
 /// The field that holds what a reader such as `pickle.Unpickler` was made with.
 pub(super) const READS: &str = " reads";
@@ -53,7 +53,7 @@ impl<'a> Machine<'a> {
                 }
             }
         }
-        let keeps_files = keeps_files(node);
+        let keeps_files = keeps_files(self.project, file, node);
         // Methods refer to their class while its body is still running.
         let before = Class {
             bases: bases.clone(),
@@ -84,8 +84,9 @@ impl<'a> Machine<'a> {
                 && let Expr::Name(name) = &*field.target
             {
                 annotated.push(name.id.clone());
-                let source = self.source();
-                let names = source.names(0, &field.annotation);
+                let scopes = self.project.outer_scopes(file);
+                let parts = dotted(&field.annotation);
+                let names = parts.map_or_else(Vec::new, |parts| scopes.resolve(0, &parts));
                 if !names.is_empty() && names.iter().all(|name| self.model.stops(name)) {
                     harmless.push(name.id.clone());
                 }
@@ -307,7 +308,7 @@ impl<'a> Machine<'a> {
         let Some(own) = own.map(|parameter| &parameter.name().id) else {
             return false;
         };
-        for stmt in &node.body {
+        for stmt in self.project.code(function.def.file, node) {
             let targets = match stmt {
                 Stmt::Assign(node) => node.targets.as_slice(),
                 Stmt::AnnAssign(node) if node.value.is_some() => {

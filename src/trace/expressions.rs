@@ -413,20 +413,20 @@ impl<'a> Machine<'a> {
         if frame.nonlocals.contains(name) || frame.globals.contains(name) {
             return false;
         }
-        let scopes = self.project.source(frame.file).scopes();
+        // Lambdas bind parameters alone.
+        let Some(Code::Def(node)) = self.function_at(def).map(|function| function.code) else {
+            return false;
+        };
+        let scopes = self.project.scopes_at(frame.file, def.start);
         let scope = scopes.at(def.start);
         if scope == 0 || scopes.bound_in(scope, name).is_empty() {
             return false;
         }
         // The variable of a comprehension is its own.
-        match self.function_at(def).map(|function| function.code) {
-            Some(Code::Def(node)) => {
-                let mut targets = Targets(Vec::new());
-                node.body.iter().for_each(|stmt| targets.visit_stmt(stmt));
-                !targets.0.iter().any(|target| target == name)
-            }
-            _ => false,
-        }
+        let mut targets = Targets(Vec::new());
+        let body = self.project.code(frame.file, node).iter();
+        body.for_each(|stmt| targets.visit_stmt(stmt));
+        !targets.0.iter().any(|target| target == name)
     }
 
     fn variable(&mut self, name: &str, env: &Env) -> Value {
@@ -445,7 +445,8 @@ impl<'a> Machine<'a> {
             return value;
         }
         // A name this file binds, on a way that was not taken, is not the builtin.
-        match self.source().scopes().bound_in(0, name).is_empty() {
+        let scopes = self.project.outer_scopes(file);
+        match scopes.bound_in(0, name).is_empty() {
             true => self.unbound(file, name),
             false => Value::unknown(),
         }

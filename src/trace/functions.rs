@@ -374,7 +374,8 @@ impl<'a> Machine<'a> {
         self.bind_parameters(function, instance, arguments, &mut env);
         match function.code {
             Code::Def(node) => {
-                self.block(&node.body, &mut env);
+                let project = self.project;
+                self.block(project.code(function.def.file, node), &mut env);
                 if !env.dead {
                     self.returned(Const::None.into(), &env);
                 }

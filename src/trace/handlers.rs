@@ -283,8 +283,8 @@ impl<'a> Machine<'a> {
             .map(|b| b.rsplit('.').next().unwrap_or(b).to_owned());
         let project = self.project;
         let own = self.lineage(class).into_iter().skip(1).map(|def| {
-            let source = project.source(def.file);
-            let text = source.slice(crate::text::Span::new(def.start, def.start + 200));
+            let text = project.text(def.file);
+            let text = text.get(def.start..def.start + 200).unwrap_or_default();
             let name = text.split("class ").nth(1).unwrap_or("");
             let end = |c: char| !(c.is_alphanumeric() || c == '_');
             name.split(end).next().unwrap_or("").to_owned()

@@ -126,7 +126,7 @@ impl<'a> Machine<'a> {
             return *known;
         }
         let yields = match function.code {
-            Code::Def(node) => yields(&node.body),
+            Code::Def(node) => yields(self.project.code(function.def.file, node)),
             Code::Lambda(_) => Yields::Never,
         };
         self.yielding.insert(function.def, yields);

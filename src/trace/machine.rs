@@ -329,7 +329,7 @@ impl<'a> Machine<'a> {
         if let Some(used) = self.uses.get(&file) {
             return Rc::clone(used);
         }
-        let imports = self.project.source(file).scopes().imports();
+        let imports = self.project.imports(file).into_iter();
         let used = self
             .model
             .used(imports.map(|import| import.target.as_str()));
@@ -340,7 +340,9 @@ impl<'a> Machine<'a> {
 
     /// Source text at `place` on one line, shortened.
     pub fn snippet(&self, place: Place) -> String {
-        let text = self.project.source(place.file).slice(place.span);
+        let span = place.span;
+        let text = self.project.text(place.file).get(span.start..span.end);
+        let text = text.unwrap_or_default();
         let mut line = String::new();
         for word in text.split_whitespace() {
             if !line.is_empty() {

@@ -199,7 +199,7 @@ impl<'a> Machine<'a> {
     /// Interprets the whole top level of `file`.
     pub fn whole_module(&mut self, file: FileId) {
         let project = self.project;
-        let body = &project.source(file).module().body;
+        let body = project.body(file);
         self.begin_module(body.len());
         self.modules.entry(file).or_default();
         self.frames.push(Frame::new(file));
@@ -228,7 +228,7 @@ impl<'a> Machine<'a> {
             return Rc::clone(names);
         }
         let project = self.project;
-        let names = Rc::new(Names::of(&project.source(file).module().body));
+        let names = Rc::new(Names::of(project.body(file)));
         self.names.insert(file, Rc::clone(&names));
         names
     }
@@ -338,7 +338,7 @@ impl<'a> Machine<'a> {
 
     /// A name that nothing in `file` binds: a builtin, or brought by a star import from outside.
     pub fn unbound(&self, file: FileId, name: &str) -> Value {
-        let scopes = self.project.source(file).scopes();
+        let scopes = self.project.outer_scopes(file);
         let mut names = scopes.resolve(0, &[name.to_owned()]);
         // Of several star imports the last that is known to bring it does.
         let stars = scopes.bound_in(0, "*").iter().rev();

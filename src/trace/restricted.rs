@@ -67,7 +67,7 @@ impl<'a> Machine<'a> {
             .skip(1)
             .find_map(|base| self.restrictions.get(&base).copied());
         let restriction = match (own, inherited) {
-            (Some(function), _) => self.judged(function),
+            (Some(function), _) => self.judged(self.project.code(def.file, function)),
             (None, Some(inherited)) => inherited,
             (None, None) => Restriction::Forwards("no-find-class"),
         };
@@ -82,14 +82,14 @@ impl<'a> Machine<'a> {
         })
     }
 
-    fn judged(&self, function: &ast::StmtFunctionDef) -> Restriction {
+    fn judged(&self, body: &[Stmt]) -> Restriction {
         let mut judge = Judge {
             forwards: None,
             lists: Vec::new(),
             found: Vec::new(),
         };
         // Falling off the end gives None, which no pickle can call.
-        judge.block(&function.body, false);
+        judge.block(body, false);
         if let Some(why) = judge.forwards {
             return Restriction::Forwards(why);
         }
@@ -153,7 +153,7 @@ impl<'a> Machine<'a> {
                     Expr::Attribute(node) => node.attr.as_str(),
                     _ => "",
                 };
-                let body = &self.source().module().body;
+                let body = self.project.body(self.file());
                 assigned(body, name)
                     .map(|value| self.literals_of(value, depth - 1))
                     .unwrap_or_default()

@@ -13,6 +13,7 @@ use super::machine::{Machine, Owner};
 use super::taint::Taint;
 use super::value::{Arguments, Atom, Value};
 use crate::pack::{Shape, Store, Trust};
+use crate::project::{FileId, Project};
 use crate::python::ast::visitor::{self, Visitor};
 use crate::python::ast::{self, Expr, Stmt};
 
@@ -173,7 +174,9 @@ impl<'a> Machine<'a> {
 
 /// Whether `class` is a store: one method writes what it is given into a file, another reads one, in a place of the
 /// instance's own, under names that callers give.
-pub(super) fn keeps_files(class: &ast::StmtClassDef) -> bool {
+pub(super) fn keeps_files(project: &Project, file: FileId, class: &ast::StmtClassDef) -> bool {
+    /// What opens a file, or its path.
+    const OPENS: [&str; 3] = ["open", "_bytes", "_text"];
     let (mut writes, mut reads) = (false, false);
     for stmt in &class.body {
         let Stmt::FunctionDef(method) = stmt else {
@@ -188,7 +191,7 @@ pub(super) fn keeps_files(class: &ast::StmtClassDef) -> bool {
             own: vec![own],
             ..Files::default()
         };
-        files.visit_body(&method.body);
+        files.visit_body(project.code_saying(file, method, &OPENS));
         writes |= files.opened_to_write && files.written;
         reads |= files.opened_to_read;
     }
