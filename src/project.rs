@@ -427,3 +427,54 @@ fn join(base: &str, tail: &str) -> String {
         _ => format!("{base}/{tail}"),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::{FileId, Project, join, parent};
+
+    /// What an import means, by asking every folder for it.
+    fn asked(project: &Project, from: FileId, name: &str) -> Option<FileId> {
+        let tail = name.trim_start_matches('.').replace('.', "/");
+        let at = |base: &str| {
+            let stem = join(base, &tail);
+            let package = join(&stem, "__init__.py");
+            let paths = [format!("{stem}.py"), package, format!("{stem}.pyx")];
+            paths.iter().find_map(|path| project.by_path(path))
+        };
+        let mut base = parent(project.path(from));
+        let level = name.chars().take_while(|c| *c == '.').count();
+        if level > 0 {
+            (1..level).for_each(|_| base = parent(base));
+            return at(base);
+        }
+        loop {
+            let is_package = project.by_path(&join(base, "__init__.py")).is_some();
+            if let Some(found) = at(base).filter(|_| !is_package) {
+                return Some(found);
+            }
+            if base.is_empty() {
+                return at("src");
+            }
+            base = parent(base);
+        }
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig::with_cases(2_000))]
+
+        #[test]
+        fn imports_mean_what_asking_every_folder_says(
+            paths in prop::collection::btree_set("(src/)?([ab]/){0,3}([abc]|__init__|a[.]b)[.](py|py|pyx)", 1..12),
+            names in prop::collection::vec("[.]{0,3}([abc]([.]([abc]|src)){0,3})?", 1..12),
+        ) {
+            let files = paths.into_iter().map(|path| (path, Vec::new()));
+            let project = Project::new(files, Vec::new());
+            for (from, name) in project.ids().flat_map(|id| names.iter().map(move |n| (id, n))) {
+                let wanted = asked(&project, from, name);
+                prop_assert_eq!(project.module(from, name), wanted, "{} in {}", name, project.path(from));
+            }
+        }
+    }
+}
