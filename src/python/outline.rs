@@ -213,7 +213,7 @@ fn comment(masked: &mut String, text: &str, end: usize) {
     if fill > 0 {
         masked.push('#');
     }
-    masked.extend(std::iter::repeat_n(' ', fill.saturating_sub(1)));
+    masked.push_str(&" ".repeat(fill.saturating_sub(1)));
     masked.push_str(line_end);
 }
 
