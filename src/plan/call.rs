@@ -278,6 +278,7 @@ fn treat(
         } else if argument.keyword
             && rewrite.droppable.iter().any(|d| d == name)
             && argument.value.is_literal_expr()
+            && !gives_bytes(argument.value)
         {
             edits.push(drop_argument(file, call, argument)?);
         } else if !sink.keeps.iter().any(|k| k == name) {
@@ -348,6 +349,11 @@ pub(super) fn drop_extra(
         gone.push(argument.extent);
     }
     Ok((edits, gone))
+}
+
+/// `encoding="bytes"`: bytes come, and no text.
+fn gives_bytes(value: &Expr) -> bool {
+    matches!(value, Expr::StringLiteral(text) if text.value == *"bytes")
 }
 
 /// Takes `argument` out of `call`, with the comma before it.

@@ -198,6 +198,7 @@ impl<'p> Planner<'p> {
             framework,
             in_handler: true,
             may_return,
+            passage: self.passage(call.file, position.statement),
             message,
             log: self.order.log_rejects.then_some(rewrite.log.as_str()),
         })?;

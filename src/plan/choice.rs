@@ -74,6 +74,7 @@ impl Planner<'_> {
         };
         let mut draft = self.rewrite(finding, &sink, &rewrite, reader.as_deref())?;
         draft.by = Some(transform.id.clone());
+        draft.doubt = self.doubt(finding, &rewrite);
         draft.dual_read = reader.is_some();
         let always = rewrite.suggest.as_deref().and_then(Reason::by_code);
         draft.suggest = draft.suggest.or(always);

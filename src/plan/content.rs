@@ -2,6 +2,7 @@
 //!
 //! Invariant: what is not understood is unknown, never plain.
 
+use super::makers::{Maker, Makers, names_in};
 use crate::pack::Rewrite;
 use crate::project::FileId;
 use crate::python::ast::visitor::{self, Visitor};
@@ -18,14 +19,20 @@ const DEEPEST: usize = 8;
 pub(super) struct Judged {
     pub content: Content,
     pub at: Place,
+    /// Something was put into it by a way that a trace may lose.
+    pub changed: bool,
 }
 
 impl Judged {
     /// The worse of the two.
     fn and(self, other: Judged) -> Judged {
-        match other.content > self.content {
+        let worse = match other.content > self.content {
             true => other,
             false => self,
+        };
+        Judged {
+            changed: self.changed || other.changed,
+            ..worse
         }
     }
 }
@@ -50,7 +57,11 @@ impl<'f> Judge<'f> {
             file: self.id,
             span: span(expr),
         };
-        Judged { content, at: place }
+        Judged {
+            content,
+            at: place,
+            changed: false,
+        }
     }
 
     fn value(&self, expr: &'f Expr, depth: usize) -> Judged {
@@ -77,8 +88,12 @@ impl<'f> Judge<'f> {
             Expr::StringLiteral(_)
             | Expr::FString(_)
             | Expr::BooleanLiteral(_)
-            | Expr::NoneLiteral(_)
-            | Expr::Compare(_) => said(Plain),
+            | Expr::NoneLiteral(_) => said(Plain),
+            // Of an array it gives another.
+            Expr::Compare(node) => match self.value(&node.left, depth).content {
+                Impossible(_) => said(Unknown),
+                _ => said(Plain),
+            },
             Expr::NumberLiteral(number) => match number.value {
                 ast::Number::Complex { .. } => said(Impossible("a complex number")),
                 ast::Number::Float(value) if !value.is_finite() => said(Lossy("infinity")),
@@ -111,6 +126,8 @@ impl<'f> Judge<'f> {
             },
             Expr::BinOp(node) => match (&*node.left, node.op) {
                 (Expr::StringLiteral(_) | Expr::FString(_), _) => said(Plain),
+                // A complex number, perhaps.
+                (_, ast::Operator::Pow) if !is_whole(&node.right) => said(Unknown),
                 _ => self
                     .value(&node.left, depth)
                     .and(self.value(&node.right, depth)),
@@ -179,7 +196,7 @@ impl<'f> Judge<'f> {
         }
     }
 
-    fn scope(&self, expr: &Expr) -> crate::python::ScopeId {
+    pub fn scope(&self, expr: &Expr) -> crate::python::ScopeId {
         self.file.scopes().at(span(expr).start)
     }
 
@@ -209,16 +226,20 @@ impl<'f> Judge<'f> {
 
     fn call(&self, expr: &'f Expr, call: &'f ast::ExprCall, depth: usize) -> Judged {
         let said = |content| self.said(expr, content);
+        let names = self.file.names(self.scope(expr), &call.func);
         if let Expr::Attribute(attribute) = &*call.func {
             let of = |rows: &[String]| rows.iter().any(|row| *row == *attribute.attr);
-            if of(&self.rewrite.plain_methods) {
+            if of(&self.rewrite.same_methods) {
+                return self.like(expr, call, &attribute.value, depth);
+            }
+            // `codecs.decode` is no method.
+            if of(&self.rewrite.plain_methods) && names.is_empty() {
                 return said(Content::Plain);
             }
             if of(&self.rewrite.impossible_methods) {
                 return said(Content::Impossible("of a type that JSON has not"));
             }
         }
-        let names = self.file.names(self.scope(expr), &call.func);
         let is = |name: &str| names.iter().any(|n| n == name);
         let first = call.arguments.args.first();
         if is("builtins.float")
@@ -226,13 +247,31 @@ impl<'f> Judge<'f> {
         {
             return said(Content::Lossy("NaN or infinity"));
         }
-        if is("builtins.dict") && call.arguments.args.is_empty() {
+        if is("builtins.dict") {
             let named = call.arguments.keywords.iter();
-            return named.fold(said(Content::Plain), |worst, keyword| {
+            let named = named.fold(said(Content::Plain), |worst, keyword| {
                 worst.and(self.value(&keyword.value, depth))
             });
+            return match first {
+                None => named,
+                Some(first) => match self.value(first, depth) {
+                    _ if self.is_listed(first) => said(Content::Unknown),
+                    // Whose keys they become is known only of a mapping.
+                    judged if judged.content == Content::Plain => judged.and(named),
+                    _ => said(Content::Unknown).and(named),
+                },
+            };
         }
-        if is("builtins.list") || is("builtins.sorted") || is("builtins.dict") {
+        // Of decimals they make decimals.
+        if is("builtins.sum") || is("builtins.round") {
+            return match first {
+                Some(Expr::Generator(node)) => self.value(&node.elt, depth),
+                Some(Expr::ListComp(node)) => self.value(&node.elt, depth),
+                Some(first) => self.value(first, depth),
+                None => said(Content::Unknown),
+            };
+        }
+        if is("builtins.list") || is("builtins.sorted") {
             return match first {
                 // An empty one.
                 None => said(Content::Plain),
@@ -275,6 +314,33 @@ impl<'f> Judge<'f> {
         said(Content::Unknown)
     }
 
+    /// What a method gives that leaves text, bytes, dates and tables what they are.
+    fn like(&self, expr: &Expr, call: &'f ast::ExprCall, owner: &'f Expr, depth: usize) -> Judged {
+        // Only parts of dates are named.
+        let named = !call.arguments.keywords.is_empty();
+        let mut arguments = call.arguments.args.iter();
+        if arguments.any(Expr::is_bytes_literal_expr) {
+            return self.said(expr, Content::Impossible("bytes"));
+        }
+        match self.value(owner, depth).content {
+            Content::Unknown if !named => self.said(expr, Content::Plain),
+            Content::Unknown => self.said(expr, Content::Unknown),
+            content => self.said(expr, content),
+        }
+    }
+
+    /// Whether `expr` is a list, written out or by name.
+    fn is_listed(&self, expr: &'f Expr) -> bool {
+        match expr {
+            Expr::List(_) | Expr::ListComp(_) => true,
+            Expr::Name(name) => {
+                let mut makers = self.made(expr, name).into_iter();
+                makers.any(|maker| matches!(maker, Maker::Value(Expr::List(_) | Expr::ListComp(_))))
+            }
+            _ => false,
+        }
+    }
+
     /// What calling `function` gives.
     fn returned(&self, call: &Expr, function: &'f ast::StmtFunctionDef, depth: usize) -> Judged {
         let mut returns = Returns::default();
@@ -304,12 +370,25 @@ impl<'f> Judge<'f> {
         let plain = self.said(expr, Content::Plain);
         makers.iter().fold(plain, |worst, maker| {
             worst.and(match maker {
-                Maker::Value(Expr::Name(other)) if other.id == name.id => {
-                    self.said(expr, Content::Unknown)
-                }
+                // It may hold itself.
+                Maker::Value(Expr::Name(other)) if other.id == name.id => Judged {
+                    changed: true,
+                    ..self.said(expr, Content::Unknown)
+                },
                 Maker::Value(value) => self.value(value, depth),
+                Maker::Put(value) => {
+                    let judged = self.value(value, depth);
+                    Judged {
+                        changed: judged.changed || judged.content == Content::Unknown,
+                        ..judged
+                    }
+                }
                 Maker::Key(key) => self.key(key, depth),
                 Maker::Unknown => self.said(expr, Content::Unknown),
+                Maker::Changed => Judged {
+                    changed: true,
+                    ..self.said(expr, Content::Unknown)
+                },
             })
         })
     }
@@ -318,6 +397,10 @@ impl<'f> Judge<'f> {
     /// not understood.
     fn made(&self, at: &Expr, name: &ast::ExprName) -> Vec<Maker<'f>> {
         let nodes = self.file.ancestors(span(at));
+        let mut inner = nodes.iter().rev();
+        if inner.any(|node| binds(*node, &name.id)) {
+            return vec![Maker::Unknown];
+        }
         let functions = nodes.iter().rev().filter_map(|node| match node {
             AnyNodeRef::StmtFunctionDef(node) => Some(*node),
             _ => None,
@@ -333,6 +416,8 @@ impl<'f> Judge<'f> {
             let mut makers = Makers::of(self, &name.id);
             makers.visit_body(&function.body);
             if makers.bound {
+                // What stands for it, or for a part of it, may be changed after.
+                makers.visit_body(&function.body);
                 return makers.found;
             }
         }
@@ -340,142 +425,35 @@ impl<'f> Judge<'f> {
         // Functions may change what the module keeps.
         makers.everywhere = true;
         makers.visit_body(&self.file.module().body);
+        makers.visit_body(&self.file.module().body);
         makers.found
     }
 }
 
-/// What makes the value of a name.
-#[derive(Clone, Copy)]
-enum Maker<'f> {
-    /// It is bound to it, or it is put into it.
-    Value(&'f Expr),
-    /// It is a key of it.
-    Key(&'f Expr),
-    /// Something that is not understood.
-    Unknown,
+/// Whether `expr` is a whole number that is not negative.
+fn is_whole(expr: &Expr) -> bool {
+    matches!(expr, Expr::NumberLiteral(number) if matches!(number.value, ast::Number::Int(_)))
 }
 
-/// What is bound to one name, or put into what it holds.
-struct Makers<'j, 'f> {
-    judge: &'j Judge<'f>,
-    name: &'j str,
-    found: Vec<Maker<'f>>,
-    bound: bool,
-    everywhere: bool,
-}
-
-impl<'j, 'f> Makers<'j, 'f> {
-    fn of(judge: &'j Judge<'f>, name: &'j str) -> Makers<'j, 'f> {
-        Makers {
-            judge,
-            name,
-            found: Vec::new(),
-            bound: false,
-            everywhere: false,
+/// Whether `node` binds `name` for what stands within it alone: a comprehension, a lambda, an `except`, a pattern.
+fn binds(node: AnyNodeRef<'_>, name: &str) -> bool {
+    let of = |generators: &[ast::Comprehension]| {
+        let mut targets = generators.iter().map(|generator| &generator.target);
+        targets.any(|target| names_in(target).contains(&name))
+    };
+    match node {
+        AnyNodeRef::ExprListComp(node) => of(&node.generators),
+        AnyNodeRef::ExprSetComp(node) => of(&node.generators),
+        AnyNodeRef::ExprDictComp(node) => of(&node.generators),
+        AnyNodeRef::ExprGenerator(node) => of(&node.generators),
+        AnyNodeRef::ExprLambda(node) => {
+            let mut parameters = node.parameters.iter().flat_map(|all| all.iter());
+            parameters.any(|parameter| parameter.name().as_str() == name)
         }
-    }
-
-    fn is_name(&self, expr: &Expr) -> bool {
-        matches!(expr, Expr::Name(name) if *name.id == *self.name)
-    }
-
-    /// Whether `target` binds the name in a way that is not understood.
-    fn unpacks(&self, target: &Expr) -> bool {
-        match target {
-            Expr::Tuple(node) => node.elts.iter().any(|t| self.is_name(t) || self.unpacks(t)),
-            Expr::List(node) => node.elts.iter().any(|t| self.is_name(t) || self.unpacks(t)),
-            Expr::Starred(node) => self.is_name(&node.value),
-            _ => false,
+        AnyNodeRef::ExceptHandlerExceptHandler(node) => {
+            node.name.as_ref().is_some_and(|bound| bound == name)
         }
-    }
-
-    /// The root of `name[...]...` is the name itself.
-    fn holds(&self, target: &Expr) -> bool {
-        match target {
-            Expr::Subscript(node) => self.is_name(&node.value) || self.holds(&node.value),
-            _ => false,
-        }
-    }
-
-    fn target(&mut self, target: &'f Expr, value: Maker<'f>) {
-        if self.is_name(target) {
-            self.bound = true;
-            self.found.push(value);
-        } else if self.unpacks(target) {
-            self.bound = true;
-            self.found.push(Maker::Unknown);
-        } else if self.holds(target) {
-            self.found.push(value);
-            if let Expr::Subscript(node) = target
-                && self.is_name(&node.value)
-            {
-                self.found.push(Maker::Key(&node.slice));
-            }
-        }
-    }
-}
-
-impl<'f> Visitor<'f> for Makers<'_, 'f> {
-    fn visit_stmt(&mut self, stmt: &'f Stmt) {
-        match stmt {
-            Stmt::Assign(node) => {
-                for target in &node.targets {
-                    self.target(target, Maker::Value(&node.value));
-                }
-            }
-            Stmt::AnnAssign(node) => {
-                if let Some(value) = &node.value {
-                    self.target(&node.target, Maker::Value(value));
-                }
-            }
-            Stmt::AugAssign(node) => self.target(&node.target, Maker::Value(&node.value)),
-            Stmt::For(node) => self.target(&node.target, Maker::Unknown),
-            Stmt::With(node) => {
-                for target in node.items.iter().filter_map(|i| i.optional_vars.as_deref()) {
-                    self.target(target, Maker::Unknown);
-                }
-            }
-            Stmt::FunctionDef(_) | Stmt::ClassDef(_) if !self.everywhere => return,
-            Stmt::Global(node) if node.names.iter().any(|n| *n == *self.name) => {
-                self.bound = true;
-                self.found.push(Maker::Unknown);
-            }
-            _ => {}
-        }
-        visitor::walk_stmt(self, stmt);
-    }
-
-    fn visit_expr(&mut self, expr: &'f Expr) {
-        match expr {
-            Expr::Named(node) => self.target(&node.target, Maker::Value(&node.value)),
-            Expr::Call(call) => {
-                if let Expr::Attribute(attribute) = &*call.func
-                    && (self.is_name(&attribute.value) || self.holds(&attribute.value))
-                {
-                    let values = call.arguments.args.iter();
-                    match attribute.attr.as_str() {
-                        "append" | "add" | "extend" | "insert" | "update" | "setdefault" => {
-                            self.found.extend(values.map(Maker::Value));
-                            let named = call.arguments.keywords.iter();
-                            self.found
-                                .extend(named.map(|keyword| Maker::Value(&keyword.value)));
-                        }
-                        _ => {}
-                    }
-                }
-                // Who is given the object may change it: only what is known to read does not.
-                let passed = call.arguments.args.iter().any(|arg| self.is_name(arg));
-                let names = self.judge.file.names(self.judge.scope(expr), &call.func);
-                let reads = |name: &String| {
-                    name.starts_with("builtins.") || name.contains("dumps") || name.contains("dump")
-                };
-                if passed && !names.iter().any(reads) && !call.func.is_attribute_expr() {
-                    self.found.push(Maker::Unknown);
-                }
-            }
-            _ => {}
-        }
-        visitor::walk_expr(self, expr);
+        _ => false,
     }
 }
 

@@ -42,6 +42,16 @@ impl Planner<'_> {
     pub(super) fn with_writers(&mut self, drafts: Vec<Drafted>) -> (Vec<Drafted>, Vec<Vec<Note>>) {
         let mut notes: Vec<Vec<Note>> = vec![Vec::new(); drafts.len()];
         if self.order.every {
+            let mut drafts = drafts;
+            for ((draft, notes), finding) in drafts.iter_mut().zip(&mut notes).zip(self.findings) {
+                doubted(draft, notes);
+                if let Some(found) = self.stays_behind(draft, finding) {
+                    match found {
+                        Ok(note) => notes.push(note),
+                        Err(reason) => *draft = Err(Decision::Refuse(reason)),
+                    }
+                }
+            }
             return (drafts, notes);
         }
         let mut drafts: Vec<Option<Drafted>> = drafts.into_iter().map(Some).collect();
@@ -113,7 +123,9 @@ impl Planner<'_> {
                         notes.push(note);
                         draft.suggest.get_or_insert(reason);
                     }
-                    Ok(draft)
+                    let mut draft = Ok(draft);
+                    doubted(&mut draft, notes);
+                    draft
                 }
                 Some(Err(decision)) => Err(decision),
                 None => Err(Decision::Refuse(Reason::CheckFailed)),
@@ -122,6 +134,20 @@ impl Planner<'_> {
         });
         let grouped = grouped.collect();
         (grouped, notes)
+    }
+
+    /// What is said of `draft` where it leaves behind a writer that feeds it, as each load does when all are treated; no
+    /// load can become another's beside what it reads in the same expression.
+    fn stays_behind(&self, draft: &mut Drafted, finding: &Finding) -> Option<Result<Note, Reason>> {
+        let draft = draft.as_mut().ok().filter(|draft| self.moves(draft))?;
+        let link = finding.writers.iter().find(|link| link.sure)?;
+        let here = finding.place.file == link.place.file;
+        if here && finding.place.span.contains(link.place.span) {
+            return Some(Err(Reason::WriterInProject));
+        }
+        draft.suggest.get_or_insert(Reason::WriterInProject);
+        let (_, note) = self.because(Reason::WriterInProject, link.place, "pickled");
+        Some(Ok(note))
     }
 
     /// What was seen of the writer at `place`.
@@ -231,9 +257,12 @@ impl Planner<'_> {
                     inside && !finding.routes.iter().all(|route| route.paths.is_empty())
                 })
             });
+            let readers = group.members.iter().filter_map(|n| self.findings.get(*n));
             let writer = match nested {
                 true => Err(Reason::WriterNotRewritten),
-                false => self.writer(writing, *place, &by),
+                false => self
+                    .nothing_trails(*place, readers)
+                    .and_then(|()| self.writer(writing, *place, &by)),
             };
             let (draft, judged) =
                 writer.map_err(|reason| self.because(reason, *place, "pickled"))?;
@@ -340,19 +369,20 @@ impl Planner<'_> {
                 .model
                 .sink_row(finding.sink)
                 .is_some_and(|(t, _)| t.rewrite.is_some());
-            if !moves {
-                continue;
-            }
             let counts =
                 |link: &&Link| self.order.tests || !is_test(self.project.path(link.place.file));
             let mut links: BTreeMap<Place, bool> = finding
                 .writers
                 .iter()
                 .filter(counts)
+                // What has no rewrite keeps others only from what it certainly reads as well.
+                .filter(|link| moves || link.sure)
                 .map(|link| (link.place, link.sure))
                 .collect();
-            for place in self.counterparts(finding, &mut writing) {
-                links.entry(place).or_insert(true);
+            if moves {
+                for place in self.counterparts(finding, &mut writing) {
+                    links.entry(place).or_insert(true);
+                }
             }
             if links.is_empty() {
                 continue;
@@ -420,6 +450,16 @@ impl Planner<'_> {
         writers
             .filter_map(|place| Some((place, holder(file, place.span)?)))
             .collect()
+    }
+}
+
+/// A draft whose value is used as only some values can be is for a person to decide.
+fn doubted(draft: &mut Drafted, notes: &mut Vec<Note>) {
+    if let Ok(draft) = draft
+        && let Some(note) = draft.doubt.take()
+    {
+        notes.push(note);
+        draft.suggest.get_or_insert(Reason::ValueIsLossy);
     }
 }
 

@@ -4,6 +4,7 @@ use std::cell::RefCell;
 use std::collections::HashMap;
 use std::rc::Rc;
 
+use super::decorators::Passage;
 use super::likeness::{Likeness, Pattern, likenesses};
 use super::load::function_of;
 use super::names::Filled;
@@ -29,6 +30,8 @@ pub(super) struct Asked<'a> {
     pub in_handler: bool,
     /// Whether what is returned there is an answer.
     pub may_return: bool,
+    /// What the handler's decorators make of its answers.
+    pub passage: Passage,
     pub message: &'a str,
     /// What is logged before it, if anything.
     pub log: Option<&'a str>,
@@ -55,7 +58,9 @@ pub(super) fn answer(asked: Asked<'_>) -> Result<Filled, Reason> {
             obstacle = Reason::AnswerBegun;
             continue;
         }
-        if let Some(copy) = copy {
+        if let Some(copy) =
+            copy.filter(|copy| asked.passage.allows(returns, is_object(copy)).is_ok())
+        {
             let words = copy.split(|c: char| !(c.is_alphanumeric() || c == '_'));
             return Ok(Filled {
                 kept: words.map(str::to_owned).collect(),
@@ -63,12 +68,26 @@ pub(super) fn answer(asked: Asked<'_>) -> Result<Filled, Reason> {
                 needs: Vec::new(),
             });
         }
-        match filled(asked.file, asked.statement, &reply.code, asked.message) {
+        let filled = filled(asked.file, asked.statement, &reply.code, asked.message);
+        let passes = filled.and_then(|filled| {
+            asked.passage.allows(returns, is_object(&filled.text))?;
+            Ok(filled)
+        });
+        match passes {
             Ok(filled) => return Ok(filled),
             Err(reason) => obstacle = reason,
         }
     }
     Err(obstacle)
+}
+
+/// Whether `text` returns what a call gives, and nothing beside it.
+fn is_object(text: &str) -> bool {
+    let returned = text
+        .trim()
+        .rsplit_once("return ")
+        .map_or("", |(_, value)| value);
+    returned.starts_with(|c: char| c.is_alphabetic()) && returned.ends_with(')')
 }
 
 /// What was seen of files already: a file may hold thousands of loads, and each asks how the others answer.

@@ -220,6 +220,7 @@ impl<'p> Planner<'p> {
             framework,
             in_handler,
             may_return,
+            passage: self.passage(id, statement),
             message,
             log: self.order.log_rejects.then_some(rewrite.log.as_str()),
         };

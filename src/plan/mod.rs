@@ -10,6 +10,7 @@ mod callers;
 mod choice;
 mod classes;
 mod content;
+mod decorators;
 mod dual;
 mod groups;
 mod guard;
@@ -19,6 +20,7 @@ mod lines;
 mod load;
 mod log;
 mod magic;
+mod makers;
 mod names;
 mod once;
 mod position;
@@ -31,6 +33,7 @@ mod streams;
 mod suggest;
 mod suppress;
 mod template;
+mod trailing;
 mod uses;
 mod wrap;
 mod writers;
@@ -185,6 +188,8 @@ struct Draft {
     gone: Vec<(FileId, Span)>,
     /// A person has to decide, for this reason.
     suggest: Option<Reason>,
+    /// A use that what the project itself writes has to justify.
+    doubt: Option<Note>,
     /// The transform, if not the sink's own.
     by: Option<String>,
     /// It reads both formats for a while.

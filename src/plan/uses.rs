@@ -51,6 +51,23 @@ impl Planner<'_> {
         here.or_else(|| anywhere.find_map(|used| Some((speaks(&used.doing, rewrite)?, used.at))))
     }
 
+    /// The use by which what `finding` loads may be something that JSON gives back as something else.
+    pub(super) fn doubt(&self, finding: &Finding, rewrite: &Rewrite) -> Option<Note> {
+        let doubtful = |doing: &Doing| matches!(doing, Doing::Hashed | Doing::Ordered);
+        let mut uses = finding.uses.iter();
+        let used = uses.find(|used| !rewrite.foreign_keys.is_empty() && doubtful(&used.doing))?;
+        let why = match used.doing {
+            Doing::Hashed => "no list can be hashed, and a tuple comes back as one",
+            _ => "numbers that are keys come back as text, which is in another order",
+        };
+        let source = self.project.source(used.at.file);
+        Some(Note {
+            code: Reason::ValueIsLossy.code(),
+            text: format!("{}: {why}", snippet(source, used.at.span)),
+            at: Some(used.at),
+        })
+    }
+
     /// The same, in the function around `load` alone, by names.
     fn nearby(&self, id: FileId, load: Span, rewrite: &Rewrite) -> Option<(Reason, Span)> {
         let file = self.project.source(id);
@@ -130,7 +147,8 @@ fn speaks(doing: &Doing, rewrite: &Rewrite) -> Option<Reason> {
     // `datetime.now().isoformat()` is text.
     let made = |rows: &[String], name: &String| {
         let last = name.rsplit('.').next().unwrap_or(name);
-        listed(rows, name) && !rewrite.plain_methods.iter().any(|method| method == last)
+        let mut plain = rewrite.plain_methods.iter().chain(&rewrite.same_methods);
+        listed(rows, name) && !plain.any(|method| method == last)
     };
     let against = match doing {
         Doing::Attribute(name) => return allowed(name, rewrite).err(),
@@ -143,6 +161,8 @@ fn speaks(doing: &Doing, rewrite: &Rewrite) -> Option<Reason> {
         Doing::Times(what) => made(&rewrite.foreign_factors, what),
         Doing::Key(what) => listed(&rewrite.foreign_keys, what),
         Doing::Given(name) => listed(&rewrite.foreign_arguments, name),
+        // Only doubted.
+        Doing::Hashed | Doing::Ordered => false,
     };
     against.then_some(Reason::ValueHasType)
 }

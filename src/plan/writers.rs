@@ -125,7 +125,8 @@ impl<'p> Planner<'p> {
         };
         let mut judged = judge.judge(value);
         let traced = writing.map_or(Content::Unknown, |writing| writing.value);
-        let better = judged.content == Content::Unknown && traced == Content::Plain;
+        let better =
+            judged.content == Content::Unknown && traced == Content::Plain && !judged.changed;
         if better || traced > Content::Unknown && traced > judged.content {
             judged.content = traced;
         }

@@ -214,6 +214,7 @@ impl<'a> Machine<'a> {
         let key = self.value(&node.slice, env);
         let owner = self.value(&node.value, env);
         self.note_element(&owner, node);
+        self.note_looked_up(&owner, &key, node);
         let model = self.model;
         let is_data = |atom: &Atom| matches!(atom, Atom::Untrusted(_));
         if !owner.is_empty() && owner.atoms().iter().all(is_data) {

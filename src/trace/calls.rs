@@ -162,6 +162,7 @@ impl<'a> Machine<'a> {
         self.sends(&Value::unknown(), Some(name), owner, arguments);
         self.note_method(owner, attribute, name, arguments, at);
         self.note_given(&format!(".{name}"), arguments, at);
+        self.note_hashed_by(owner, attribute, arguments, at);
         self.note_poured(attribute, arguments, at.place);
         self.note_dispatch(attribute, owner, arguments);
         let mut out = Value::unknown();

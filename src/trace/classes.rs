@@ -434,7 +434,18 @@ impl<'a> Machine<'a> {
             }
             _ => atom.clone(),
         });
-        assigned.join(&bound.collect())
+        let mut out = assigned.join(&bound.collect());
+        if out.constant().is_some() && self.is_enumeration(class) {
+            out.add(Atom::Instance(any));
+        }
+        out
+    }
+
+    /// Whether `class` is an enumeration whose members are no numbers or texts as well.
+    fn is_enumeration(&self, class: Def) -> bool {
+        let bases = self.outside_bases(class);
+        let is = |names: &[&str]| bases.iter().any(|base| names.contains(&&**base));
+        is(&["enum.Enum", "enum.Flag"]) && !is(&["builtins.str", "builtins.int", "builtins.float"])
     }
 
     /// A member after `home` in the line of `instance`: `super().name`.

@@ -28,6 +28,7 @@ impl<'a> Machine<'a> {
         let key = self.value(&node.slice, env);
         self.note_key(&value, &key, place);
         self.note_element(&value, node);
+        self.note_looked_up(&value, &key, node);
         if let Some(known) = element_path(node, &key).and_then(|path| env.path(&path)) {
             return known.clone();
         }

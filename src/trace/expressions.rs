@@ -155,6 +155,10 @@ impl<'a> Machine<'a> {
             Expr::List(node) => self.sequence(&node.elts, env).into(),
             Expr::Set(node) => {
                 let all = self.sequence(&node.elts, env);
+                for (n, elt) in node.elts.iter().enumerate() {
+                    let value = all.at(i64::try_from(n).ok().map(Const::Int).as_ref());
+                    self.note_hashed(&value, elt);
+                }
                 Container::of(all.any()).into()
             }
             Expr::Dict(node) => self.dict(node, env),
@@ -171,6 +175,9 @@ impl<'a> Machine<'a> {
                 let mut items: Vec<Value> = Vec::new();
                 let ordered = self.comprehend(generators, &mut inside, &mut |this, env| {
                     let value = this.value(elt, env);
+                    if expr.is_set_comp_expr() {
+                        this.note_hashed(&value, elt);
+                    }
                     items.push(this.settled(&value, env));
                 });
                 self.keep_walrus(expr, &inside, env);
@@ -192,6 +199,7 @@ impl<'a> Machine<'a> {
                 let mut container = Container::mapping();
                 self.comprehend(&node.generators, &mut inside, &mut |this, env| {
                     let key = this.value(&node.key, env);
+                    this.note_hashed(&key, &node.key);
                     let value = this.value(&node.value, env);
                     container.put(&key, this.settled(&value, env));
                 });
@@ -361,8 +369,9 @@ impl<'a> Machine<'a> {
                 }
                 continue;
             };
-            let key = self.value(key, env);
-            container.put(&key, value);
+            let given = self.value(key, env);
+            self.note_hashed(&given, key);
+            container.put(&given, value);
         }
         if rows {
             container.put(&Value::clean(), Value::clean());

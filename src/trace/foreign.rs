@@ -6,8 +6,10 @@
 use std::rc::Rc;
 
 use super::at::At;
+use super::doubts::has_number_keys;
 use super::env::Env;
 use super::iterators::in_order;
+use super::keys::is_float;
 use super::machine::Machine;
 use super::taint::Place;
 use super::uses::{Doing, is_date, loads};
@@ -31,9 +33,22 @@ impl<'a> Machine<'a> {
         );
         self.note_number(left, left_expr, right_expr);
         self.note_number(right, right_expr, left_expr);
+        // Text is added to, filled and repeated, and nothing else.
+        let of_numbers = matches!(
+            op,
+            Operator::Sub | Operator::Mult | Operator::Div | Operator::FloorDiv | Operator::Pow
+        );
+        for (value, expr) in [(left, left_expr), (right, right_expr)] {
+            if of_numbers && loads(value).next().is_some() && self.is_key(expr) {
+                self.note_use(value, at, || Doing::Key("a number".to_owned()));
+            }
+        }
         for (value, other, expr) in [(left, right, right_expr), (right, left, left_expr)] {
             if loads(value).next().is_none() {
                 continue;
+            }
+            if is_set && has_number_keys(other) {
+                self.note_use(value, at, || Doing::Key("a number".to_owned()));
             }
             match op {
                 Operator::Add | Operator::Sub => {
@@ -99,6 +114,10 @@ impl<'a> Machine<'a> {
             if loads(value).next().is_none() {
                 continue;
             }
+            if !is_in && has_number_keys(other) {
+                let at = self.place(expr);
+                self.note_use(value, at, || Doing::Key("a number".to_owned()));
+            }
             let kind = match self.is_member(expr, is_same) {
                 true => Some("a member of an enumeration".to_owned()),
                 false => self.foreign(other, expr, !is_in),
@@ -130,7 +149,7 @@ impl<'a> Machine<'a> {
     }
 
     /// What `other` is, if it is of a kind that is told apart.
-    fn foreign(&self, other: &Value, expr: &'a Expr, sets: bool) -> Option<String> {
+    pub(super) fn foreign(&self, other: &Value, expr: &'a Expr, sets: bool) -> Option<String> {
         let written = match expr {
             Expr::BytesLiteral(_) => Some("bytes"),
             Expr::Tuple(_) => Some("a tuple"),
@@ -153,7 +172,7 @@ impl<'a> Machine<'a> {
     }
 
     /// The function outside of the project that gave `other`.
-    fn given_by(&self, other: &Value, expr: &'a Expr) -> Option<String> {
+    pub(super) fn given_by(&self, other: &Value, expr: &'a Expr) -> Option<String> {
         if let [Atom::Made(made)] = other.atoms() {
             return Some(made.name.to_string());
         }
@@ -172,7 +191,26 @@ impl<'a> Machine<'a> {
     /// Whether `expr` is made a whole number: `int(text)`, or a parameter or name of which that is said.
     pub(super) fn is_number(&self, expr: &'a Expr) -> bool {
         let made = self.given_by(&Value::unknown(), expr);
-        made.is_some_and(|name| name == "builtins.int")
+        let numbers = ["builtins.int", "builtins.len"];
+        made.is_some_and(|name| numbers.contains(&&*name)) || self.is_numbered(expr)
+    }
+
+    /// Whether `expr` is a parameter that a route says is a number: `/<int:page>`, `/{page:int}`.
+    fn is_numbered(&self, expr: &'a Expr) -> bool {
+        let Expr::Name(name) = expr else {
+            return false;
+        };
+        let source = self.source();
+        let Some(function) = function_around(source, name) else {
+            return false;
+        };
+        let is_given = function.parameters.iter().any(|p| p.name().id == name.id);
+        let said = [format!("int:{}>", name.id), format!("{{{}:int}}", name.id)];
+        is_given
+            && function.decorator_list.iter().any(|decorator| {
+                let text = source.slice(span(decorator));
+                said.iter().any(|said| text.contains(&**said))
+            })
     }
 
     /// Whether `expr` is a member of an enumeration of the project; of one whose members are no numbers or texts as
@@ -198,7 +236,7 @@ impl<'a> Machine<'a> {
     }
 
     /// Of what kinds that are told apart all is that `container` holds.
-    fn kinds_in(&mut self, container: &Value, expr: &'a Expr) -> Vec<String> {
+    pub(super) fn kinds_in(&mut self, container: &Value, expr: &'a Expr) -> Vec<String> {
         let elts = match expr {
             Expr::Tuple(node) => node.elts.as_slice(),
             Expr::List(node) => node.elts.as_slice(),
@@ -262,8 +300,26 @@ impl<'a> Machine<'a> {
                     }
                 }
             }
+            ("builtins.isinstance", [value, class], [expr, _]) if self.is_key(expr) => {
+                let numbers = ["builtins.int", "builtins.float"];
+                let is_number =
+                    |a: &Atom| matches!(a, Atom::External(n) if numbers.contains(&&**n));
+                if class.any_atom(&is_number) {
+                    self.note_use(value, at.place, || Doing::Key("a number".to_owned()));
+                }
+            }
             ("builtins.isinstance" | "builtins.issubclass", [_, value], _) => {
                 self.note_use(value, at.place, || Doing::Beside("a class".to_owned()));
+            }
+            ("builtins.bytes" | "builtins.bytearray", [value], _) => {
+                self.note_use(value, at.place, || Doing::Beside("bytes".to_owned()));
+            }
+            ("hmac.compare_digest" | "secrets.compare_digest", [left, right], [one, other]) => {
+                for (value, other, expr) in [(left, right, other), (right, left, one)] {
+                    if let Some(kind) = self.foreign(other, expr, false) {
+                        self.note_use(value, at.place, || Doing::Beside(kind.clone()));
+                    }
+                }
             }
             ("builtins.str", [value, _], _) => {
                 self.note_use(value, at.place, || Doing::Beside("bytes".to_owned()));
@@ -392,10 +448,10 @@ impl<'a> Machine<'a> {
         if classes.atoms().iter().any(is_object) {
             self.note_use(value, at, || Doing::Tested(vec![String::new()]));
         }
-        let source = self.project.source(file);
-        let scope = source.scopes().at(span(annotation).start);
-        if let Some(name) = source.names(scope, annotation).into_iter().next() {
-            self.note_use(value, at, || Doing::Beside(name.clone()));
+        let mut said = Vec::new();
+        said_by(self.project.source(file), annotation, &mut said);
+        for doing in said {
+            self.note_use(value, at, || doing.clone());
         }
     }
 
@@ -415,8 +471,13 @@ impl<'a> Machine<'a> {
         let items = iter
             .as_call_expr()
             .and_then(|call| call.func.as_attribute_expr())
-            .filter(|method| method.attr == *"items" && method.value.is_name_expr());
-        let key = target.as_tuple_expr().and_then(|pair| pair.elts.first());
+            .filter(|method| {
+                matches!(&*method.attr, "items" | "keys") && method.value.is_name_expr()
+            });
+        let key = match items.is_some_and(|method| method.attr == *"keys") {
+            true => Some(target),
+            false => target.as_tuple_expr().and_then(|pair| pair.elts.first()),
+        };
         if let (Some(method), Some(Expr::Tuple(_))) = (items, key) {
             let value = self.value(&method.value, env);
             self.note_use(&value, self.place(target), || {
@@ -434,8 +495,11 @@ impl<'a> Machine<'a> {
         if node.slice.is_compare_expr() {
             self.note_use(value, at, || Doing::Attribute("__getitem__".to_owned()));
         }
+        if self.is_member(&node.slice, true) {
+            self.note_use(value, at, || Doing::Key("an object".to_owned()));
+        }
         // A list is not filled so.
-        if node.ctx.is_store() && self.is_number(&node.slice) {
+        if node.ctx.is_store() && self.is_number(&node.slice) || is_float(&node.slice) {
             self.note_use(value, at, || Doing::Key("a number".to_owned()));
         }
     }
@@ -451,6 +515,50 @@ fn is_media(text: &str) -> bool {
             kind,
             "application/octet-stream" | "application/pdf" | "application/zip" | "application/gzip"
         )
+}
+
+/// What `annotation` says of a value and of its parts: of `dict[int, datetime]` that a key is a number, and a part a date.
+/// Of several kinds it may be another.
+fn said_by(source: &SourceFile, annotation: &Expr, said: &mut Vec<Doing>) {
+    let names = |expr: &Expr| {
+        let scope = source.scopes().at(span(expr).start);
+        source.names(scope, expr)
+    };
+    let last = |expr: &Expr| {
+        let name = names(expr).into_iter().next().unwrap_or_default();
+        name.rsplit('.').next().unwrap_or_default().to_owned()
+    };
+    match annotation {
+        Expr::BinOp(node) => match (&*node.left, &*node.right) {
+            (one, Expr::NoneLiteral(_)) | (Expr::NoneLiteral(_), one) => said_by(source, one, said),
+            _ => {}
+        },
+        Expr::Subscript(node) => {
+            let parts = match &*node.slice {
+                Expr::Tuple(tuple) => tuple.elts.as_slice(),
+                one => std::slice::from_ref(one),
+            };
+            let (kind, first) = (last(&node.value), parts.first());
+            match kind.as_str() {
+                "Union" | "Literal" | "Callable" | "Type" | "type" => {}
+                "Optional" | "Annotated" | "Final" => {
+                    first
+                        .into_iter()
+                        .for_each(|part| said_by(source, part, said));
+                }
+                _ => {
+                    said_by(source, &node.value, said);
+                    let of_two = parts.len() == 2 && kind.to_lowercase() != "tuple";
+                    let key = first.filter(|_| of_two).map(last);
+                    if matches!(key.as_deref(), Some("int" | "float" | "bool")) {
+                        said.push(Doing::Key("a number".to_owned()));
+                    }
+                    parts.iter().for_each(|part| said_by(source, part, said));
+                }
+            }
+        }
+        _ => said.extend(names(annotation).into_iter().next().map(Doing::Beside)),
+    }
 }
 
 /// The innermost function around `name`.

@@ -163,6 +163,7 @@ impl<'a> Machine<'a> {
         if let Some(scope) = self.frames.last().and_then(|f| f.scope.as_ref()) {
             scope.refresh(env.vars());
         }
+        self.note_kept(&function, arguments, at);
         let mut arguments = self.passed(&function, arguments, at);
         if self.frames.iter().any(|f| f.def == Some(function.def)) {
             // However deep it goes: what it counts by is not known.

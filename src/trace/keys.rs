@@ -41,6 +41,9 @@ impl<'a> Machine<'a> {
         (value, expr): (&Value, &'a Expr),
         (table, others): (&Value, &'a Expr),
     ) {
+        if matches!(op, CmpOp::In | CmpOp::NotIn) {
+            self.note_member((value, expr), (table, others));
+        }
         if matches!(op, CmpOp::In | CmpOp::NotIn)
             && self.is_number(expr)
             && self.is_looked_up(expr, others)
@@ -124,7 +127,7 @@ fn binds_key(target: &Expr, iter: &Expr, name: &ast::ExprName) -> bool {
 }
 
 /// What `table.keys()`, perhaps sorted, are the keys of.
-fn keys_of(expr: &Expr) -> Option<&Expr> {
+pub(super) fn keys_of(expr: &Expr) -> Option<&Expr> {
     method_of(expr, "keys")
 }
 
@@ -147,6 +150,17 @@ fn called<'e>(expr: &'e Expr, names: &[&str]) -> Option<&'e Expr> {
     names
         .contains(&name.id.as_str())
         .then(|| call.arguments.args.first())?
+}
+
+/// Whether `expr` is `table.items()`.
+pub(super) fn is_of_items(expr: &Expr) -> bool {
+    method_of(expr, "items").is_some()
+}
+
+/// `0.5`: no list has such an element.
+pub(super) fn is_float(expr: &Expr) -> bool {
+    let number = expr.as_number_literal_expr();
+    number.is_some_and(|number| matches!(number.value, ast::Number::Float(_)))
 }
 
 /// `3`, `-3`.

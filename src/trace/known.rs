@@ -178,14 +178,18 @@ impl<'a> Machine<'a> {
                 Atom::Made(made) => Some(&made.arguments),
                 _ => None,
             });
+            let made = |name: &str, arguments: Arguments| -> Value {
+                let name = name.into();
+                Atom::Made(Rc::new(Made { name, arguments })).into()
+            };
             let object = |ty: &String| match (ty.as_str(), maker) {
                 ("", _) => Value::unknown(),
+                // Of two that are made alike nobody can tell which is which, nor whether they are two.
+                (ty, None) if arguments.all().next().is_some() && !model.makes_verifier(ty) => {
+                    made(ty, arguments.map(plain))
+                }
                 (ty, None) => Value::object(ty),
-                (ty, Some(arguments)) => Atom::Made(Rc::new(Made {
-                    name: ty.into(),
-                    arguments: arguments.clone(),
-                }))
-                .into(),
+                (ty, Some(arguments)) => made(ty, arguments.clone()),
             };
             return match returns.types.as_slice() {
                 [ty] => object(ty),
@@ -447,7 +451,8 @@ fn plain(value: &Value) -> Value {
         Atom::Const(_) | Atom::Pattern(_) | Atom::External(_) | Atom::Class(_) => true,
         Atom::Untrusted(_) => true,
         Atom::Container(_) => value.is_literal(),
-        Atom::Made(made) => made.name.starts_with("pathlib.") && !is_nested(made, 4),
+        Atom::Made(made) if made.name.starts_with("pathlib.") => !is_nested(made, 4),
+        Atom::Made(made) => !is_nested(made, 0),
         _ => false,
     })
 }

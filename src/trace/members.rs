@@ -33,8 +33,10 @@ impl<'a> Machine<'a> {
         if is_stream {
             taint.known_as = None;
         }
+        // What a store gives by no single key is not what is kept under its argument: a hash has many fields.
         if let Some(key) = first.and_then(Value::text)
             && taint.key.is_none()
+            && taint.trust != Trust::Stored
         {
             taint.part = format!("{}{key:?}", taint.part).into();
             taint.key = Some(key);

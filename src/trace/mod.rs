@@ -16,6 +16,7 @@ mod columns;
 mod container;
 mod definitions;
 mod dispatch;
+mod doubts;
 mod elements;
 mod env;
 mod expressions;

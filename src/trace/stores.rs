@@ -122,6 +122,8 @@ impl<'a> Machine<'a> {
     /// A file that is opened at `path`: what is there, and what the program wrote there.
     pub(super) fn opened(&mut self, path: &Value, shape: Shape, at: At<'a>) -> Value {
         let key = fold::key_text(path);
+        // `./cart` is `cart`.
+        let key: Rc<str> = key.trim_start_matches("./").into();
         let note = self.snippet(at.place);
         // What a class keeps for others is theirs as much as what a database keeps.
         let trust = match self.frames.last().and_then(|frame| frame.class) {

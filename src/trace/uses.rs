@@ -27,6 +27,9 @@ const MOST_FILES: usize = 50;
 /// Functions that are entered to see what they do with kept values.
 const MOST_FUNCTIONS: usize = 200;
 
+/// What the part of a value ends with that a load gives as a whole.
+pub(super) const LOADED: &str = "()";
+
 /// Something done with a loaded value, or with a part of it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, PartialOrd, Ord)]
 pub enum Doing {
@@ -44,6 +47,10 @@ pub enum Doing {
     Key(String),
     /// It is passed to a function outside of the project, so called.
     Given(String),
+    /// It is a key, or an element of a set: a list, which JSON has for a tuple, is not.
+    Hashed,
+    /// It is put in order, or its keys are: numbers, which JSON has as text, have another.
+    Ordered,
 }
 
 /// Something done with a loaded value, and where.
@@ -74,6 +81,7 @@ impl<'a> Machine<'a> {
     pub(super) fn loaded(&self, value: &Value, place: Place) -> Value {
         value.map_taints(&|taint| Taint {
             loaded: Some(place),
+            part: format!("{}{LOADED}", taint.part).into(),
             ..taint.clone()
         })
     }
@@ -122,6 +130,8 @@ impl<'a> Machine<'a> {
         let kind = match key.atoms() {
             [Atom::Const(Const::Bytes(_))] => "bytes",
             [Atom::Container(container)] if container.role == Role::Tuple => "a tuple",
+            [Atom::Class(_)] => "an object",
+            [Atom::External(name)] if name.starts_with("builtins.") => "an object",
             // A list has no such element.
             [Atom::Const(Const::Bool(_) | Const::None)] => "a number",
             _ => return,
@@ -152,6 +162,7 @@ impl<'a> Machine<'a> {
                 Doing::Attribute("replace(...=...)".to_owned())
             });
         }
+        self.note_joining(value, name, arguments, at);
         let Some(key) = arguments.positional.first() else {
             return;
         };
@@ -164,7 +175,8 @@ impl<'a> Machine<'a> {
         let has_default = arguments.positional.len() > 1;
         if matches!(name, "get" | "setdefault") || name == "pop" && has_default {
             let made = at.call.and_then(|call| call.arguments.args.first());
-            let is_int = made.is_some_and(|expr| self.is_number(expr));
+            let is_int =
+                made.is_some_and(|expr| self.is_number(expr) || super::keys::is_float(expr));
             let number = |atom: &Atom| {
                 matches!(
                     atom,
@@ -184,6 +196,7 @@ impl<'a> Machine<'a> {
             self.note_use(value, at.place, || Doing::Given(name.to_owned()));
         }
         self.note_joined(name, arguments, at);
+        self.note_doubtful(name, arguments, at);
     }
 
     /// `b"".join(value)`: a method of bytes.

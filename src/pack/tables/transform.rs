@@ -163,6 +163,9 @@ pub struct Rewrite {
     /// Methods, of whatever, whose results the new format carries as they are.
     #[serde(default)]
     pub plain_methods: Vec<String>,
+    /// Methods that give text of text, and else what they are called on: bytes of bytes, dates of dates.
+    #[serde(default)]
+    pub same_methods: Vec<String>,
     /// Methods, of whatever, whose results it refuses.
     #[serde(default)]
     pub impossible_methods: Vec<String>,
