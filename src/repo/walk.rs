@@ -370,7 +370,7 @@ fn unreadable(error: &std::io::Error) -> SkipReason {
 }
 
 fn read_file(path: &Path) -> std::io::Result<Result<Vec<u8>, SkipReason>> {
-    let mut file = open(path)?;
+    let file = open(path)?;
     let data = file.metadata()?;
     // It may have become something else meanwhile.
     if !data.is_file() {
@@ -381,10 +381,9 @@ fn read_file(path: &Path) -> std::io::Result<Result<Vec<u8>, SkipReason>> {
     }
     // One more than it says: when no more than that comes, nothing is left, and nobody needs to ask again.
     let size = data.len() as usize;
-    let mut bytes = vec![0; size + 1];
-    let read = file.read(&mut bytes)?;
-    bytes.truncate(read);
-    if read != size {
+    let mut bytes = Vec::with_capacity(size + 1);
+    fill(&file, &mut bytes)?;
+    if bytes.len() != size {
         file.take(MAX_BYTES + 1).read_to_end(&mut bytes)?;
     }
     Ok(match bytes.len() as u64 > MAX_BYTES {
@@ -406,6 +405,18 @@ fn open(path: &Path) -> std::io::Result<File> {
 #[cfg(not(unix))]
 fn open(path: &Path) -> std::io::Result<File> {
     File::open(path)
+}
+
+/// Reads into what `bytes` has room for, in one call, without writing zeros there first.
+#[cfg(unix)]
+fn fill(file: &File, bytes: &mut Vec<u8>) -> std::io::Result<usize> {
+    let read = rustix::io::read(file, rustix::buffer::spare_capacity(bytes));
+    Ok(read?)
+}
+
+#[cfg(not(unix))]
+fn fill(file: &File, bytes: &mut Vec<u8>) -> std::io::Result<usize> {
+    file.take(bytes.capacity() as u64).read_to_end(bytes)
 }
 
 /// A pointer is under 1024 bytes and starts with its version:

@@ -19,6 +19,8 @@ use crate::python::{dotted, span};
 
 /// The field that holds what a reader such as `pickle.Unpickler` was made with.
 pub(super) const READS: &str = " reads";
+/// What the name of a field ends in that holds what it is of some instance of the class.
+pub(super) const OF_SOME: &str = " of some";
 /// The field of everything that was passed to an instance by `**`.
 const ANY_FIELD: &str = " any";
 fn is_private(name: &str) -> bool {
@@ -610,7 +612,7 @@ impl<'a> Machine<'a> {
                 made: None,
                 ..instance
             });
-            self.set_field(all, &format!("{name} of some"), value);
+            self.set_field(all, &format!("{name}{OF_SOME}"), value);
         }
     }
 
@@ -622,7 +624,7 @@ impl<'a> Machine<'a> {
         let mut out = Value::unknown();
         for class in self.descendants(instance.class) {
             let owner = Owner::Instance(Instance::any(class));
-            if let Some(value) = self.field(&owner, &format!("{name} of some")) {
+            if let Some(value) = self.field(&owner, &format!("{name}{OF_SOME}")) {
                 out = out.join(&value);
             }
         }

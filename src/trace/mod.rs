@@ -43,6 +43,7 @@ mod parameters;
 mod passed;
 mod patterns;
 mod queues;
+mod readers;
 mod relevant;
 mod requests;
 mod restricted;
