@@ -44,7 +44,7 @@ pub fn migrate(project: &Project, model: &Model, order: &Order, base: Option<Str
     if let Some(asked) = &order.ignore {
         return check::ignored(project, model, order, asked, base);
     }
-    let traced = trace::trace(project, model);
+    let traced = trace::trace_for(project, model, order.followed());
     let plan = plan::plan(project, model, &traced, order);
     check::check(project, model, traced, plan, order, base)
 }

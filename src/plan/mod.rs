@@ -45,7 +45,7 @@ use crate::pack::{Model, Trust};
 use crate::project::{FileId, Project};
 use crate::python::Bound;
 use crate::text::{Edit, EditSet, Span};
-use crate::trace::{Finding, Form, Place, Reach, Traced, Writing, is_settled};
+use crate::trace::{Finding, Followed, Form, Place, Reach, Traced, Writing, is_settled};
 
 pub use callers::{OtherCaller, other_callers};
 pub use dual::MARK as DUAL_READ;
@@ -294,6 +294,14 @@ impl Joined {
 }
 
 impl Order {
+    /// Of which loads [`plan`] asks what is done with their values.
+    pub fn followed(&self) -> Followed {
+        match self.every {
+            true => Followed::All,
+            false => Followed::Of(self.trust.clone()),
+        }
+    }
+
     /// The same, where a panic took back the rewrites of `findings`.
     pub fn without<'f>(&self, findings: impl Iterator<Item = &'f Finding>) -> Order {
         let mut order = self.clone();

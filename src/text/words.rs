@@ -27,7 +27,7 @@ pub fn is_word(byte: &u8) -> bool {
 }
 
 /// Whether what stands in `bytes` from `start` to `end` is no part of a longer word.
-pub fn is_whole(bytes: &[u8], start: usize, end: usize) -> bool {
+fn is_whole(bytes: &[u8], start: usize, end: usize) -> bool {
     let before = start.checked_sub(1).and_then(|at| bytes.get(at));
     !before.is_some_and(is_word) && !bytes.get(end).is_some_and(is_word)
 }
@@ -37,6 +37,15 @@ pub fn whole<'b>(bytes: &'b [u8], word: &'b Finder<'_>) -> impl Iterator<Item = 
     let length = word.needle().len();
     let found = word.find_iter(bytes);
     found.filter(move |at| is_whole(bytes, *at, at + length))
+}
+
+/// The words in `bytes` that a dot stands before: of members that are named.
+pub fn members(bytes: &[u8]) -> impl Iterator<Item = &[u8]> {
+    memchr::memchr_iter(b'.', bytes).filter_map(|dot| {
+        let rest = bytes.get(dot + 1..)?;
+        let end = rest.iter().position(|b| !is_word(b));
+        rest.get(..end.unwrap_or(rest.len()))
+    })
 }
 
 #[cfg(test)]
@@ -57,6 +66,14 @@ mod tests {
         assert_eq!(places("load, loads, unload, _load, load2, load_"), [0]);
         assert!(places("loadé éload load\u{ff53} load→").is_empty());
         assert_eq!(places("(load)é load"), [1, 9]);
+    }
+
+    #[test]
+    fn members_are_what_follows_a_dot() {
+        let text = "a.load(x)._y + load .z\u{e9}. ..1 'end.";
+        let found: Vec<&[u8]> = members(text.as_bytes()).collect();
+        let wanted = ["load", "_y", "z\u{e9}", "", "", "1", ""];
+        assert_eq!(found, wanted.map(str::as_bytes));
     }
 
     #[test]

@@ -171,7 +171,7 @@ pub(super) struct Machine<'a> {
     pub modules: FxHashMap<FileId, Rc<RefCell<Vars>>>,
     pub names: FxHashMap<FileId, Rc<Names<'a>>>,
     pub defining: FxHashSet<(FileId, Name)>,
-    fields: FxHashMap<(Owner, Name), Value>,
+    pub(super) fields: FxHashMap<(Owner, Name), Value>,
     read: FxHashSet<(Owner, Name)>,
     stale: bool,
     pub handlers: VecDeque<Handler>,
@@ -480,17 +480,6 @@ impl<'a> Machine<'a> {
             *before = after;
             self.stale |= grew && self.read.contains(&key);
         }
-    }
-
-    /// The fields that hold what loads gave.
-    pub fn kept_loads(&self) -> Vec<(Owner, Name)> {
-        let is_loaded =
-            |atom: &Atom| matches!(atom, Atom::Untrusted(taint) if taint.loaded.is_some());
-        let fields = self.fields.iter();
-        let kept = fields.filter(|(_, value)| value.any_atom(&is_loaded));
-        let mut kept: Vec<(Owner, Name)> = kept.map(|(key, _)| key.clone()).collect();
-        kept.sort_by_key(|(owner, name)| (format!("{owner:?}"), name.clone()));
-        kept
     }
 
     /// Untrusted data of `trust` that enters at `place`.

@@ -74,6 +74,7 @@ use crate::text::Span;
 
 pub use chain::CallAt;
 pub use handlers::Handler;
+pub use readers::Followed;
 pub use sites::Form;
 pub use taint::{Hop, HopKind, Place};
 pub use uses::{Doing, Use};
@@ -183,7 +184,7 @@ pub struct Finding {
     pub writers: Vec<Link>,
     /// Why a signature check that was made does not count.
     pub sham: Option<&'static str>,
-    /// What is done with the value it gives, in whatever function.
+    /// What is done with the value it gives, in whatever function; of what is not [`Followed`], where the analysis came to.
     pub uses: Vec<Use>,
     /// All ways from entry points to this load.
     pub routes: Vec<Route>,
@@ -216,6 +217,7 @@ pub struct Traced {
     /// Files that may hold a comment of depickle's own.
     pub spoken_to: Vec<FileId>,
     searched: Searched,
+    followed: Followed,
 }
 
 /// Stack of every thread that analyses code, in bytes.
@@ -226,13 +228,20 @@ const MOST_PASSES: usize = 2;
 
 /// Finds every load of `project` and what reaches it.
 pub fn trace(project: &Project, model: &Model) -> Traced {
-    trace_within(project, model, work::MOST_WORK_EACH)
+    trace_for(project, model, Followed::All)
+}
+
+/// The same for who asks only what is done with the values of those `followed`.
+pub fn trace_for(project: &Project, model: &Model, followed: Followed) -> Traced {
+    let searched = Searched::of(project, model);
+    traced(project, model, work::MOST_WORK_EACH, searched, followed)
 }
 
 /// The same with another bound on work for each entry point, in expressions and statements: what is told to be complete
 /// must not depend on it.
 pub fn trace_within(project: &Project, model: &Model, most_each: usize) -> Traced {
-    traced(project, model, most_each, Searched::of(project, model))
+    let searched = Searched::of(project, model);
+    traced(project, model, most_each, searched, Followed::All)
 }
 
 /// The same for `project` after the files `changed` were: the others are not searched again.
@@ -243,17 +252,25 @@ pub fn again(
     changed: impl IntoIterator<Item = FileId>,
 ) -> Traced {
     let searched = before.searched.again(project, model, changed);
-    traced(project, model, work::MOST_WORK_EACH, searched)
+    let followed = before.followed.clone();
+    traced(project, model, work::MOST_WORK_EACH, searched, followed)
 }
 
-fn traced(project: &Project, model: &Model, most_each: usize, searched: Searched) -> Traced {
-    let mut traced = flows(project, model, most_each, &searched);
+fn traced(
+    project: &Project,
+    model: &Model,
+    most_each: usize,
+    searched: Searched,
+    followed: Followed,
+) -> Traced {
+    let mut traced = flows(project, model, most_each, &searched, &followed);
     let setting = searched.setting();
     traced
         .findings
         .extend(settings::settings(project, model, setting));
     traced.spoken_to = searched.spoken_to();
     traced.searched = searched;
+    traced.followed = followed;
     for finding in &mut traced.findings {
         finding.test = is_test(project.path(finding.place.file));
     }
@@ -266,7 +283,13 @@ fn traced(project: &Project, model: &Model, most_each: usize, searched: Searched
 type Looked = (Vec<Site>, relevant::Named);
 
 /// Finds every call that loads, and what reaches it.
-fn flows(project: &Project, model: &Model, most_each: usize, searched: &Searched) -> Traced {
+fn flows(
+    project: &Project,
+    model: &Model,
+    most_each: usize,
+    searched: &Searched,
+    followed: &Followed,
+) -> Traced {
     let imports = searched.imports();
     let looked: Vec<(FileId, Option<Looked>)> = searched
         .naming()
@@ -353,7 +376,7 @@ fn flows(project: &Project, model: &Model, most_each: usize, searched: &Searched
         .collect();
     let writings = machine.writings();
     let before = project.defects().len();
-    machine.enter_readers();
+    machine.enter_readers(&followed.among(&findings));
     let unsure = project.defects().len() > before;
     for finding in &mut findings {
         finding.complete &= !unsure;
@@ -364,8 +387,7 @@ fn flows(project: &Project, model: &Model, most_each: usize, searched: &Searched
         writings,
         writing_files,
         exhausted,
-        spoken_to: Vec::new(),
-        searched: Searched::default(),
+        ..Traced::default()
     }
 }
 

@@ -11,10 +11,12 @@ use rustc_hash::FxHashSet;
 
 use super::classes::OF_SOME;
 use super::imports::Word;
-use super::is_test;
 use super::machine::{Machine, Owner};
 use super::relevant::stem;
+use super::taint::Place;
 use super::value::{Atom, Def, Instance};
+use super::{Finding, Reach, is_test};
+use crate::pack::Trust;
 use crate::project::FileId;
 use crate::python::ast::name::Name;
 use crate::python::ast::visitor::{self, Visitor};
@@ -29,16 +31,48 @@ const MOST_FILES: usize = 50;
 /// Functions that are entered to see what they do with kept values.
 const MOST_FUNCTIONS: usize = 200;
 
+/// Of which loads the values are followed to wherever they are kept and read: it costs the search of the whole project.
+#[derive(Debug, Clone, Default)]
+pub enum Followed {
+    /// All of them.
+    #[default]
+    All,
+    /// Those that may be rewritten, where data of these levels may.
+    Of(Vec<Trust>),
+}
+
+impl Followed {
+    /// The places of those among `findings`.
+    pub(super) fn among(&self, findings: &[Finding]) -> FxHashSet<Place> {
+        let may_go = |finding: &Finding| match self {
+            Followed::All => true,
+            Followed::Of(levels) => {
+                finding.reach == Reach::Untrusted
+                    && finding.complete
+                    && levels.contains(&finding.trust)
+            }
+        };
+        // What the program has pickled itself goes with others, or stays.
+        let any = findings.iter().any(may_go);
+        let beside = |finding: &Finding| any && finding.reach == Reach::OwnRoundTrip;
+        let all = findings.iter().filter(|f| may_go(f) || beside(f));
+        all.map(|finding| finding.place).collect()
+    }
+}
+
 impl Machine<'_> {
-    /// Enters them.
-    pub(super) fn enter_readers(&mut self) {
+    /// Enters those that may read what the loads at `followed` gave.
+    pub(super) fn enter_readers(&mut self, followed: &FxHashSet<Place>) {
+        if followed.is_empty() {
+            return;
+        }
         self.enter_dispatched();
         let mut known: FxHashSet<(Owner, Name)> = FxHashSet::default();
         let mut given: Vec<(Owner, Name)> = Vec::new();
         let mut entered = 0;
         // What they keep in turn is read elsewhere again.
         for _ in 0..MOST_ROUNDS {
-            let mut kept = self.kept_loads();
+            let mut kept = self.kept_loads(followed);
             kept.append(&mut given);
             for (owner, name) in kept {
                 let (owner, name) = whoever(owner, name);
@@ -67,7 +101,7 @@ impl Machine<'_> {
                         });
                         self.take_reached();
                         let value = value.unwrap_or_default();
-                        let is_loaded = |atom: &Atom| matches!(atom, Atom::Untrusted(taint) if taint.loaded.is_some());
+                        let is_loaded = |atom: &Atom| is_loaded(atom, followed);
                         if let (true, Some(function)) =
                             (value.any_atom(&is_loaded), self.function(id))
                         {
@@ -77,6 +111,15 @@ impl Machine<'_> {
                 }
             }
         }
+    }
+
+    /// The fields that hold what the loads at `followed` gave.
+    fn kept_loads(&self, followed: &FxHashSet<Place>) -> Vec<(Owner, Name)> {
+        let fields = self.fields.iter();
+        let kept = fields.filter(|(_, value)| value.any_atom(&|atom| is_loaded(atom, followed)));
+        let mut kept: Vec<(Owner, Name)> = kept.map(|(key, _)| key.clone()).collect();
+        kept.sort_by_key(|(owner, name)| (format!("{owner:?}"), name.clone()));
+        kept
     }
 
     /// Files that may read the field `name` of `owner`.
@@ -172,6 +215,11 @@ impl Machine<'_> {
     }
 }
 
+/// Whether `atom` is what one of the loads at `followed` gave.
+fn is_loaded(atom: &Atom, followed: &FxHashSet<Place>) -> bool {
+    matches!(atom, Atom::Untrusted(taint) if taint.loaded.is_some_and(|place| followed.contains(&place)))
+}
+
 /// What a field is read by: its name, or the text of its key.
 fn text(name: &str) -> &str {
     name.trim_matches(['[', ']'])
@@ -223,5 +271,53 @@ impl<'s> Visitor<'s> for Readers<'_> {
             self.found.extend(self.around.first());
         }
         visitor::walk_expr(self, expr);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::pack::Model;
+    use crate::project::Project;
+    use crate::trace::{Doing, trace_for};
+
+    const KEEPS: &str = "
+import pickle
+from flask import Flask, request
+
+app = Flask(__name__)
+CARTS = None
+
+@app.route('/carts', methods=['POST'])
+def put():
+    global CARTS
+    CARTS = pickle.loads(request.get_data())
+    return ''
+";
+
+    /// What is done in another file with what a client sends to be loaded, as far as `followed`.
+    fn done(reads: &str, followed: Followed) -> Vec<Doing> {
+        let files = [("carts.py", KEEPS), ("shop.py", reads)];
+        let files = files.map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec()));
+        let model = Model::builtin().expect("the built-in model");
+        let traced = trace_for(&Project::new(files, Vec::new()), &model, followed);
+        let uses = traced.findings.into_iter().flat_map(|finding| finding.uses);
+        uses.map(|one| one.doing).collect()
+    }
+
+    #[test]
+    fn values_are_followed_only_from_loads_that_may_be_rewritten() {
+        let total = "import carts\n\ndef total():\n    return carts.CARTS.total\n";
+        let there = [Doing::Attribute("total".to_owned())];
+        assert_eq!(done(total, Followed::All), there);
+        let of = |trust| Followed::Of(vec![trust]);
+        assert_eq!(done(total, of(Trust::Http)), there);
+        assert_eq!(done(total, of(Trust::Network)), []);
+    }
+
+    #[test]
+    fn who_reads_a_value_names_it_by_a_word_of_its_own() {
+        let other = "import carts\n\ndef total():\n    return carts.CARTS_OF_TODAY.total\n";
+        assert_eq!(done(other, Followed::All), []);
     }
 }

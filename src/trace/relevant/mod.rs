@@ -11,7 +11,6 @@ mod mentions;
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use aho_corasick::AhoCorasick;
 use rayon::prelude::*;
 use rustc_hash::{FxHashMap, FxHashSet};
 
@@ -22,7 +21,7 @@ use crate::defect::strike;
 use crate::project::{FileId, Project};
 use crate::python::ast::name::Name;
 use crate::text::Span;
-use crate::text::words::is_whole;
+use crate::text::words::members;
 
 pub(super) use above::Ways;
 use files::Files;
@@ -562,29 +561,22 @@ impl Search<'_> {
             .filter(|name| !name.starts_with("__"))
             .cloned()
             .partition(|name| name.len() >= 6);
-        let words: Vec<&str> = names.iter().map(|name| name.as_str()).collect();
-        let Ok(search) = AhoCorasick::new(&words) else {
-            return Vec::new();
-        };
+        let numbered = names.iter().enumerate();
+        let numbers: FxHashMap<&[u8], usize> =
+            numbered.map(|(n, name)| (name.as_bytes(), n)).collect();
         let project = self.project;
         let files: Vec<FileId> = project.ids().collect();
         let hits: Vec<(FileId, BTreeSet<usize>)> = files
             .into_par_iter()
             .filter(|file| !self.files.is_test(*file))
             .filter_map(|file| {
-                let bytes = project.bytes(file);
-                let mut hits = BTreeSet::new();
-                for found in search.find_overlapping_iter(bytes) {
-                    // A call of a method.
-                    let before = bytes.get(..found.start()).unwrap_or_default();
-                    if before.ends_with(b".") && is_whole(bytes, found.start(), found.end()) {
-                        hits.insert(found.pattern().as_usize());
-                    }
-                }
+                let called = members(project.bytes(file));
+                let hits = called.filter_map(|name| numbers.get(name).copied());
+                let hits: BTreeSet<usize> = hits.collect();
                 (!hits.is_empty()).then_some((file, hits))
             })
             .collect();
-        let mut counts = vec![0_usize; words.len()];
+        let mut counts = vec![0_usize; names.len()];
         for n in hits.iter().flat_map(|(_, hits)| hits) {
             if let Some(count) = counts.get_mut(*n) {
                 *count += 1;
