@@ -295,29 +295,42 @@ def put():
     return ''
 ";
 
-    /// What is done in another file with what a client sends to be loaded, as far as `followed`.
-    fn done(reads: &str, followed: Followed) -> Vec<Doing> {
-        let files = [("carts.py", KEEPS), ("shop.py", reads)];
-        let files = files.map(|(path, text)| (path.to_owned(), text.as_bytes().to_vec()));
+    /// What is done with what a client sends to be loaded, in `others`, as far as `followed`.
+    fn done(keeps: &str, others: Vec<(String, String)>, followed: Followed) -> Vec<Doing> {
+        let files = [("carts.py".to_owned(), keeps.to_owned())].into_iter();
+        let files = files.chain(others);
+        let files = files.map(|(path, text)| (path, text.into_bytes()));
         let model = Model::builtin().expect("the built-in model");
         let traced = trace_for(&Project::new(files, Vec::new()), &model, followed);
         let uses = traced.findings.into_iter().flat_map(|finding| finding.uses);
         uses.map(|one| one.doing).collect()
     }
 
-    #[test]
-    fn values_are_followed_only_from_loads_that_may_be_rewritten() {
-        let total = "import carts\n\ndef total():\n    return carts.CARTS.total\n";
-        let there = [Doing::Attribute("total".to_owned())];
-        assert_eq!(done(total, Followed::All), there);
-        let of = |trust| Followed::Of(vec![trust]);
-        assert_eq!(done(total, of(Trust::Http)), there);
-        assert_eq!(done(total, of(Trust::Network)), []);
+    fn file(path: &str, text: &str) -> (String, String) {
+        (path.to_owned(), text.to_owned())
     }
 
     #[test]
-    fn who_reads_a_value_names_it_by_a_word_of_its_own() {
-        let other = "import carts\n\ndef total():\n    return carts.CARTS_OF_TODAY.total\n";
-        assert_eq!(done(other, Followed::All), []);
+    fn values_are_followed_only_from_loads_that_may_be_rewritten() {
+        let total = "import carts\n\ndef total():\n    return carts.CARTS.total\n";
+        let done = |followed| done(KEEPS, vec![file("shop.py", total)], followed);
+        let there = [Doing::Attribute("total".to_owned())];
+        assert_eq!(done(Followed::All), there);
+        assert_eq!(done(Followed::Of(vec![Trust::Http])), there);
+        assert_eq!(done(Followed::Of(vec![Trust::Network])), []);
+    }
+
+    #[test]
+    fn of_many_who_say_a_name_those_are_read_who_name_its_owner() {
+        let keeps = KEEPS.replace("global CARTS", "import till");
+        let keeps = keeps.replace("    CARTS =", "    till.CARTS =");
+        let others = (0..2 * MOST_FILES).map(|n| {
+            let text = "def first(shop):\n    return shop.CARTS\n";
+            file(&format!("a{n}.py"), text)
+        });
+        let total = "import till\n\ndef total():\n    return till.CARTS.total\n";
+        let others = others.chain([file("shop.py", total)]).collect();
+        let there = [Doing::Attribute("total".to_owned())];
+        assert_eq!(done(&keeps, others, Followed::All), there);
     }
 }
