@@ -153,25 +153,25 @@ fn fixed_time() -> Option<i64> {
     text.trim().parse().ok()
 }
 
-/// The id of a run that begins, kept from every other process. Of several that begin alike in one second, each has its
-/// own; but not where the `time` is given: those are one run.
+/// The id of a run that begins, kept from every other process. Of several that begin in one second, each has its own, which
+/// comes after those on record; but not where the `time` is given: those that are alike are one run.
 pub(super) fn begun(
     journal: &Journal,
     time: Option<i64>,
     inputs: &[String],
 ) -> anyhow::Result<(String, Held)> {
     let fixed = time.or_else(fixed_time).is_some();
-    let time = time.unwrap_or_else(run_time);
+    let mut time = time.unwrap_or_else(run_time);
     let mut inputs = inputs.to_vec();
     loop {
         let id = run_id(time, &inputs);
         match journal.hold(&id) {
-            Err(JournalError::Busy { .. }) if !fixed => {}
-            Ok(_) if !fixed && journal.knows(&id) => {}
+            Err(JournalError::Busy { .. }) if !fixed => inputs.push("again".to_owned()),
+            // The newest is the one that is taken back when none is named.
+            Ok(_) if !fixed && journal.is_overtaken(&id) => time += 1,
             Ok(held) => return Ok((id, held)),
             Err(error) => anyhow::bail!(hinted(&error.to_string(), error.hint())),
         }
-        inputs.push("again".to_owned());
     }
 }
 

@@ -250,9 +250,12 @@ impl Journal {
         }
     }
 
-    /// Whether the run `id` is on record.
-    pub fn knows(&self, id: &str) -> bool {
-        self.path(id).is_ok_and(|path| path.exists())
+    /// Whether the run `id` is on record, or one that began in its second and sorts after it.
+    pub fn is_overtaken(&self, id: &str) -> bool {
+        let second = id.split('-').next().unwrap_or(id);
+        let ids = self.ids().unwrap_or_default();
+        let mut known = ids.iter().filter(|known| known.starts_with(second));
+        known.any(|known| known.as_str() >= id)
     }
 
     /// Every run on record, newest first.

@@ -30,6 +30,24 @@ fn undo(home: &Home, before: &BTreeMap<PathBuf, String>) {
     fs::remove_dir_all(home.path("state")).unwrap();
 }
 
+#[test]
+fn of_runs_in_one_second_the_last_is_the_newest() {
+    let home = Home::new();
+    let mut begun = Vec::new();
+    for n in 0..6 {
+        let name = format!("shop{n}");
+        home.repo(&name, &[("app.py", GUIDE)]);
+        assert_eq!(code(&home.run(&["stage", &name])), 0);
+        begun.push(id(&home));
+    }
+    let mut sorted = begun.clone();
+    sorted.sort();
+    sorted.dedup();
+    assert_eq!(begun, sorted);
+    let undone = home.run(&["rollback"]);
+    assert!(stdout(&undone).contains("shop5"), "{}", stdout(&undone));
+}
+
 /// Subjects of the commits on `branch`, the first of them first.
 fn subjects(root: &Path, branch: &str) -> Vec<String> {
     let range = format!("main..{branch}");
