@@ -6,6 +6,7 @@
 use std::rc::Rc;
 
 use super::at::At;
+use super::bindings::{Bound, bound_to, function_around};
 use super::doubts::has_number_keys;
 use super::env::Env;
 use super::iterators::in_order;
@@ -14,8 +15,7 @@ use super::machine::Machine;
 use super::taint::Place;
 use super::uses::{Doing, is_date, loads};
 use super::value::{Arguments, Atom, Const, Kind, Role, Value};
-use crate::python::ast::visitor::{self, Visitor};
-use crate::python::ast::{self, AnyNodeRef, CmpOp, Expr, Operator, Stmt};
+use crate::python::ast::{self, CmpOp, Expr, Operator};
 use crate::python::{SourceFile, span};
 
 impl<'a> Machine<'a> {
@@ -343,90 +343,6 @@ impl<'a> Machine<'a> {
         }
     }
 
-    /// `Response(value, mimetype="image/png")`: no text.
-    fn note_media(&mut self, arguments: &Arguments, at: Place) {
-        const TYPES: [&str; 3] = ["mimetype", "content_type", "media_type"];
-        const BODIES: [&str; 4] = ["content", "body", "response", "data"];
-        let said = TYPES.iter().filter_map(|name| arguments.named(name));
-        let mut said = said
-            .chain(arguments.positional.iter().skip(1))
-            .filter_map(Value::text);
-        if !said.any(|text| is_media(&text)) {
-            return;
-        }
-        let named = BODIES.iter().filter_map(|name| arguments.named(name));
-        let given: Vec<Value> = arguments
-            .positional
-            .first()
-            .into_iter()
-            .chain(named)
-            .cloned()
-            .collect();
-        for value in given {
-            self.note_use(&value, at, || Doing::Beside("bytes".to_owned()));
-        }
-    }
-
-    /// `file.write(value)`, of a file that was opened for bytes.
-    pub(super) fn note_poured(
-        &mut self,
-        attribute: &'a ast::ExprAttribute,
-        arguments: &Arguments,
-        at: Place,
-    ) {
-        let writes = matches!(&*attribute.attr, "write" | "writelines");
-        if writes
-            && arguments.all().any(|value| loads(value).next().is_some())
-            && self.of_bytes(&attribute.value)
-        {
-            self.note_bytes(arguments, at);
-        }
-    }
-
-    /// Whether `stream` takes bytes alone: it was opened so, or is the raw stream under one of text.
-    fn of_bytes(&self, stream: &'a Expr) -> bool {
-        let source = self.source();
-        let call = match stream {
-            Expr::Name(name) => match entered_as(source, name) {
-                Some(call) => call,
-                None => return false,
-            },
-            Expr::Attribute(node) => return matches!(&*node.attr, "wfile" | "buffer"),
-            Expr::Call(call) => call,
-            _ => return false,
-        };
-        let names = source.names(source.scopes().at(span(call).start), &call.func);
-        let is = |name: &str| names.iter().any(|n| n == name);
-        let method = call
-            .func
-            .as_attribute_expr()
-            .is_some_and(|node| node.attr == *"open");
-        let opens = is("builtins.open") || is("io.open") || method;
-        let keywords = call.arguments.keywords.iter();
-        let modes = keywords
-            .filter(|k| k.arg.as_ref().is_some_and(|arg| *arg == *"mode"))
-            .map(|k| &k.value);
-        let mut modes = call
-            .arguments
-            .args
-            .iter()
-            .take(2)
-            .chain(modes)
-            .filter_map(Expr::as_string_literal_expr);
-        let in_bytes = modes.any(|mode| {
-            let mode = mode.value.to_str();
-            mode.len() <= 3 && mode.contains('b') && mode.contains(['w', 'a', 'x', '+'])
-        });
-        let temporary = [
-            "NamedTemporaryFile",
-            "TemporaryFile",
-            "SpooledTemporaryFile",
-        ];
-        let temporary = temporary.iter().any(|name| is(&format!("tempfile.{name}")));
-        let by_default = temporary && call.arguments.is_empty();
-        is("io.BytesIO") || by_default || (opens || temporary) && in_bytes
-    }
-
     /// `value`, of which `annotation` says what it is.
     pub(super) fn note_annotated(&mut self, value: &Value, annotation: &'a Expr, at: Place) {
         let Some(file) = self.frames.last().map(|frame| frame.file) else {
@@ -505,18 +421,6 @@ impl<'a> Machine<'a> {
     }
 }
 
-/// Whether `text` is a type of media that is no text: `image/png`.
-fn is_media(text: &str) -> bool {
-    let kind = text.split(';').next().unwrap_or_default().trim();
-    let written = kind.ends_with("xml") || kind.ends_with("json");
-    let kinds = ["image/", "audio/", "video/", "font/"];
-    kinds.iter().any(|start| kind.starts_with(start)) && !written
-        || matches!(
-            kind,
-            "application/octet-stream" | "application/pdf" | "application/zip" | "application/gzip"
-        )
-}
-
 /// What `annotation` says of a value and of its parts: of `dict[int, datetime]` that a key is a number, and a part a date.
 /// Of several kinds it may be another.
 fn said_by(source: &SourceFile, annotation: &Expr, said: &mut Vec<Doing>) {
@@ -558,98 +462,5 @@ fn said_by(source: &SourceFile, annotation: &Expr, said: &mut Vec<Doing>) {
             }
         }
         _ => said.extend(names(annotation).into_iter().next().map(Doing::Beside)),
-    }
-}
-
-/// The innermost function around `name`.
-fn function_around<'a>(
-    source: &'a SourceFile,
-    name: &ast::ExprName,
-) -> Option<&'a ast::StmtFunctionDef> {
-    let around = source.ancestors(span(name));
-    around.into_iter().rev().find_map(|node| match node {
-        AnyNodeRef::StmtFunctionDef(node) => Some(node),
-        _ => None,
-    })
-}
-
-/// The call whose outcome is all that `name` is bound to in its function, by `with` or an assignment.
-fn entered_as<'a>(source: &'a SourceFile, name: &'a ast::ExprName) -> Option<&'a ast::ExprCall> {
-    let function = function_around(source, name);
-    let mut bindings = Bindings {
-        name: &name.id,
-        values: Vec::new(),
-        entered: true,
-    };
-    bindings.visit_body(function.map_or(&source.module().body, |function| &function.body));
-    let mut calls = bindings.values.iter().map(|value| value.as_call_expr());
-    // Each of several is asked by its own uses.
-    let first = calls.next()??;
-    calls
-        .all(|call| call.is_some_and(|call| source.slice(span(call)) == source.slice(span(first))))
-        .then_some(first)
-}
-
-/// What a name is bound to, as far as it says of what kind that is.
-enum Bound<'a> {
-    /// What this call gives.
-    Call(&'a ast::ExprCall),
-    /// What this annotation says.
-    Annotated(&'a Expr),
-}
-
-/// What `name` is bound to in the function around it, or else in the module, if all of that is of one kind.
-fn bound_to<'a>(source: &'a SourceFile, name: &'a ast::ExprName) -> Option<Bound<'a>> {
-    let function = function_around(source, name);
-    let mut bindings = Bindings {
-        name: &name.id,
-        values: Vec::new(),
-        entered: false,
-    };
-    if let Some(function) = function {
-        let parameter = function.parameters.iter().find(|p| p.name().id == name.id);
-        if let Some(parameter) = parameter {
-            return parameter.annotation().map(Bound::Annotated);
-        }
-        bindings.visit_body(&function.body);
-    }
-    if bindings.values.is_empty() {
-        let body = source.module().body.iter();
-        let own = body.filter(|stmt| matches!(stmt, Stmt::Assign(_) | Stmt::AnnAssign(_)));
-        own.for_each(|stmt| bindings.visit_stmt(stmt));
-    }
-    match bindings.values.as_slice() {
-        [Expr::Call(call)] => Some(Bound::Call(call)),
-        _ => None,
-    }
-}
-
-/// Finds what is bound to a name.
-struct Bindings<'n, 'a> {
-    name: &'n str,
-    values: Vec<&'a Expr>,
-    /// What `with` binds counts too.
-    entered: bool,
-}
-
-impl<'a> Visitor<'a> for Bindings<'_, 'a> {
-    fn visit_stmt(&mut self, stmt: &'a Stmt) {
-        let is_name = |target: &Expr| matches!(target, Expr::Name(node) if *node.id == *self.name);
-        match stmt {
-            Stmt::Assign(node) if node.targets.iter().any(is_name) => self.values.push(&node.value),
-            Stmt::AnnAssign(node) if is_name(&node.target) => {
-                self.values.extend(node.value.as_deref())
-            }
-            Stmt::For(node) if is_name(&node.target) => self.values.push(&node.target),
-            Stmt::With(node) if self.entered => {
-                let bound = node
-                    .items
-                    .iter()
-                    .filter(|i| i.optional_vars.as_deref().is_some_and(is_name));
-                self.values.extend(bound.map(|item| &item.context_expr));
-            }
-            _ => {}
-        }
-        visitor::walk_stmt(self, stmt);
     }
 }

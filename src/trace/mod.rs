@@ -6,6 +6,7 @@
 mod assign;
 mod at;
 mod attributes;
+mod bindings;
 mod bounds;
 mod buffers;
 mod builtins;
@@ -42,6 +43,7 @@ mod operators;
 mod parameters;
 mod passed;
 mod patterns;
+mod poured;
 mod queues;
 mod readers;
 mod relevant;
