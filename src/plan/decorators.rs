@@ -5,6 +5,7 @@
 
 use super::load::function_of;
 use super::{Planner, Reason};
+use crate::pack::Model;
 use crate::project::FileId;
 use crate::python::ast::visitor::{self, Visitor};
 use crate::python::ast::{self, AnyNodeRef, Expr, Stmt};
@@ -36,7 +37,7 @@ impl Planner<'_> {
                 other => other,
             };
             if let Some((home, node)) = self.defined(id, callee) {
-                let passage = passage(self.project.source(home), node);
+                let passage = passage(self.model, self.project.source(home), node);
                 all.taken_apart |= passage.taken_apart;
                 all.is_object |= passage.is_object;
                 all.caught |= passage.caught;
@@ -78,7 +79,7 @@ impl Passage {
 }
 
 /// What the decorator `node` does with what the functions give that it is given.
-fn passage(file: &SourceFile, node: &ast::StmtFunctionDef) -> Passage {
+fn passage(model: &Model, file: &SourceFile, node: &ast::StmtFunctionDef) -> Passage {
     let mut given = Vec::new();
     let mut calls = Calls {
         given: &mut given,
@@ -95,8 +96,9 @@ fn passage(file: &SourceFile, node: &ast::StmtFunctionDef) -> Passage {
         for node in outer.by_ref() {
             let transparent = match node {
                 AnyNodeRef::ExprAwait(_) => true,
-                // `make_response(view())` takes what is an answer.
-                AnyNodeRef::ExprCall(other) => span(*other) == span(call) || is_made(file, other),
+                AnyNodeRef::ExprCall(other) => {
+                    span(*other) == span(call) || makes_answer(model, file, other)
+                }
                 _ => false,
             };
             if span(node) == inner || transparent {
@@ -107,7 +109,7 @@ fn passage(file: &SourceFile, node: &ast::StmtFunctionDef) -> Passage {
                 AnyNodeRef::StmtReturn(_) => {}
                 AnyNodeRef::StmtAssign(assign) => match assign.targets.as_slice() {
                     [Expr::Name(name)] => {
-                        let loads = Loads::of(file, inner, &name.id);
+                        let loads = Loads::of(model, file, inner, &name.id);
                         passage.taken_apart |= loads.others;
                         passage.is_object |= loads.parts;
                     }
@@ -132,9 +134,11 @@ fn passage(file: &SourceFile, node: &ast::StmtFunctionDef) -> Passage {
     passage
 }
 
-/// Whether `call` makes an answer of what it is given.
-fn is_made(file: &SourceFile, call: &ast::ExprCall) -> bool {
-    file.slice(span(&*call.func)).ends_with("make_response")
+/// Whether `call` makes an answer of whatever a handler may return.
+fn makes_answer(model: &Model, file: &SourceFile, call: &ast::ExprCall) -> bool {
+    let names = file.names(file.scopes().at(span(call).start), &call.func);
+    let mut rows = names.iter().filter_map(|name| model.returns(name));
+    rows.any(|row| row.of_answers)
 }
 
 /// Whether `handler` catches every error and goes on.
@@ -154,6 +158,7 @@ fn catches_all(file: &SourceFile, handler: &ast::ExceptHandler) -> bool {
 
 /// What is done with a name that holds an answer, beside returning it and making a response of it.
 struct Loads<'f> {
+    model: &'f Model,
     file: &'f SourceFile,
     name: &'f str,
     /// Its attributes and elements are used.
@@ -163,8 +168,9 @@ struct Loads<'f> {
 
 impl<'f> Loads<'f> {
     /// What the function around `at` does with `name`.
-    fn of(file: &'f SourceFile, at: Span, name: &'f str) -> Loads<'f> {
+    fn of(model: &'f Model, file: &'f SourceFile, at: Span, name: &'f str) -> Loads<'f> {
         let mut loads = Loads {
+            model,
             file,
             name,
             parts: false,
@@ -191,7 +197,7 @@ impl<'a> Visitor<'a> for Loads<'_> {
 
     fn visit_expr(&mut self, expr: &'a Expr) {
         match expr {
-            Expr::Call(call) if is_made(self.file, call) => {}
+            Expr::Call(call) if makes_answer(self.model, self.file, call) => {}
             Expr::Attribute(node) if self.is_name(&node.value) => self.parts = true,
             Expr::Subscript(node) if self.is_name(&node.value) => {
                 // `response["X-Frame-Options"]`, and `body[0]` of a pair.

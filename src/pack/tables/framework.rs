@@ -232,6 +232,9 @@ pub struct Returns {
     pub names: Vec<String>,
     /// One type, or one for each position of a tuple (`""` for positions of no interest).
     pub types: Vec<String>,
+    /// They take whatever a handler may return, and make an answer of it.
+    #[serde(default)]
+    pub of_answers: bool,
 }
 
 /// `[[handler]]`: how to tell the functions that a framework calls, and what it passes.
