@@ -234,8 +234,8 @@ fn finished(project: &Project, finding: &Finding, by: &str, notes: &[Note]) -> F
     }
 }
 
-/// The changed files of `plan`, or the findings whose changes fail, never none: when the check panics, those with which
-/// it does so without the others.
+/// The changed files of `plan`, or the findings whose changes fail, never none: when the check panics, or fails where no change
+/// is, those with which it does so without the others.
 fn verify<'f>(
     project: &Project,
     model: &Model,
@@ -251,32 +251,40 @@ fn verify<'f>(
             held(project, model, traced, plan, order)
         })
     };
-    held(plan, order).unwrap_or_else(|said| {
-        let rows = traced.findings.iter().zip(&plan.decisions);
-        let mut groups: BTreeMap<usize, Vec<(&Finding, &Changes)>> = BTreeMap::new();
-        for ((finding, decision), group) in rows.zip(&plan.together) {
-            if let Decision::Rewrite(changes) = decision {
-                groups.entry(*group).or_default().push((finding, changes));
-            }
+    let said = match held(plan, order) {
+        Ok(Err(nobody)) if nobody.is_empty() => None,
+        Ok(done) => return done,
+        Err(said) => Some(said),
+    };
+    let rows = traced.findings.iter().zip(&plan.decisions);
+    let mut groups: BTreeMap<usize, Vec<(&Finding, &Changes)>> = BTreeMap::new();
+    for ((finding, decision), group) in rows.zip(&plan.together) {
+        if let Decision::Rewrite(changes) = decision {
+            groups.entry(*group).or_default().push((finding, changes));
         }
-        let groups: Vec<_> = groups.into_values().collect();
-        let failed = blamed(0..groups.len(), &mut |some| {
-            let others = groups.iter().enumerate().filter(|(n, _)| !some.contains(n));
-            let others = others.flat_map(|(_, group)| group.iter().map(|(finding, _)| *finding));
-            let order = order.without(others);
-            held(&self::plan(project, model, traced, &order), &order).is_err()
-        });
-        let failed = failed.into_iter().filter_map(|n| groups.get(n)).flatten();
-        Err(failed
-            .map(|(finding, changes)| {
+    }
+    let groups: Vec<_> = groups.into_values().collect();
+    let failed = blamed(0..groups.len(), |some| {
+        let others = groups.iter().enumerate().filter(|(n, _)| !some.contains(n));
+        let others = others.flat_map(|(_, group)| group.iter().map(|(finding, _)| *finding));
+        let order = order.without(others);
+        let tried = held(&self::plan(project, model, traced, &order), &order);
+        !matches!(tried, Ok(Ok(_)))
+    });
+    let failed = failed.into_iter().filter_map(|n| groups.get(n)).flatten();
+    Err(failed
+        .map(|(finding, changes)| match &said {
+            Some(said) => {
                 let files = changes.keys();
                 files.for_each(|file| project.failed(*file, said.clone()));
                 (*finding, Reason::AnalysisFailed)
-            })
-            .collect())
-    })
+            }
+            None => (*finding, Reason::CheckFailed),
+        })
+        .collect())
 }
 
+/// The changed files of `plan`, or the findings whose changes fail; none where that is not seen.
 fn held<'f>(
     project: &Project,
     model: &Model,
@@ -348,7 +356,7 @@ fn held<'f>(
         }
     };
     if let Some((file, ..)) = expected.keys().chain(found.keys()).find(differs) {
-        return Err(blamed(*file, Reason::CheckFailed));
+        return Err(touching(*file, Reason::CheckFailed));
     }
     let second = crate::plan::plan(
         &after,
@@ -357,7 +365,7 @@ fn held<'f>(
         &still_skipping(order, findings, &again.findings),
     );
     if let Some(file) = second.changes.keys().next() {
-        return Err(blamed(*file, Reason::CheckFailed));
+        return Err(touching(*file, Reason::CheckFailed));
     }
     let mut defects = after.defects().into_iter();
     let known = project.defects();

@@ -34,14 +34,25 @@ pub fn caught<T>(work: impl FnOnce() -> T) -> Result<T, String> {
     done.map_err(|panic| SAID.take().unwrap_or_else(|| shown(payload(&*panic))))
 }
 
+/// Each trial is an analysis: who is not found by so many is to blame with the rest.
+const MOST_TRIALS: usize = 40;
+
 /// Which of so `many` are to blame for what fails with all of them: those with which it fails without the others; all of them
 /// where there are none. `fails` is asked about ranges of them.
-pub fn blamed(many: Range<usize>, fails: &mut impl FnMut(&Range<usize>) -> bool) -> Vec<usize> {
+pub fn blamed(many: Range<usize>, mut fails: impl FnMut(&Range<usize>) -> bool) -> Vec<usize> {
+    let mut trials = 0;
+    halved(many, &mut |some| {
+        trials += 1;
+        trials > MOST_TRIALS || fails(some)
+    })
+}
+
+fn halved(many: Range<usize>, fails: &mut impl FnMut(&Range<usize>) -> bool) -> Vec<usize> {
     let middle = many.start + many.len() / 2;
     let mut found = Vec::new();
     for half in [many.start..middle, middle..many.end] {
         if many.len() > 1 && fails(&half) {
-            found.extend(blamed(half, fails));
+            found.extend(halved(half, fails));
         }
     }
     match found.is_empty() {
@@ -145,17 +156,23 @@ mod tests {
     #[test]
     fn what_fails_alone_is_blamed_and_all_where_nothing_does() {
         let mut asked = 0;
-        let found = blamed(0..10, &mut |some| {
+        let found = blamed(0..10, |some| {
             asked += 1;
             some.contains(&3) || some.contains(&8)
         });
         assert_eq!(found, [3, 8]);
         assert!(asked < 16, "{asked}");
-        let found = blamed(0..10, &mut |some| some.contains(&3) && some.contains(&8));
+        let found = blamed(0..10, |some| some.contains(&3) && some.contains(&8));
         assert_eq!(found, Vec::from_iter(0..10));
-        let found = blamed(0..10, &mut |some| some.contains(&6) && some.contains(&8));
+        let found = blamed(0..10, |some| some.contains(&6) && some.contains(&8));
         assert_eq!(found, [5, 6, 7, 8, 9]);
-        assert_eq!(blamed(0..1, &mut |_| false), [0]);
+        assert_eq!(blamed(0..1, |_| false), [0]);
+        let mut asked = 0;
+        let found = blamed(0..1_000, |_| {
+            asked += 1;
+            true
+        });
+        assert_eq!((found.len(), asked), (1_000, super::MOST_TRIALS));
     }
 
     #[test]

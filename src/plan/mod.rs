@@ -333,7 +333,7 @@ pub fn plan(project: &Project, model: &Model, traced: &Traced, order: &Order) ->
                 let open = traced.findings.iter();
                 let open = open.filter(|f| !order.taken_back.contains_key(&f.fingerprint));
                 let open: Vec<&Finding> = open.collect();
-                let failed = blamed(0..open.len(), &mut |some| {
+                let failed = blamed(0..open.len(), |some| {
                     let others = open.iter().enumerate().filter(|(n, _)| !some.contains(n));
                     let order = order.without(others.map(|(_, finding)| *finding));
                     caught(|| fits(&order)).is_err()
