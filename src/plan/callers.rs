@@ -3,7 +3,7 @@
 use super::attempt::{Attempt, attempt, catches, function_ancestors, in_a_group};
 use super::call::call_at;
 use super::guard::{Asked, answer};
-use super::load::{Placed, function_of};
+use super::load::Placed;
 use super::log::logged;
 use super::names::Filled;
 use super::raised::Cause;
@@ -85,8 +85,8 @@ impl<'p> Planner<'p> {
         let source = finding.path.as_ref()?.hops().first()?.place;
         let file = self.project.source(source.file);
         let same_function = source.file == finding.place.file
-            && function_of(file, source.span) == function_of(file, finding.place.span)
-            && function_of(file, source.span).is_some();
+            && file.innermost_function(source.span) == file.innermost_function(finding.place.span)
+            && file.innermost_function(source.span).is_some();
         let read = same_function.then(|| {
             file.scopes().chains().iter().find_map(|chain| {
                 let inside = source.span.contains(chain.span) || chain.span.contains(source.span);
@@ -123,7 +123,7 @@ impl<'p> Planner<'p> {
                 }
                 let Some(callee) = callee else { continue };
                 let home = self.project.source(callee.file);
-                let definition = function_of(home, Span::new(callee.start, callee.start + 1));
+                let definition = home.innermost_function(Span::new(callee.start, callee.start + 1));
                 if let Some(definition) = definition {
                     if definition.is_async && awaited(file, call.place.span).is_none() {
                         return Err(Reason::NotAwaited);
@@ -343,7 +343,7 @@ pub(super) fn not_a_generator(file: &SourceFile, place: Span) -> Result<(), Reas
             }
         }
     }
-    let Some(function) = function_of(file, place) else {
+    let Some(function) = file.innermost_function(place) else {
         return Ok(());
     };
     // It may have thousands of loads, and is walked for each.

@@ -7,7 +7,6 @@
 use std::collections::BTreeSet;
 
 use super::call::call_at;
-use super::load::function_of;
 use crate::pack::Rewrite;
 use crate::project::{FileId, Project};
 use crate::python::ast::visitor::{self, Visitor};
@@ -90,7 +89,7 @@ pub(super) fn classes(
 fn said(file: &SourceFile, load: Span) -> Vec<&Expr> {
     let mut roots: Vec<&Expr> = Vec::new();
     let mut name = None;
-    let function = function_of(file, load);
+    let function = file.innermost_function(load);
     for node in file.ancestors(load).into_iter().rev() {
         match node {
             AnyNodeRef::ExprCall(call)
@@ -157,7 +156,7 @@ impl<'f> Visitor<'f> for Tests<'f> {
 
 /// What made the value of `name`: the one assignment in its function, or else its annotation as a parameter.
 fn made_by<'f>(file: &'f SourceFile, name: &ast::ExprName) -> Option<Maker<'f>> {
-    let function = function_of(file, span(name))?;
+    let function = file.innermost_function(span(name))?;
     let parameters = function.parameters.iter();
     let annotated = parameters
         .filter(|p| *p.name().as_str() == *name.id.as_str())

@@ -3,7 +3,6 @@
 //!
 //! Invariant: what is not understood of a decorator's use of a result counts as taking it apart.
 
-use super::load::function_of;
 use super::{Planner, Reason};
 use crate::pack::Model;
 use crate::project::FileId;
@@ -28,7 +27,7 @@ impl Planner<'_> {
     pub(super) fn passage(&self, id: FileId, statement: Span) -> Passage {
         let file = self.project.source(id);
         let mut all = Passage::default();
-        let Some(function) = function_of(file, statement) else {
+        let Some(function) = file.innermost_function(statement) else {
             return all;
         };
         for decorator in &function.decorator_list {
@@ -176,7 +175,7 @@ impl<'f> Loads<'f> {
             parts: false,
             others: false,
         };
-        if let Some(function) = function_of(file, at) {
+        if let Some(function) = file.innermost_function(at) {
             loads.visit_body(&function.body);
         }
         loads

@@ -7,7 +7,6 @@ use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::call::{Own, load};
 use super::content::{Judged, snippet};
-use super::load::function_of;
 use super::{Decision, Draft, Planner, Reason};
 use crate::project::FileId;
 use crate::python::ast::AnyNodeRef;
@@ -499,7 +498,7 @@ type Holder = (Option<String>, String);
 
 /// The function that holds `place`.
 fn holder(file: &SourceFile, place: Span) -> Option<Holder> {
-    let name = function_of(file, place)?.name.to_string();
+    let name = file.innermost_function(place)?.name.to_string();
     let class = file
         .ancestors(place)
         .into_iter()

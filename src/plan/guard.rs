@@ -6,7 +6,6 @@ use std::rc::Rc;
 
 use super::decorators::Passage;
 use super::likeness::{Likeness, Pattern, likenesses};
-use super::load::function_of;
 use super::names::Filled;
 use super::template::filled;
 use super::{Reason, attempt};
@@ -154,7 +153,7 @@ impl Seen {
 /// The framework's replies, those first that the file uses already; and how it writes them, where that can be copied.
 fn preferred(asked: Asked<'_>) -> Vec<(&Reply, Option<String>)> {
     let file = asked.file;
-    let home = function_of(file, asked.statement).map(span);
+    let home = file.innermost_function(asked.statement).map(span);
     let scope = file.scopes().at(asked.statement.start);
     let replies = asked.framework.replies.iter();
     let mut rows: Vec<_> = replies
@@ -188,7 +187,10 @@ fn begun(asked: Asked<'_>, reply: &Reply) -> bool {
         .iter()
         .map(|template| Pattern::of(template, file, asked.statement))
         .collect();
-    let Some(function) = function_of(file, asked.statement).filter(|_| !patterns.is_empty()) else {
+    let Some(function) = file
+        .innermost_function(asked.statement)
+        .filter(|_| !patterns.is_empty())
+    else {
         return false;
     };
     let home = span(function);

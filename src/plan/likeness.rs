@@ -3,7 +3,6 @@
 //! Invariant: what is copied is constant but for one message and one status, and every name in it means the same where
 //! it is copied to.
 
-use super::load::function_of;
 use super::template::{literal, parameter};
 use crate::pack::{Name, Piece, Template};
 use crate::python::ast::visitor::{self, Visitor};
@@ -140,7 +139,7 @@ pub(super) fn likenesses(
             return None;
         }
         Some(Likeness {
-            home: function_of(file, extent).map(span),
+            home: file.innermost_function(extent).map(span),
             copy: reading
                 .refuses(own)
                 .then(|| reading.copy(stmt, message))

@@ -318,17 +318,6 @@ impl<'p> Planner<'p> {
     }
 }
 
-/// The innermost function that holds `place`.
-pub(super) fn function_of(file: &SourceFile, place: Span) -> Option<&ast::StmtFunctionDef> {
-    file.ancestors(place)
-        .into_iter()
-        .rev()
-        .find_map(|node| match node {
-            AnyNodeRef::StmtFunctionDef(node) => Some(node),
-            _ => None,
-        })
-}
-
 /// The innermost function around `statement`, which may be a function itself.
 pub(super) fn function_around(file: &SourceFile, statement: Span) -> Option<Span> {
     let mut outer = file.ancestors(statement).into_iter().rev();

@@ -6,7 +6,6 @@ use std::rc::Rc;
 
 use super::Planner;
 use super::call::call_at;
-use super::load::function_of;
 use super::streams::class_of;
 use super::uses::Doings;
 use crate::project::FileId;
@@ -114,7 +113,7 @@ impl<'p> Planner<'p> {
                     continue;
                 };
                 let text = source.slice(span(first));
-                let function = function_of(source, place.span).map(span);
+                let function = source.innermost_function(place.span).map(span);
                 let class = class_of(source, place.span);
                 all.entry((place.file, function, text))
                     .or_default()

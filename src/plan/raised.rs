@@ -1,6 +1,5 @@
 //! What a guarded region can raise on bad input, and so what has to be caught.
 
-use super::load::function_of;
 use super::names::{Need, says_module, spell};
 use super::{Planner, Reason};
 use crate::pack::{Rewrite, Shape, Sink};
@@ -281,7 +280,7 @@ impl Planner<'_> {
         definitions
             .filter_map(|def| {
                 let home = self.project.source(def.file);
-                let function = function_of(home, Span::new(def.start, def.start + 1))?;
+                let function = home.innermost_function(Span::new(def.start, def.start + 1))?;
                 Some(Place {
                     file: def.file,
                     span: span(function),

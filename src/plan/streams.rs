@@ -1,7 +1,6 @@
 //! Whether a file or connection is read further than one load: JSON reads it to its end.
 
 use super::call::{Load, call_at};
-use super::load::function_of;
 use super::{Planner, Reason};
 use crate::project::{FileId, Project};
 use crate::python::ast::visitor::{self, Visitor};
@@ -29,7 +28,7 @@ pub(super) fn reads_again(project: &Project, finding: &Finding) -> bool {
     let mut seen = std::collections::HashSet::new();
     places.into_iter().any(|place| {
         let file = project.source(place.file);
-        let home = function_of(file, place.span).map(span);
+        let home = file.innermost_function(place.span).map(span);
         let equal = !seen.insert((place.file, home, file.slice(place.span)));
         equal || repeats(file, place.span)
     })
@@ -79,7 +78,7 @@ impl<'p> Planner<'p> {
         let project: &'p Project = self.project;
         let file = project.source(id);
         let text = file.slice(load.argument);
-        let function = function_of(file, load.whole).map(span);
+        let function = file.innermost_function(load.whole).map(span);
         // One object's methods read one file.
         let class = class_of(file, load.whole).filter(|_| text.starts_with("self."));
         let of_class = class.map_or(&[][..], |class| self.loads_of(id, Some(class), text));
@@ -150,7 +149,9 @@ fn read_on(file: &SourceFile, load: &Load) -> bool {
         load,
         found: false,
     };
-    let body = function_of(file, load.whole).map_or(&file.module().body, |f| &f.body);
+    let body = file
+        .innermost_function(load.whole)
+        .map_or(&file.module().body, |f| &f.body);
     later.visit_body(body);
     later.found
 }

@@ -4,7 +4,7 @@
 use super::attempt::in_a_group;
 use super::call::Load;
 use super::callers::not_a_generator;
-use super::load::{Placed, function_of};
+use super::load::Placed;
 use super::names::Filled;
 use super::raised::Cause;
 use super::template::filled;
@@ -95,7 +95,9 @@ impl Planner<'_> {
 
 /// How a handler of `framework` that holds `load` refuses a message.
 fn dropped(file: &SourceFile, load: Span, framework: &Framework) -> Option<Filled> {
-    let function = function_of(file, load).filter(|_| !in_a_group(file, load))?;
+    let function = file
+        .innermost_function(load)
+        .filter(|_| !in_a_group(file, load))?;
     not_a_generator(file, load).ok()?;
     let called = Calls::below(&function.body);
     framework.replies.iter().find_map(|reply| {

@@ -1,7 +1,6 @@
 //! A framework's own words, as one file would write them.
 
 use super::Reason;
-use super::load::function_of;
 use super::log::times_bound;
 use super::names::{Filled, Spelled, spell};
 use crate::pack::{Name, Piece, Template, Wording};
@@ -32,7 +31,7 @@ pub(super) fn filled(
             }
             Piece::Parameter(position) => code.push_str(parameter(file, statement, *position)?),
             Piece::Await => {
-                let function = function_of(file, statement);
+                let function = file.innermost_function(statement);
                 if function.is_some_and(|function| function.is_async) {
                     code.push_str("await ");
                 }
@@ -76,7 +75,9 @@ pub(super) fn parameter(
     statement: Span,
     position: Option<usize>,
 ) -> Result<&str, Reason> {
-    let function = function_of(file, statement).ok_or(Reason::NoHandler)?;
+    let function = file
+        .innermost_function(statement)
+        .ok_or(Reason::NoHandler)?;
     let parameters = &function.parameters;
     let mut names = parameters
         .posonlyargs

@@ -1,6 +1,5 @@
 //! Whether something stands behind a pickle that a reader of pickles leaves unread: JSON has to be all there is.
 
-use super::load::function_of;
 use super::{Planner, Reason};
 use crate::python::ast::visitor::{self, Visitor};
 use crate::python::ast::{AnyNodeRef, Expr, Operator, Stmt};
@@ -70,7 +69,9 @@ fn trailed(file: &SourceFile, writer: Span) -> bool {
         }
     }
     let Some(name) = kept else { return false };
-    let body = function_of(file, writer).map_or(&file.module().body, |f| &f.body);
+    let body = file
+        .innermost_function(writer)
+        .map_or(&file.module().body, |f| &f.body);
     let mut later = Later {
         name: &name.id,
         after: writer.end,

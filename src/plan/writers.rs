@@ -6,7 +6,6 @@ use std::collections::BTreeSet;
 
 use super::call::{call_at, drop_extra, method_call};
 use super::content::{Judge, Judged};
-use super::load::function_of;
 use super::names::spell;
 use super::once::within;
 use super::wrap::{in_lines, statement_of};
@@ -252,7 +251,9 @@ fn single_write(file: &SourceFile, writer: Span, to_file: bool) -> Result<(), Re
     }
     // Kept under a name first: `data = pickle.dumps(x)`, then `f.write(data)`.
     let name = kept.ok_or(Reason::WriterNotRewritten)?;
-    let body = function_of(file, writer).map_or(&file.module().body, |f| &f.body);
+    let body = file
+        .innermost_function(writer)
+        .map_or(&file.module().body, |f| &f.body);
     let mut writes = Writes {
         name: &name.id,
         calls: Vec::new(),
@@ -299,7 +300,9 @@ fn written_once(file: &SourceFile, write: Span, stream: &Expr) -> Result<(), Rea
     let Expr::Name(name) = stream else {
         return STAYS;
     };
-    let body = function_of(file, write).map_or(&file.module().body, |f| &f.body);
+    let body = file
+        .innermost_function(write)
+        .map_or(&file.module().body, |f| &f.body);
     let mut opened = Opened {
         file,
         name: &name.id,

@@ -446,6 +446,15 @@ impl SourceFile {
         })
     }
 
+    /// The innermost function around `place`, which may be a function itself.
+    pub fn innermost_function(&self, place: Span) -> Option<&ast::StmtFunctionDef> {
+        let around = self.ancestors(place);
+        around.into_iter().rev().find_map(|node| match node {
+            AnyNodeRef::StmtFunctionDef(node) => Some(node),
+            _ => None,
+        })
+    }
+
     /// The whole text as a span.
     pub fn whole(&self) -> Span {
         Span::new(0, self.text.len())

@@ -1,27 +1,15 @@
 //! What a name is bound to, read off the function around it.
 
 use crate::python::ast::visitor::{self, Visitor};
-use crate::python::ast::{self, AnyNodeRef, Expr, Stmt};
+use crate::python::ast::{self, Expr, Stmt};
 use crate::python::{SourceFile, span};
-
-/// The innermost function around `name`.
-pub(super) fn function_around<'a>(
-    source: &'a SourceFile,
-    name: &ast::ExprName,
-) -> Option<&'a ast::StmtFunctionDef> {
-    let around = source.ancestors(span(name));
-    around.into_iter().rev().find_map(|node| match node {
-        AnyNodeRef::StmtFunctionDef(node) => Some(node),
-        _ => None,
-    })
-}
 
 /// The call whose outcome is all that `name` is bound to in its function, by `with` or an assignment.
 pub(super) fn entered_as<'a>(
     source: &'a SourceFile,
     name: &'a ast::ExprName,
 ) -> Option<&'a ast::ExprCall> {
-    let function = function_around(source, name);
+    let function = source.innermost_function(span(name));
     let mut bindings = Bindings {
         name: &name.id,
         values: Vec::new(),
@@ -46,7 +34,7 @@ pub(super) enum Bound<'a> {
 
 /// What `name` is bound to in the function around it, or else in the module, if all of that is of one kind.
 pub(super) fn bound_to<'a>(source: &'a SourceFile, name: &'a ast::ExprName) -> Option<Bound<'a>> {
-    let function = function_around(source, name);
+    let function = source.innermost_function(span(name));
     let mut bindings = Bindings {
         name: &name.id,
         values: Vec::new(),

@@ -11,7 +11,7 @@ use super::taint::Place;
 use super::uses::{Doing, LOADED, loads};
 use super::value::{Arguments, Atom, Const, Kind, Role, Value};
 use crate::python::ast::visitor::{self, Visitor};
-use crate::python::ast::{self, AnyNodeRef, Expr, Stmt};
+use crate::python::ast::{self, Expr, Stmt};
 use crate::python::{SourceFile, span};
 
 /// Functions that hash every element of what they are given.
@@ -279,19 +279,14 @@ fn is_unpacked(source: &SourceFile, expr: &Expr) -> bool {
             visitor::walk_stmt(self, stmt);
         }
     }
-    let around = source.ancestors(span(expr));
-    let function = around.iter().rev().find_map(|node| match node {
-        AnyNodeRef::StmtFunctionDef(node) => Some(*node),
-        _ => None,
-    });
+    let Some(function) = source.innermost_function(span(expr)) else {
+        return false;
+    };
     let mut unpacks = Unpacks {
         source,
         text: source.slice(span(expr)),
         found: false,
     };
-    match function {
-        Some(function) => unpacks.visit_body(&function.body),
-        None => return false,
-    }
+    unpacks.visit_body(&function.body);
     unpacks.found
 }

@@ -6,7 +6,7 @@
 use std::rc::Rc;
 
 use super::at::At;
-use super::bindings::{Bound, bound_to, function_around};
+use super::bindings::{Bound, bound_to};
 use super::doubts::has_number_keys;
 use super::env::Env;
 use super::iterators::in_order;
@@ -201,7 +201,7 @@ impl<'a> Machine<'a> {
             return false;
         };
         let source = self.source();
-        let Some(function) = function_around(source, name) else {
+        let Some(function) = source.innermost_function(span(name)) else {
             return false;
         };
         let is_given = function.parameters.iter().any(|p| p.name().id == name.id);

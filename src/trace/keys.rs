@@ -77,11 +77,7 @@ impl<'a> Machine<'a> {
     /// Whether the function around asks `table` for its element `key`.
     fn is_looked_up(&self, key: &'a Expr, table: &'a Expr) -> bool {
         let source = self.source();
-        let around = source.ancestors(span(key));
-        let function = around.iter().rev().find_map(|node| match node {
-            AnyNodeRef::StmtFunctionDef(node) => Some(span(*node)),
-            _ => None,
-        });
+        let function = source.innermost_function(span(key)).map(span);
         let wanted = format!("{}[{}]", source.slice(span(table)), source.slice(span(key)));
         function.is_some_and(|function| source.slice(function).contains(&wanted))
     }
